@@ -1,0 +1,59 @@
+"""Boxes, points and the frames they live in.
+
+Every coordinate belongs to a *frame*: the native image, the resized square a prompter sees, or the
+square a segmenter sees. Nothing here guesses a frame; it is always passed.
+"""
+
+from dataclasses import dataclass
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A pixel grid of ``width`` × ``height``; x runs right, y runs down, both start at 0."""
+
+    width: int
+    height: int
+
+    @classmethod
+    def square(cls, side: int) -> "Frame":
+        return cls(side, side)
+
+
+@dataclass(frozen=True)
+class PromptObject:
+    """The geometric prompts for one target instance, in the pixels of one frame.
+
+    ``bbox`` is [x0, y0, x1, y1]; points are [x, y]. Positive points lie on the target, negative ones off it.
+    """
+
+    bbox: Box | None = None
+    positive_points: tuple[Point, ...] = ()
+    negative_points: tuple[Point, ...] = ()
+
+    def moved(self, source: Frame, target: Frame) -> "PromptObject":
+        """The same prompts in another frame: x and y are scaled independently."""
+        sx, sy = target.width / source.width, target.height / source.height
+
+        def point(p: Point) -> Point:
+            return (p[0] * sx, p[1] * sy)
+
+        box = self.bbox
+        return PromptObject(
+            bbox=None if box is None else (box[0] * sx, box[1] * sy, box[2] * sx, box[3] * sy),
+            positive_points=tuple(map(point, self.positive_points)),
+            negative_points=tuple(map(point, self.negative_points)),
+        )
+
+
+def box_iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes taken as continuous rectangles."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    intersection = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection
+    return intersection / union

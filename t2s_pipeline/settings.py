@@ -1,0 +1,63 @@
+"""Where things live and which interpreter does the GPU work: read from the environment once, passed down."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from t2s_pipeline.errors import MissingWorkerError
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``home`` holds everything the pipeline writes; ``worker_python`` is the interpreter with torch."""
+
+    home: Path
+    worker_python: Path
+    sql_dir: Path = field(default=REPO / "sql")
+
+    @classmethod
+    def from_env(cls) -> "Settings":
+        """T2S_HOME (default ``./data`` of the checkout) and T2S_WORKER_PYTHON (default ``.venv-worker``)."""
+        home = Path(os.environ.get("T2S_HOME") or REPO / "data").expanduser().resolve()
+        # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
+        worker = Path(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python").expanduser()
+        packaged = Path(__file__).parent / "sql"
+        return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql")
+
+    @property
+    def lake(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def scenes(self) -> Path:
+        """The embedded dataset on disk, in EarthReason's layout."""
+        return self.home / "scenes" / "synthetic"
+
+    @property
+    def runs(self) -> Path:
+        """Training runs: ``runs/<run>/checkpoint-<step>``."""
+        return self.home / "runs"
+
+    @property
+    def report(self) -> Path:
+        return self.home / "report"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def require_worker(self) -> Path:
+        """The worker interpreter.
+
+        Raises:
+            MissingWorkerError: if it is not there.
+        """
+        if not self.worker_python.exists():
+            raise MissingWorkerError(
+                f"No worker interpreter at {self.worker_python}: run `make setup`, "
+                "or point T2S_WORKER_PYTHON at a python that has torch, transformers, trl and sam2."
+            )
+        return self.worker_python
+
