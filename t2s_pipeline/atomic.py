@@ -1,0 +1,82 @@
+"""A file appears whole or not at all: written under another name beside its place, flushed, renamed."""
+
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from t2s_pipeline.errors import T2SError
+
+# EFBIG is what a write past a file-size limit gives, EDQUOT one past a quota.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write to; on leaving the block it becomes ``path``, and on any error it is removed.
+
+    The temporary name starts with a dot and ends in ``.tmp``, so that no reader's pattern matches it.
+
+    Raises:
+        T2SError: if the disk is full.
+    """
+    with disk_room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_orphans(path)
+    temporary = path.parent / f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        with disk_room(path):
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+            _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_room(path: Path) -> Iterator[None]:
+    """Turn "no space left" while writing ``path`` into one sentence that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise T2SError(
+            f"The disk is full ({os.strerror(error.errno)}) while writing {path}: free some space at "
+            f"{path.parent}, then run the same command again; what was finished before is kept."
+        ) from error
+
+
+def _flush(path: Path) -> None:
+    """Have the file's bytes, or the folder's entries, reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what killed writers of ``path`` left: those of this host that run no more."""
+    for left in path.parent.glob(f".{path.name}.{_host()}-*.tmp"):
+        pid = left.name.rsplit("-", 2)[1]
+        if pid.isdecimal() and not _runs(int(pid)):
+            left.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return "".join(c if c.isalnum() else "_" for c in socket.gethostname())
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,203 @@
+"""Reading and writing partitions of the lake.
+
+A partition is one Parquet file, ``<lake>/<table>/<column>=<value>/…/data.parquet``. One file, because
+renaming one file is atomic: a reader sees the old partition or the new one, whole. What it was made from
+(its fingerprint) travels inside the file, so that the two cannot disagree.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from t2s_pipeline.atomic import atomic_file
+from t2s_pipeline.errors import InputError, NotMaterializedError
+from t2s_pipeline.lake.row_groups import conform, row_groups
+from t2s_pipeline.lake.schema import Table
+
+Partition = dict[str, str]
+"""Partition column → value: {"dataset": "synthetic", "split": "val"}; {} for an unpartitioned table."""
+
+FILE_NAME = "data.parquet"
+FINGERPRINT_KEY = b"t2s_fingerprint"
+
+
+def partition_file(lake: Path, table: Table, partition: Partition) -> Path:
+    """Where the partition lies, whether or not it exists. Values are percent-encoded, as DuckDB decodes them.
+
+    Raises:
+        InputError: if the partition's columns are not the table's, or a value cannot be a folder name.
+    """
+    if set(partition) != set(table.partition_by):
+        raise InputError(
+            f"Table {table.name} is partitioned by ({', '.join(table.partition_by)}), not by "
+            f"({', '.join(partition)})."
+        )
+    folder = lake / table.name
+    for column in table.partition_by:
+        value = quote(str(partition[column]), safe="+@,")
+        if not value or len(value) > 200:
+            raise InputError(f"{table.name}: {column}={partition[column]!r} is empty or too long.")
+        folder /= f"{column}={value}"
+    return folder / FILE_NAME
+
+
+def write_partition(
+    lake: Path,
+    table: Table,
+    partition: Partition,
+    rows: pa.Table | Iterable[pa.RecordBatch],
+    fingerprint: str = "",
+) -> int:
+    """Replace the partition by ``rows`` in one step and return how many there are.
+
+    Batches are taken from an iterable one row group at a time, so the whole never has to fit in memory. If
+    the iterable fails, the disk is full or the process dies, the old partition stands untouched.
+
+    Raises:
+        InputError: if a column is missing, unknown, or does not fit its type.
+        T2SError: if the disk is full.
+    """
+    batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
+    schema = table.schema.with_metadata({FINGERPRINT_KEY: fingerprint.encode()})
+    # Image bytes are compressed already, and each differs from all others.
+    has_files = any(pa.types.is_large_binary(column.type) for column in table.columns)
+    count = 0
+    with (
+        atomic_file(partition_file(lake, table, partition)) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, compression="none" if has_files else "zstd", use_dictionary=not has_files
+        ) as writer,
+    ):
+        for group in row_groups(table, batches):
+            writer.write_table(group.replace_schema_metadata(schema.metadata), row_group_size=len(group))
+            count += len(group)
+    return count
+
+
+def read_partition(
+    lake: Path, table: Table, partition: Partition, columns: Iterable[str] | None = None
+) -> pa.Table:
+    """The partition's rows, or some of its columns.
+
+    Raises:
+        NotMaterializedError: if it does not exist.
+        InputError: if the file is damaged.
+    """
+    file = _open(partition_file(lake, table, partition), table, partition)
+    with file:
+        return file.read(columns=None if columns is None else list(columns)).replace_schema_metadata(None)
+
+
+def scan(
+    lake: Path,
+    table: Table,
+    partition: Partition,
+    columns: Iterable[str] | None = None,
+    batch_rows: int | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The partition in batches, by default of a row group's rows, without holding more than one in memory.
+
+    The file stays the one that was there when the scan began, even if the partition is replaced meanwhile.
+    Raises as ``read_partition``, at once and not at the first batch.
+    """
+    file = _open(partition_file(lake, table, partition), table, partition)
+    return _batches(file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
+
+
+def _batches(file: pq.ParquetFile, rows: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    with file:
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            yield batch.replace_schema_metadata(None)
+
+
+def _open(path: Path, table: Table, partition: Partition) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise NotMaterializedError(
+            f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first "
+            f"({path} is missing)."
+        ) from error
+    except pa.ArrowException as error:
+        raise InputError(f"{path} is damaged ({error}): delete it and materialize it again.") from error
+
+
+def _worded(partition: Partition) -> str:
+    return ", ".join(f"{column}={value}" for column, value in partition.items()) or "the whole table"
+
+
+def fingerprint_of(lake: Path, table: Table, partition: Partition) -> str | None:
+    """What the partition was made from, by its footer alone; None if it is absent or damaged: to be made."""
+    try:
+        metadata = pq.read_metadata(partition_file(lake, table, partition)).metadata
+    except (FileNotFoundError, pa.ArrowException):
+        return None
+    return (metadata or {}).get(FINGERPRINT_KEY, b"").decode()
+
+
+def list_partitions(lake: Path, table: Table) -> list[Partition]:
+    """Every partition of the table that exists, sorted by its values."""
+    pattern = "/".join([f"{column}=*" for column in table.partition_by] + [FILE_NAME])
+    found = []
+    for path in (lake / table.name).glob(pattern):
+        folders = path.relative_to(lake / table.name).parts[:-1]
+        found.append({folder.split("=", 1)[0]: unquote(folder.split("=", 1)[1]) for folder in folders})
+    return sorted(found, key=lambda partition: tuple(partition.values()))
+
+
+class StagedPartition:
+    """A partition that is made in pieces, so that a killed run goes on where it stopped.
+
+    Every ``append`` is one small file that lands whole under ``<lake>/_staging``; ``commit`` merges them
+    into the partition. Pieces of another fingerprint are of no use any more and are removed on opening.
+    One process at a time writes a partition.
+    """
+
+    def __init__(self, lake: Path, table: Table, partition: Partition, fingerprint: str) -> None:
+        self._lake, self._table, self._partition, self._fingerprint = lake, table, partition, fingerprint
+        place = partition_file(lake, table, partition).parent.relative_to(lake).as_posix()
+        name = hashlib.sha256(place.encode()).hexdigest()[:16]
+        mark = hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
+        self.folder = lake / "_staging" / table.name / f"{name}-{mark}"
+        for other in self.folder.parent.glob(f"{name}-*"):
+            if other != self.folder:
+                shutil.rmtree(other)
+        for left in self.folder.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
+        self._next = 1 + max((int(shard.stem) for shard in self._shards()), default=-1)
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.parquet"))
+
+    def keys(self, columns: Iterable[str]) -> set[tuple]:
+        """The values of these columns in every row staged so far: what need not be done again."""
+        wanted = list(columns)
+        done: set[tuple] = set()
+        for shard in self._shards():
+            rows = pq.ParquetFile(shard).read(columns=wanted)
+            done.update(zip(*(rows.column(name).to_pylist() for name in wanted), strict=True))
+        return done
+
+    def append(self, rows: pa.Table) -> None:
+        """Stage some rows; they survive a crash from here on.
+
+        Raises:
+            InputError, T2SError: as ``write_partition``.
+        """
+        checked = conform(self._table, rows)
+        with atomic_file(self.folder / f"{self._next:08d}.parquet") as temporary:
+            pq.write_table(checked, temporary, compression="zstd")
+        self._next += 1
+
+    def commit(self) -> int:
+        """Make everything staged the partition, remove the pieces, and return the number of rows."""
+        shards = self._shards()
+        batches = (batch for shard in shards for batch in pq.ParquetFile(shard).iter_batches())
+        rows = write_partition(self._lake, self._table, self._partition, batches, self._fingerprint)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return rows
