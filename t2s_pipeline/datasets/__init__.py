@@ -1,0 +1,1 @@
+"""One reader per benchmark, a registry of them, and the embedded dataset."""

@@ -1,0 +1,124 @@
+"""Drawing in an object's own frame onto a small supersampled patch, then laying the patch on the canvas."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+Point = tuple[float, float]
+_SUPERSAMPLING = 3
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where an object stands: an oriented box in native pixels, (x, y) its centre, y down.
+
+    The object's own frame has its origin at the centre, u along `length` and v along `breadth`.
+    """
+
+    x: float
+    y: float
+    length: float
+    breadth: float
+    cosine: float
+    sine: float
+
+    def outward(self, u: float, v: float) -> Point:
+        """From the object's frame to canvas pixels."""
+        return self.x + u * self.cosine - v * self.sine, self.y + u * self.sine + v * self.cosine
+
+    def reach(self, margin: float = 0.0) -> Point:
+        """Half width and half height of the upright box around the oriented one, grown by margin."""
+        a, b = self.length / 2 + margin, self.breadth / 2 + margin
+        c, s = abs(self.cosine), abs(self.sine)
+        return a * c + b * s, a * s + b * c
+
+    def apart(self, other: Spot, gap: float) -> bool:
+        """Whether the two boxes keep at least `gap` pixels between them (separating axes)."""
+        dx, dy = other.x - self.x, other.y - self.y
+        for axis in (
+            (self.cosine, self.sine),
+            (-self.sine, self.cosine),
+            (other.cosine, other.sine),
+            (-other.sine, other.cosine),
+        ):
+            distance = abs(dx * axis[0] + dy * axis[1])
+            extent = 0.0
+            for box in (self, other):
+                extent += box.length / 2 * abs(box.cosine * axis[0] + box.sine * axis[1])
+                extent += box.breadth / 2 * abs(box.cosine * axis[1] - box.sine * axis[0])
+            if distance - extent >= gap:
+                return True
+        return False
+
+
+class Brush:
+    """A patch around a spot; shapes are given in the object's frame, native pixels."""
+
+    def __init__(self, spot: Spot, canvas: tuple[int, int], margin: float = 2.0) -> None:
+        """canvas: (width, height); margin: pixels around the spot's upright box (room for a shadow)."""
+        self.spot = spot
+        half_width, half_height = spot.reach()
+        self.left = max(0, math.floor(spot.x - half_width - margin))
+        self.top = max(0, math.floor(spot.y - half_height - margin))
+        self.right = min(canvas[0], math.ceil(spot.x + half_width + margin))
+        self.bottom = min(canvas[1], math.ceil(spot.y + half_height + margin))
+        self.size = (self.right - self.left, self.bottom - self.top)
+        self._fine = (self.size[0] * _SUPERSAMPLING, self.size[1] * _SUPERSAMPLING)
+        self._colour = self._cover = None
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def _place(self, points: list[Point], shift: Point = (0.0, 0.0)) -> list[Point]:
+        placed = (self.spot.outward(u, v) for u, v in points)
+        return [
+            ((x + shift[0] - self.left) * _SUPERSAMPLING, (y + shift[1] - self.top) * _SUPERSAMPLING)
+            for x, y in placed
+        ]
+
+    def outline(self, points: list[Point], fill: tuple[int, int, int]) -> None:
+        """Begin the object: its outline, which is its mask, filled with its base colour."""
+        self._colour = Image.new("RGB", self._fine, fill)
+        self._cover = Image.new("L", self._fine, 0)
+        ImageDraw.Draw(self._cover).polygon(self._place(points), fill=255)
+        self._pen = ImageDraw.Draw(self._colour)
+
+    def polygon(self, points: list[Point], fill: tuple[int, int, int]) -> None:
+        self._pen.polygon(self._place(points), fill=fill)
+
+    def line(self, points: list[Point], fill: tuple[int, int, int], width: float) -> None:
+        self._pen.line(self._place(points), fill=fill, width=max(1, round(width * _SUPERSAMPLING)))
+
+    def disc(self, centre: Point, radius: float, fill: tuple[int, int, int]) -> None:
+        ((x, y),) = self._place([centre])
+        r = radius * _SUPERSAMPLING
+        self._pen.ellipse((x - r, y - r, x + r, y + r), fill=fill)
+
+    def shade(self, points: list[Point], shift: Point, steps: int = 6) -> np.ndarray:
+        """Cover, float32 (h, w) in [0, 1], of the shadow a prism over `points` throws along `shift` (px)."""
+        image = Image.new("L", self.size, 0)
+        pen = ImageDraw.Draw(image)
+        for k in range(steps + 1):
+            moved = self._place(points, (shift[0] * k / steps, shift[1] * k / steps))
+            pen.polygon([(x / _SUPERSAMPLING, y / _SUPERSAMPLING) for x, y in moved], fill=255)
+        return np.asarray(image).astype(np.float32) * np.float32(1 / 255)
+
+    def lay_on(self, canvas: np.ndarray, texture: np.ndarray) -> np.ndarray:
+        """Blend the object into the canvas (float32 (H, W, 3)), its colour times 1 + texture (h, w).
+
+        Returns the object's mask, bool (H, W): pixels covered by at least half.
+        """
+        colour = np.asarray(self._colour.reduce(_SUPERSAMPLING)).astype(np.float32)
+        cover = np.asarray(self._cover.reduce(_SUPERSAMPLING))
+        alpha = (cover.astype(np.float32) * np.float32(1 / 255))[..., None]
+        colour *= (1 + texture)[..., None]
+        under = canvas[self.window]
+        under += (colour - under) * alpha
+        mask = np.zeros(canvas.shape[:2], bool)
+        mask[self.window] = cover >= 128
+        return mask

@@ -1,0 +1,150 @@
+"""Writing the dataset in EarthReason's layout, whole or not at all.
+
+    <root>/{train,val,test}/images/<id>.png    RGB
+                            labels/<id>.png    8-bit grey, 0 or 255 (the target)
+                            QAs/<id>.json      {"questions": [...], "answer": [...]}
+    <root>/complete.json                       settings and fingerprint; there only when all is written
+
+Scene i of a split depends on (seed, split, i) alone: the number of workers changes nothing, a longer split
+begins with the shorter one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from t2s_pipeline.datasets.synthetic.scenes import Scene, draw_scene
+
+SPLITS = ("train", "val", "test")
+MARKER = "complete.json"
+_VERSION = 1  # raise it whenever a scene's pixels or texts change
+_STALE_SECONDS = 3600  # a temporary folder untouched for this long belongs to a killed run
+
+
+class SceneFolderError(RuntimeError):
+    """The folder to write to holds something that this module did not write."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    seed: int
+    train: int
+    val: int
+    test: int
+    version: int = _VERSION
+
+
+def scene_of(seed: int, split: str, index: int) -> Scene:
+    """Scene `index` of a split; val and test mix held-out wordings in."""
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=(SPLITS.index(split), index))
+    rng = np.random.Generator(np.random.PCG64(sequence))
+    return draw_scene(rng, held_out_questions=split != "train")
+
+
+def _write_scene(task: tuple[str, int, str, int]) -> str:
+    """Draw and write one scene; returns the sha256 of its pixels and texts (PNG bytes vary with zlib)."""
+    root, seed, split, index = task
+    scene = scene_of(seed, split, index)
+    folder, name = Path(root, split), f"{split}_{index:05d}"
+    label = scene.mask.astype(np.uint8) * 255
+    text = json.dumps({"questions": list(scene.questions), "answer": list(scene.answers)}, indent=1)
+    Image.fromarray(scene.image).save(folder / "images" / f"{name}.png", compress_level=4)
+    Image.fromarray(label).save(folder / "labels" / f"{name}.png")
+    (folder / "QAs" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    digest = hashlib.sha256(repr((name, scene.image.shape)).encode())
+    for part in (scene.image.tobytes(), label.tobytes(), text.encode()):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _read_marker(root: Path) -> dict | None:
+    try:
+        return json.loads((root / MARKER).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def _fill(folder: Path, settings: _Settings, workers: int, progress: bool) -> None:
+    """Write every scene, then the marker."""
+    tasks = []
+    for split in SPLITS:
+        for kind in ("images", "labels", "QAs"):
+            (folder / split / kind).mkdir(parents=True)
+        tasks += [(str(folder), settings.seed, split, k) for k in range(getattr(settings, split))]
+    fingerprint = hashlib.sha256()
+    columns = (TextColumn("Drawing scenes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not progress) as bar:
+        row = bar.add_task("scenes", total=len(tasks))
+
+        def collect(digests) -> None:
+            for digest in digests:
+                fingerprint.update(digest.encode())
+                bar.advance(row)
+
+        if workers == 1 or len(tasks) < 8:
+            collect(map(_write_scene, tasks))
+        else:
+            # spawn: a forked copy of a process with threads (Dagster's, torch's) can hang
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+                collect(pool.map(_write_scene, tasks, chunksize=8))
+    marker = {"settings": asdict(settings), "fingerprint": fingerprint.hexdigest()}
+    (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+
+
+def write_scenes(
+    root: Path,
+    seed: int = 2025,
+    train: int = 1200,
+    val: int = 200,
+    test: int = 200,
+    workers: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Write the embedded dataset to `root`; does nothing if it is complete there with the same settings.
+
+    Everything is written to a temporary sibling folder and renamed into place, so `root` is never half full;
+    a complete dataset with other settings is replaced. workers: processes, default one per usable core.
+
+    Raises SceneFolderError if root exists, is not empty and was not written by this function.
+    """
+    root = Path(root).absolute()
+    settings = _Settings(seed, train, val, test)
+    marker = _read_marker(root)
+    if marker is not None and marker.get("settings") == asdict(settings):
+        return
+    if marker is None and root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise SceneFolderError(
+            f"{root} exists and holds no {MARKER}: it was not written here. Name another folder or empty it."
+        )
+    root.parent.mkdir(parents=True, exist_ok=True)
+    for old in root.parent.glob(f".{root.name}.writing-*"):
+        if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.writing-", dir=root.parent))
+    try:
+        _fill(temporary, settings, workers or cores, progress)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would lock other users out
+        if root.exists():
+            replaced = temporary.with_name(temporary.name + "-replaced")
+            root.rename(replaced)
+            temporary.rename(root)
+            shutil.rmtree(replaced)
+        else:
+            temporary.rename(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
