@@ -1,0 +1,1 @@
+"""What a completion earns: plain functions of completions and columns, and the recipes that weigh them."""
