@@ -1,1 +1,1 @@
-"""One reader per benchmark, a registry of them, and the embedded dataset."""
+"""Benchmarks on disk → images, samples and rejects: one reader a layout, a registry, one way in (ingest)."""

@@ -1,0 +1,188 @@
+"""EarthReason: reasoning segmentation of satellite images with implicit queries (the paper's main benchmark).
+
+On disk: ``{train,val,test}/{images,labels,QAs}/``, the three files of a sample sharing a stem.
+
+* ``images/<id>.jpg|jpeg|png|tif|tiff``, 123² to 7617² pixels;
+* ``labels/<id>.png`` (tif too), the image's size; a pixel that is not zero belongs to the target, and a label
+  that is zero everywhere is an empty target: the right answer is that there is nothing;
+* ``QAs/<id>.json``: ``{"questions": [str, …], "answer": [str, …]}``, about six questions an image in train;
+  an empty ``answer`` goes with an empty target.
+
+The embedded scenes are written in this layout, and so is any folder of a user's own. Where the authors' loader
+draws one question at random over an unsorted listing and replaces what fails to load, this one is sorted,
+keeps every question, and sets aside with a reason what cannot be used.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from t2s_pipeline import masks
+from t2s_pipeline.datasets.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
+from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
+from t2s_pipeline.errors import InputError
+
+SPLITS = ("train", "val", "test")
+FOLDERS = ("images", "labels", "QAs")
+ENDINGS = {
+    "images": frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"}),
+    "labels": frozenset({".png", ".tif", ".tiff"}),
+    "QAs": frozenset({".json"}),
+}
+# What file managers leave behind; dot files (macOS's ._ companions among them) are passed over as well.
+CLUTTER = frozenset({"thumbs.db", "desktop.ini"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one stem; or, with an empty stem, one file that no sample can be made of."""
+
+    stem: str
+    images: tuple[Path, ...] = ()
+    labels: tuple[Path, ...] = ()
+    qas: tuple[Path, ...] = ()
+    stranger: Path | None = None
+
+
+class EarthReason:
+    """The reader. ``sample_id`` and ``image_id`` are the stem; a sample has no category."""
+
+    def splits(self, root: Path) -> list[str]:
+        return [split for split in SPLITS if (root / split).is_dir()]
+
+    def sources(self, root: Path, split: str) -> list[Source]:
+        found: dict[str, dict[str, list[Path]]] = {}
+        strangers: list[Source] = []
+        for folder in FOLDERS:
+            for path in _listing(root, split, folder):
+                if path.suffix.lower() in ENDINGS[folder] and path.is_file() and _is_text(path.name):
+                    found.setdefault(path.stem, {}).setdefault(folder, []).append(path)
+                else:
+                    strangers.append(Source("", stranger=path))
+        if not any("images" in folders for folders in found.values()):
+            raise InputError(f"{root / split / 'images'} holds no jpg, jpeg, png or tif image.")
+        return strangers + [
+            Source(stem, *(tuple(files.get(folder, ())) for folder in FOLDERS))
+            for stem, files in sorted(found.items())
+        ]
+
+    def files(self, root: Path, split: str) -> list[Path]:
+        sources = self.sources(root, split)
+        strangers = [source.stranger for source in sources if source.stranger and source.stranger.is_file()]
+        known = (path for source in sources for path in (*source.images, *source.labels, *source.qas))
+        return sorted([*strangers, *known])
+
+    def read(self, root: Path, source: Source) -> list[Record]:
+        if source.stranger is not None:
+            return [_reject(root, source.stranger, "unsupported_file", "not a file of this layout")]
+        spare = [
+            _reject(root, path, "duplicate_stem", f"{files[0].name} came first")
+            for files in (source.images, source.labels, source.qas)
+            for path in files[1:]
+        ]
+        return spare + _sample(root, source)
+
+
+def _listing(root: Path, split: str, folder: str) -> list[Path]:
+    """The folder's entries, sorted by name, clutter passed over."""
+    place = root / split / folder
+    try:
+        names = sorted(os.listdir(place))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{place} is missing: a dataset in EarthReason's layout holds {{train,val,test}}/"
+            "{images,labels,QAs}/ with the same file stem in all three."
+        ) from error
+    except PermissionError as error:
+        raise InputError(f"{place} may not be read: change its permissions.") from error
+    return [place / name for name in names if not name.startswith(".") and name.lower() not in CLUTTER]
+
+
+def _sample(root: Path, source: Source) -> list[Record]:
+    """The image and its sample, or every reason why there is none."""
+    if not source.images:
+        orphans = (*source.labels, *source.qas)
+        return [_reject(root, path, "missing_image", f"no image is called {source.stem}") for path in orphans]
+    image_path = source.images[0]
+    missing = [name for name, files in (("label", source.labels), ("qa", source.qas)) if not files]
+    if missing:
+        return [
+            _reject(root, image_path, f"missing_{name}", f"no {name} file is called {source.stem}")
+            for name in missing
+        ]
+    image = _attempt(root, image_path, lambda data: (data, displayed_size(data)))
+    mask = _attempt(root, source.labels[0], decode_label)
+    qa = _attempt(root, source.qas[0], parse_qa)
+    faults = [fault for fault in (image, mask, qa) if isinstance(fault, RejectRecord)]
+    if faults:
+        return faults
+    data, (width, height) = image
+    if mask.shape != (height, width):
+        found = f"label is {mask.shape[1]}×{mask.shape[0]}, image {width}×{height}"
+        return [_reject(root, source.labels[0], "size_mismatch", found)]
+    blank = [
+        RejectRecord(f"{_name(root, source.qas[0])}#questions[{i}]", "blank_question", "no words in it")
+        for i, question in enumerate(qa.questions)
+        if not question.strip()
+    ]
+    questions = tuple(question for question in qa.questions if question.strip())
+    if not questions:
+        return [*blank, _reject(root, source.qas[0], "no_questions", "the list of questions is empty")]
+    return [
+        *blank,
+        ImageRecord(source.stem, _name(root, image_path), width, height, data),
+        SampleRecord(source.stem, source.stem, None, questions, qa.answers, masks.encode(mask)),
+    ]
+
+
+@dataclass(frozen=True)
+class Qa:
+    questions: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+def parse_qa(data: bytes) -> Qa:
+    """A QAs file: an object with ``questions`` and ``answer``, each a list of strings.
+
+    Raises:
+        UnusableFileError: reason ``invalid_json`` or ``invalid_qa``.
+    """
+    try:
+        content = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UnusableFileError("invalid_json", f"{type(error).__name__}: {error}") from error
+    if not isinstance(content, dict):
+        raise UnusableFileError("invalid_qa", f"a {type(content).__name__} where an object was expected")
+    lists = []
+    for key in ("questions", "answer"):
+        values = content.get(key)
+        if not isinstance(values, list) or not all(isinstance(v, str) and _is_text(v) for v in values):
+            raise UnusableFileError("invalid_qa", f"{key!r} is not a list of strings")
+        lists.append(tuple(values))
+    return Qa(*lists)
+
+
+def _attempt(root: Path, path: Path, decode: Callable[[bytes], T]) -> T | RejectRecord:
+    try:
+        return decode(file_bytes(path))
+    except UnusableFileError as error:
+        return _reject(root, path, error.reason, error.detail)
+
+
+def _reject(root: Path, path: Path, reason: str, detail: str) -> RejectRecord:
+    return RejectRecord(_name(root, path), reason, detail)
+
+
+def _name(root: Path, path: Path) -> str:
+    """The path below the root; bytes that are not UTF-8 written as escapes."""
+    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _is_text(value: str) -> bool:
+    """False for lone surrogates: a file name that is not UTF-8, or a broken JSON escape."""
+    return value.isprintable() or not any("\ud800" <= c <= "\udfff" for c in value)
