@@ -2,7 +2,7 @@
 
 It stands in for EarthReason where nothing can be downloaded, in the same on-disk layout:
 
-- Image: RGB PNG, each side about 224 to 448 px; two to four of ten categories on farmland, grass, dry land or
+- Image: RGB PNG, each side about 210 to 440 px; two to four of ten categories on farmland, grass, dry land or
   urban blocks, under one sun.
 - Label: the union of all objects (one to four) of the asked category; objects never touch.
 - Questions: three to five implicit ones that never name the category; val and test mix wordings that train

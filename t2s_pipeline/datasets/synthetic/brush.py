@@ -77,8 +77,7 @@ class Brush:
     def _place(self, points: list[Point], shift: Point = (0.0, 0.0)) -> list[Point]:
         placed = (self.spot.outward(u, v) for u, v in points)
         return [
-            ((x + shift[0] - self.left) * _SUPERSAMPLING, (y + shift[1] - self.top) * _SUPERSAMPLING)
-            for x, y in placed
+            ((x + shift[0] - self.left) * _SUPERSAMPLING, (y + shift[1] - self.top) * _SUPERSAMPLING) for x, y in placed
         ]
 
     def outline(self, points: list[Point], fill: tuple[int, int, int]) -> None:

@@ -61,7 +61,7 @@ def _write_scene(task: tuple[str, int, str, int]) -> str:
     folder, name = Path(root, split), f"{split}_{index:05d}"
     label = scene.mask.astype(np.uint8) * 255
     text = json.dumps({"questions": list(scene.questions), "answer": list(scene.answers)}, indent=1)
-    Image.fromarray(scene.image).save(folder / "images" / f"{name}.png", compress_level=4)
+    Image.fromarray(scene.image).save(folder / "images" / f"{name}.png", compress_level=2)
     Image.fromarray(label).save(folder / "labels" / f"{name}.png")
     (folder / "QAs" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     digest = hashlib.sha256(repr((name, scene.image.shape)).encode())

@@ -1,71 +1,21 @@
-"""The ten categories: how large, how tall and how painted. Sizes are in units of 1/168 of the canvas."""
+"""How an object of each category is painted, in its own frame (see `brush`); `kinds` says how large it is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from t2s_pipeline.datasets.synthetic.brush import Brush, Point, Spot
 from t2s_pipeline.datasets.synthetic.look import RGB
+from t2s_pipeline.datasets.synthetic.shapes import box, ellipse, rounded
 from t2s_pipeline.datasets.synthetic.terrain import direction, uniform
-
-# An outline must stay at least 18 of 168 pixels wide and high even where a canvas of aspect 1.4 is squeezed
-# into a square (a factor of 1.18), hence 22 units.
-SMALLEST = 22.0
 
 
 def scaled(colour: RGB, factor: float) -> RGB:
     """The colour, brighter or darker."""
     return tuple(max(0, min(255, int(c * factor))) for c in colour)
-
-
-def box(length: float, breadth: float, u: float = 0.0, v: float = 0.0) -> list[Point]:
-    """Corners of a rectangle around (u, v)."""
-    a, b = length / 2, breadth / 2
-    return [(u - a, v - b), (u + a, v - b), (u + a, v + b), (u - a, v + b)]
-
-
-def ellipse(length: float, breadth: float, points: int = 40) -> list[Point]:
-    around = (direction(2 * math.pi * k / points) for k in range(points))
-    return [(length / 2 * c, breadth / 2 * s) for c, s in around]
-
-
-def rounded(length: float, breadth: float, radius: float) -> list[Point]:
-    """A rectangle with round corners; radius = breadth / 2 gives a stadium."""
-    corners = ((1, 1, 0), (-1, 1, 1), (-1, -1, 2), (1, -1, 3))
-    points = []
-    for across, down, quarter in corners:
-        for k in range(7):
-            c, s = direction(math.pi / 2 * (quarter + k / 6))
-            points.append(
-                (across * (length / 2 - radius) + radius * c, down * (breadth / 2 - radius) + radius * s)
-            )
-    return points
-
-
-def blob(rng: np.random.Generator, length: float, breadth: float) -> list[Point]:
-    """A smooth irregular outline that touches all four sides of its box."""
-    phases = 2 * math.pi * rng.random(4)
-    weights = (0.16, 0.11, 0.07, 0.04) * (0.5 + rng.random(4))
-    points = []
-    for k in range(56):
-        angle = 2 * math.pi * k / 56
-        radius = 1 + sum(
-            w * direction(n * angle + p)[0] for n, w, p in zip((2, 3, 4, 6), weights, phases, strict=True)
-        )
-        c, s = direction(angle)
-        points.append((radius * c, radius * s))
-    us, vs = [u for u, _ in points], [v for _, v in points]
-    return [
-        (
-            (u - min(us)) / (max(us) - min(us)) * length - length / 2,
-            (v - min(vs)) / (max(vs) - min(vs)) * breadth - breadth / 2,
-        )
-        for u, v in points
-    ]
 
 
 @dataclass(frozen=True)
@@ -111,10 +61,7 @@ def paint_swimming_pool(job: Job) -> None:
     inner = (a - 2 * rim, b - 2 * rim)
     job.brush.polygon(rounded(*inner, 0.24 * inner[1]), scaled(job.colour, 0.86))
     job.brush.polygon(
-        [
-            (u + 0.3 * rim, v + 0.3 * rim)
-            for u, v in rounded(inner[0] * 0.9, inner[1] * 0.86, 0.22 * inner[1])
-        ],
+        [(u + 0.3 * rim, v + 0.3 * rim) for u, v in rounded(inner[0] * 0.9, inner[1] * 0.86, 0.22 * inner[1])],
         job.colour,
     )
     job.brush.polygon(box(inner[0] * 0.28, inner[1] * 0.8, -inner[0] * 0.3), scaled(job.colour, 1.12))
@@ -139,9 +86,7 @@ def paint_runway(job: Job) -> None:
         job.brush.polygon(box(dash, 1.7 * unit, u), white)
     for end in (-1, 1):  # threshold bars
         for k in range(5):
-            job.brush.polygon(
-                box(5.0 * unit, b * 0.085, end * (a / 2 - 4.5 * unit), (k - 2) * b * 0.155), white
-            )
+            job.brush.polygon(box(5.0 * unit, b * 0.085, end * (a / 2 - 4.5 * unit), (k - 2) * b * 0.155), white)
 
 
 _CARS: tuple[RGB, ...] = (
@@ -252,9 +197,7 @@ def paint_solar_farm(job: Job) -> None:
             job.brush.line([(u - length / 2, v), (u + length / 2, v)], scaled(job.colour, 1.7), 0.3 * unit)
             for k in range(1, 4):
                 w = u + (k / 4 - 0.5) * length
-                job.brush.line(
-                    [(w, v - pitch * 0.37), (w, v + pitch * 0.37)], scaled(job.colour, 1.55), 0.25 * unit
-                )
+                job.brush.line([(w, v - pitch * 0.37), (w, v + pitch * 0.37)], scaled(job.colour, 1.55), 0.25 * unit)
 
 
 def paint_pivot_field(job: Job) -> None:
@@ -262,98 +205,10 @@ def paint_pivot_field(job: Job) -> None:
     job.brush.outline(job.outline, job.colour)
     cut = uniform(job.rng, (0.15, 0.5))
     if job.rng.random() < 0.5:  # part of the circle at another stage of growth
-        wedge = [
-            (d / 2 * c, d / 2 * s) for c, s in (direction(2 * math.pi * cut * k / 16) for k in range(17))
-        ]
+        wedge = [(d / 2 * c, d / 2 * s) for c, s in (direction(2 * math.pi * cut * k / 16) for k in range(17))]
         job.brush.polygon([(0, 0), *wedge], scaled(job.colour, uniform(job.rng, (0.82, 0.9))))
     for k in range(1, 7):  # wheel tracks
         ring = ellipse(d * k / 7, d * k / 7)
         job.brush.line([*ring, ring[0]], scaled(job.colour, 0.86), 0.35 * job.unit)
     job.brush.line([(0, 0), (d / 2, 0)], (216, 214, 190), 1.0 * job.unit)
     job.brush.disc((0, 0), 1.6 * job.unit, (196, 184, 150))
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A category's geometry. length and ratio (breadth / length) are ranges; ratio None: a disc."""
-
-    length: tuple[float, float]
-    ratio: tuple[float, float] | None
-    paint: Callable[[Job], None]
-    outline: Callable[[np.random.Generator, float, float], list[Point]]
-    height: float = 0.0  # units; what throws a shadow
-    skirt: tuple[float, RGB] | None = None  # (breadth in units, colour) of the worked ground around it
-    grain: float = 0.04  # contrast of its surface
-    together: bool = False  # several stand near one another, in one direction
-
-
-KINDS: dict[str, Kind] = {
-    "storage_tank": Kind(
-        (23, 33),
-        None,
-        paint_storage_tank,
-        lambda _, a, b: ellipse(a, b),
-        7.0,
-        (3.5, (168, 160, 144)),
-        0.03,
-        True,
-    ),
-    "swimming_pool": Kind(
-        (26, 37),
-        (0.66, 0.9),
-        paint_swimming_pool,
-        lambda _, a, b: rounded(a, b, 0.28 * b),
-        0.0,
-        (3.0, (176, 166, 148)),
-        0.03,
-    ),
-    "runway": Kind(
-        (84, 130),
-        (0.19, 0.24),
-        paint_runway,
-        lambda _, a, b: box(a, b),
-        0.0,
-        (3.0, (118, 124, 84)),
-        0.05,
-        True,
-    ),
-    "parking_lot": Kind(
-        (44, 72), (0.6, 0.82), paint_parking_lot, lambda _, a, b: box(a, b), 0.0, (1.6, (150, 148, 140)), 0.05
-    ),
-    "house": Kind(
-        (27, 40), (0.66, 0.86), paint_house, lambda _, a, b: box(a, b), 4.5, (4.0, (112, 124, 76)), 0.05, True
-    ),
-    "warehouse": Kind(
-        (46, 76),
-        (0.52, 0.76),
-        paint_warehouse,
-        lambda _, a, b: box(a, b),
-        6.0,
-        (3.0, (126, 124, 120)),
-        0.03,
-        True,
-    ),
-    "lake": Kind((44, 78), (0.6, 0.95), paint_lake, blob, 0.0, (2.2, (96, 102, 66)), 0.05),
-    "running_track": Kind(
-        (58, 86),
-        (0.55, 0.66),
-        paint_running_track,
-        lambda _, a, b: rounded(a, b, b / 2),
-        0.0,
-        (2.4, (116, 130, 80)),
-        0.04,
-    ),
-    "solar_farm": Kind(
-        (44, 76),
-        (0.6, 0.85),
-        paint_solar_farm,
-        lambda _, a, b: box(a, b),
-        0.0,
-        (1.8, (150, 138, 110)),
-        0.05,
-        True,
-    ),
-    "pivot_field": Kind(
-        (38, 62), None, paint_pivot_field, lambda _, a, b: ellipse(a, b, 64), 0.0, None, 0.07, True
-    ),
-}

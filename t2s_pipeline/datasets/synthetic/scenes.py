@@ -1,4 +1,8 @@
-"""A scene: what stands where, painted under one sun, and what is asked about it."""
+"""A scene: the objects of a plan painted under one sun, and what is asked about it.
+
+The order of the random draws is part of the dataset: what is drawn from the generator, and when, decides every
+later pixel and text. A change to it needs a new version number in `layout`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from t2s_pipeline.datasets.synthetic.brush import Brush, Spot
+from t2s_pipeline.datasets.synthetic.brush import Brush, Point
+from t2s_pipeline.datasets.synthetic.kinds import KINDS
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED, Look
-from t2s_pipeline.datasets.synthetic.objects import KINDS, SMALLEST, Job
-from t2s_pipeline.datasets.synthetic.queries import CATEGORIES, draw_answers, draw_questions
+from t2s_pipeline.datasets.synthetic.objects import Job
+from t2s_pipeline.datasets.synthetic.placement import Placed, compose, find_roads
+from t2s_pipeline.datasets.synthetic.queries import draw_answers, draw_questions
 from t2s_pipeline.datasets.synthetic.terrain import (
     direction,
     draw_road,
@@ -20,9 +26,6 @@ from t2s_pipeline.datasets.synthetic.terrain import (
     smooth_noise,
     uniform,
 )
-
-_GAP = 5.0  # units between objects
-_CROWDING = (1.0, 0.86, 0.74, 0.66)  # size of each of 1, 2, 3, 4 objects of a category
 
 
 @dataclass(frozen=True)
@@ -57,103 +60,58 @@ class Scene:
         return union
 
 
-class _Plan:
-    """Finds room for objects, one after another."""
+@dataclass(frozen=True)
+class _Light:
+    """One sun over a scene."""
 
-    def __init__(self, rng: np.random.Generator, width: int, height: int, unit: float, scale: float) -> None:
-        self.rng, self.width, self.height, self.unit, self.scale = rng, width, height, unit, scale
-        # a gap that is still there when the longer side is squeezed into the square
-        self.gap = _GAP * max(width, height) / 168
-        self.placed: list[tuple[str, Spot]] = []
+    falls: Point  # unit vector on the canvas: where shadows fall
+    reach: float  # a shadow's length over its object's height
+    depth: float  # brightness that remains in a shadow
 
-    def _sizes(self, category: str, crowding: float) -> tuple[float, float]:
+
+def _prepare(
+    rng: np.random.Generator, look: Look, placed: list[Placed], light: _Light, size: tuple[int, int], unit: float
+) -> list[tuple[str, Job]]:
+    """Each object's outline, colour and patch."""
+    jobs = []
+    for category, spot in placed:
         kind = KINDS[category]
-        length = max(SMALLEST, uniform(self.rng, kind.length) * crowding * self.scale)
-        breadth = max(SMALLEST, length * uniform(self.rng, kind.ratio)) if kind.ratio else length
-        return max(length, breadth) * self.unit, breadth * self.unit
-
-    def _free(self, spot: Spot) -> bool:
-        half_width, half_height = spot.reach(1.5 * self.unit)
-        inside = (
-            half_width <= spot.x <= self.width - half_width
-            and half_height <= spot.y <= self.height - half_height
-        )
-        return inside and all(spot.apart(other, self.gap) for _, other in self.placed)
-
-    def add(self, category: str, count: int) -> bool:
-        """Place `count` objects of one category, all or none."""
-        before = list(self.placed)
-        rng = self.rng
-        turn = uniform(rng, (0, math.pi))
-        sizes = self._sizes(category, _CROWDING[count - 1])
-        mine: list[Spot] = []
-        for _ in range(count):
-            if not (KINDS[category].together and mine):
-                turn = uniform(rng, (0, math.pi))
-                sizes = self._sizes(category, _CROWDING[count - 1])
-            cosine, sine = direction(turn)
-            for attempt in range(24):
-                if KINDS[category].together and mine and attempt < 12:  # side by side first, then anywhere
-                    c, s = direction(uniform(rng, (0, 2 * math.pi)))
-                    away = (max(sizes) if attempt % 2 else min(sizes)) + self.gap * uniform(rng, (1.0, 2.5))
-                    x, y = mine[-1].x + c * away, mine[-1].y + s * away
-                else:
-                    x, y = float(rng.random()) * self.width, float(rng.random()) * self.height
-                spot = Spot(x, y, *sizes, cosine, sine)
-                if self._free(spot):
-                    self.placed.append((category, spot))
-                    mine.append(spot)
-                    break
-            else:
-                self.placed = before
-                return False
-        return True
+        colours = look.colours[category]
+        skirt = kind.skirt[0] if kind.skirt else 0
+        brush = Brush(spot, size, margin=(2 + light.reach * kind.height + skirt) * unit)
+        outline = kind.outline(rng, spot.length, spot.breadth)
+        base = np.asarray(colours[int(rng.integers(len(colours)))]) * uniform(rng, (0.93, 1.07))
+        colour = tuple(int(c) for c in np.clip(base, 0, 255))
+        jobs.append((category, Job(rng, brush, colour, unit, outline, light.falls)))
+    return jobs
 
 
-def _how_many(rng: np.random.Generator, look: Look) -> int:
-    return 1 + int(np.searchsorted(np.cumsum(look.instance_shares[:3]), rng.random(), side="right"))
+def _paint_objects(
+    rng: np.random.Generator, canvas: np.ndarray, jobs: list[tuple[str, Job]], light: _Light, unit: float
+) -> tuple[Instance, ...]:
+    """Paint on the canvas, float32 (H, W, 3), in place.
 
-
-def _compose(rng: np.random.Generator, look: Look, width: int, height: int, unit: float) -> tuple[str, list]:
-    """The asked category and every object's place."""
-    order = [CATEGORIES[k] for k in rng.permutation(len(CATEGORIES))]
-    asked, others = order[0], order[1:]
-    empty = rng.random() < look.empty_share
-    kinds = int(rng.integers(2, 5))
-    count = _how_many(rng, look)
-    wanted = kinds if empty else kinds - 1
-    while True:  # the asked objects never go missing: a crowded try is dropped whole, and the next is smaller
-        plan = _Plan(rng, width, height, unit, look.object_scale)
-        for attempt in range(40):
-            if empty or plan.add(asked, count):
-                break
-            plan.scale = look.object_scale * (1 - 0.012 * attempt)
-        else:
-            continue
-        shown = 0
-        for category in others:
-            if shown == wanted:
-                break
-            several = _how_many(rng, look)
-            shown += any(plan.add(category, n) for n in ((several, 1) if several > 1 else (1, 1)))
-        if shown >= (2 if empty else 1):
-            return asked, plan.placed
-
-
-def _roads(rng: np.random.Generator, plan: list, width: int, height: int, unit: float) -> list:
-    """Up to two straight roads from edge to edge that touch no object: [(ends, breadth)]."""
-    found = []
-    for _ in range(14):
-        if len(found) == 2:
-            break
-        breadth = unit * uniform(rng, (2.4, 5.0))
-        c, s = direction(uniform(rng, (0, math.pi)))
-        reach = width + height
-        x, y = float(rng.random()) * width, float(rng.random()) * height
-        road = Spot(x, y, 2 * reach, breadth, c, s)
-        if all(road.apart(spot, 1.5 * unit) for _, spot in plan):
-            found.append((((x - c * reach, y - s * reach), (x + c * reach, y + s * reach)), breadth))
-    return found
+    All worked ground first, then all shadows, then all objects, so that none hides part of another.
+    """
+    for category, job in jobs:
+        if KINDS[category].skirt:
+            breadth, colour = KINDS[category].skirt
+            grow_u, grow_v = 1 + 2 * breadth * unit / job.spot.length, 1 + 2 * breadth * unit / job.spot.breadth
+            cover = job.brush.shade([(u * grow_u, v * grow_v) for u, v in job.outline], (0, 0), steps=1)
+            under = canvas[job.brush.window]
+            under += (np.asarray(colour, np.float32) - under) * (np.float32(0.6) * cover)[..., None]
+    for category, job in jobs:
+        length = KINDS[category].height * light.reach * unit
+        if length:
+            cover = job.brush.shade(job.outline, (light.falls[0] * length, light.falls[1] * length))
+            canvas[job.brush.window] *= (1 - np.float32(1 - light.depth) * cover)[..., None]
+    instances = []
+    for category, job in jobs:
+        KINDS[category].paint(job)
+        texture = smooth_noise(rng, job.brush.size[1], job.brush.size[0], 2.5 * unit)
+        texture *= np.float32(KINDS[category].grain)
+        instances.append(Instance(category, job.brush.lay_on(canvas, texture)))
+    return tuple(instances)
 
 
 def _expose(rng: np.random.Generator, look: Look, canvas: np.ndarray) -> np.ndarray:
@@ -174,68 +132,39 @@ def _expose(rng: np.random.Generator, look: Look, canvas: np.ndarray) -> np.ndar
     return image & np.uint8(0xFE)  # 7 bits: the last one is noise, and PNG pays for it
 
 
+def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Width and height in pixels: about 210 to 440 each, aspect at most 1.4, lying or standing."""
+    area_side, stretch = uniform(rng, (246, 374)), uniform(rng, (1.0, 1.4)) ** 0.5
+    width, height = round(area_side * stretch), round(area_side / stretch)
+    return (height, width) if rng.random() < 0.5 else (width, height)
+
+
 def draw_scene(
     rng: np.random.Generator, look: Look = EMBEDDED, side: int | None = None, held_out_questions: bool = False
 ) -> Scene:
-    """Draw the next scene of a generator; equal generator states give equal scenes.
+    """Draw the next scene of a generator; equal generator states give equal scenes, on every machine.
 
-    side: force a square canvas of that many pixels; else each side is between about 224 and 448 px with an
-    aspect of at most 1.4. held_out_questions: mix in wordings that the train split never sees.
+    look: which world. side: force a square canvas of that many pixels; else each side is between about 210 and
+    440 px, with an aspect of at most 1.4. held_out_questions: mix in wordings that the train split never sees.
     """
-    if side is None:
-        area_side, stretch = uniform(rng, (246, 374)), uniform(rng, (1.0, 1.4)) ** 0.5
-        width, height = round(area_side * stretch), round(area_side / stretch)
-        if rng.random() < 0.5:
-            width, height = height, width
-    else:
-        width = height = side
+    width, height = (side, side) if side is not None else _draw_size(rng)
     unit = math.sqrt(width * height) / 168
-    asked, placed = _compose(rng, look, width, height, unit)
+    asked, placed = compose(rng, look, width, height, unit)
     terrain = look.terrains[int(rng.integers(len(look.terrains)))]
-    sun = direction(uniform(rng, (0, 2 * math.pi)))
-    reach, depth = uniform(rng, look.shadow_length), uniform(rng, look.shadow_depth)
+    falls = direction(uniform(rng, (0, 2 * math.pi)))
+    light = _Light(falls, reach=uniform(rng, look.shadow_length), depth=uniform(rng, look.shadow_depth))
 
     ground = np.clip(paint_ground(rng, terrain, height, width, unit), 0, 255).astype(np.uint8)
     picture = Image.fromarray(ground)
     pen = ImageDraw.Draw(picture)
-    for ends, breadth in _roads(rng, placed, width, height, unit):
+    for ends, breadth in find_roads(rng, placed, width, height, unit):
         draw_road(pen, ends, breadth, terrain.road, marked=breadth > 3.4 * unit)
-    scatter_trees(rng, terrain, pen, (width, height), unit, sun)
+    scatter_trees(rng, terrain, pen, (width, height), unit, light.falls)
     canvas = np.asarray(picture).astype(np.float32)
 
-    jobs = []
-    for category, spot in placed:
-        kind = KINDS[category]
-        colours = look.colours[category]
-        brush = Brush(
-            spot, (width, height), margin=(2 + reach * kind.height + (kind.skirt or (0,))[0]) * unit
-        )
-        outline = kind.outline(rng, spot.length, spot.breadth)
-        base = np.asarray(colours[int(rng.integers(len(colours)))]) * uniform(rng, (0.93, 1.07))
-        colour = tuple(int(c) for c in np.clip(base, 0, 255))
-        jobs.append((category, Job(rng, brush, colour, unit, outline, sun)))
-    for category, job in jobs:  # worked ground first, then all shadows, then all objects: none hides another
-        if KINDS[category].skirt:
-            breadth, colour = KINDS[category].skirt
-            grow_u, grow_v = (
-                1 + 2 * breadth * unit / job.spot.length,
-                1 + 2 * breadth * unit / job.spot.breadth,
-            )
-            cover = job.brush.shade([(u * grow_u, v * grow_v) for u, v in job.outline], (0, 0), steps=1)
-            under = canvas[job.brush.window]
-            under += (np.asarray(colour, np.float32) - under) * (np.float32(0.6) * cover)[..., None]
-    for category, job in jobs:
-        height_px = KINDS[category].height * reach * unit
-        if height_px:
-            cover = job.brush.shade(job.outline, (sun[0] * height_px, sun[1] * height_px))
-            canvas[job.brush.window] *= (1 - np.float32(1 - depth) * cover)[..., None]
-    instances = []
-    for category, job in jobs:
-        KINDS[category].paint(job)
-        texture = smooth_noise(rng, job.brush.size[1], job.brush.size[0], 2.5 * unit)
-        texture *= np.float32(KINDS[category].grain)
-        instances.append(Instance(category, job.brush.lay_on(canvas, texture)))
+    jobs = _prepare(rng, look, placed, light, (width, height), unit)
+    instances = _paint_objects(rng, canvas, jobs, light, unit)
     image = _expose(rng, look, canvas)
     questions = draw_questions(rng, asked, held_out_questions)
-    present = any(i.category == asked for i in instances)
-    return Scene(image, tuple(instances), asked, questions, draw_answers(rng, asked) if present else ())
+    present = any(instance.category == asked for instance in instances)
+    return Scene(image, instances, asked, questions, draw_answers(rng, asked) if present else ())

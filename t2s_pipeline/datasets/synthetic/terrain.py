@@ -32,9 +32,7 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float)
     return fine.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)
 
 
-def _paint_parcels(
-    rng: np.random.Generator, terrain: Terrain, height: int, width: int, unit: float
-) -> np.ndarray:
+def _paint_parcels(rng: np.random.Generator, terrain: Terrain, height: int, width: int, unit: float) -> np.ndarray:
     """A patchwork turned by one angle: parcels with their own ground colour and rows, seams between them."""
     canvas = Image.new("L", (width, height), 0)  # 0 is the seam
     pen = ImageDraw.Draw(canvas)
@@ -90,16 +88,12 @@ def _paint_parcels(
     return ground
 
 
-def paint_ground(
-    rng: np.random.Generator, terrain: Terrain, height: int, width: int, unit: float
-) -> np.ndarray:
+def paint_ground(rng: np.random.Generator, terrain: Terrain, height: int, width: int, unit: float) -> np.ndarray:
     """The bare ground: float32 (height, width, 3), 0..255; unit is the pixels of one unit of length."""
     if terrain.parcel:
         ground = _paint_parcels(rng, terrain, height, width, unit)
     else:
-        first, second = (
-            np.asarray(terrain.grounds[k], np.float32) for k in rng.permutation(len(terrain.grounds))[:2]
-        )
+        first, second = (np.asarray(terrain.grounds[k], np.float32) for k in rng.permutation(len(terrain.grounds))[:2])
         share = np.clip(0.5 + 0.9 * smooth_noise(rng, height, width, unit * uniform(rng, (22, 45))), 0, 1)
         ground = first + (second - first) * share[..., None].astype(np.float32)
     mottle = (
@@ -137,9 +131,7 @@ def scatter_trees(
         for (a, b), r, tone in zip(spots, radii, tones, strict=True):
             pen.ellipse((a - r, b - r, a + r, b + r), fill=tuple(int(c * tone) for c in terrain.tree))
             a, b, r = a - 0.3 * shadow[0] * r, b - 0.3 * shadow[1] * r, 0.5 * r
-            pen.ellipse(
-                (a - r, b - r, a + r, b + r), fill=tuple(min(255, int(c * tone * 1.3)) for c in terrain.tree)
-            )
+            pen.ellipse((a - r, b - r, a + r, b + r), fill=tuple(min(255, int(c * tone * 1.3)) for c in terrain.tree))
 
 
 def draw_road(
