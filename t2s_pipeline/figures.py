@@ -44,7 +44,7 @@ def panel(
         prompts: boxes (red), positive points (green discs) and negative points (red crosses), in ``source``.
         source: the frame of the prompts, mostly the prompter's square. Needed if there are prompts.
         predicted: boolean mask at any size, taken to cover the whole image: a blue veil with a blue rim.
-        truth: boolean mask at any size: a yellow outline.
+        truth: boolean mask at any size: a yellow outline, and a yellow veil too where no prediction is given.
         height: of the panel in pixels. An image wider than ``WIDEST`` × ``height`` becomes lower instead.
 
     Returns:
@@ -60,7 +60,8 @@ def panel(
     if predicted is not None:
         canvas = _veiled(canvas, _fitted(predicted, frame), BLUE)
     if truth is not None:
-        canvas = _outlined(canvas, _fitted(truth, frame), YELLOW)
+        target = _fitted(truth, frame)
+        canvas = _outlined(canvas if predicted is not None else _veiled(canvas, target, YELLOW, 0.35), target)
     if not prompts:
         return canvas
     layer = Image.new("RGBA", (frame.width * OVERSAMPLE, frame.height * OVERSAMPLE), (0, 0, 0, 0))
@@ -141,19 +142,20 @@ def _rim(mask: np.ndarray) -> np.ndarray:
     return mask & ~inner
 
 
-def _veiled(canvas: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
+def _veiled(canvas: Image.Image, mask: np.ndarray, colour: tuple[int, int, int], cover: float = 0.45) -> Image.Image:
     pixels = np.asarray(canvas).astype(np.float32)
-    pixels[mask] = 0.55 * pixels[mask] + 0.45 * np.array(colour)
+    pixels[mask] = (1 - cover) * pixels[mask] + cover * np.array(colour)
     pixels[_rim(mask)] = colour
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def _outlined(canvas: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
-    """The line lies on the target's rim, with a dark one just outside it, so that it shows on any ground."""
+def _outlined(canvas: Image.Image, mask: np.ndarray) -> Image.Image:
+    """A yellow line two pixels wide on the target's rim and a dark one outside it: it shows on any ground."""
     pixels = np.asarray(canvas).copy()
     outside = _rim(~mask)
-    pixels[outside] = pixels[outside] // 3
-    pixels[_rim(mask)] = colour
+    pixels[outside] = pixels[outside] // 4
+    rim = _rim(mask)
+    pixels[rim | _rim(mask & ~rim)] = YELLOW
     return Image.fromarray(pixels)
 
 

@@ -82,9 +82,12 @@ def test_predicted_mask_is_a_blue_veil_and_truth_a_yellow_line():
     red, _, blue = veiled.getpixel((240, 120))
     assert blue > 160 and red < 110
     assert near(veiled.getpixel((60, 30)), (128, 128, 128))
-    lined = panel(grey(240, 480), truth=mask)
+    lined = panel(grey(240, 480), predicted=np.zeros_like(mask), truth=mask)
     assert near(lined.getpixel((120, 100)), YELLOW)
     assert near(lined.getpixel((240, 120)), (128, 128, 128))
+    alone = panel(grey(240, 480), truth=mask)
+    red, _, blue = alone.getpixel((240, 120))
+    assert red > 160 and blue < 110
 
 
 def test_masks_of_another_size_cover_the_same_part_of_the_image():
