@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.settings import REPO, Settings
@@ -41,13 +41,18 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     return {"T2S_HOME": str(settings.home), "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def plain_launch(settings: Settings, grace: float = GRACE_SECONDS) -> Launch:
-    """A ``Launch`` that streams the worker's stderr to ours and takes its whole group down with us."""
+def plain_launch(
+    settings: Settings, grace: float = GRACE_SECONDS, environment: Mapping[str, str] | None = None
+) -> Launch:
+    """A ``Launch`` that streams the worker's stderr to ours and takes its whole group down with us.
+
+    ``environment`` is added to ours for the worker (where Dagster Pipes tells it whom to report to).
+    """
 
     def launch(arguments: Sequence[str]) -> None:
         process = subprocess.Popen(
             worker_command(settings, arguments),
-            env={**os.environ, **worker_environment(settings)},
+            env={**os.environ, **worker_environment(settings), **(environment or {})},
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",

@@ -1,0 +1,1 @@
+"""Dagster assets, their checks, partitions and resources: thin, each calls the library."""

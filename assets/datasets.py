@@ -1,0 +1,57 @@
+"""Files and the tables read from them. https://docs.dagster.io/guides/build/assets"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.events import check_specs, results
+from assets.partitions import dataset_and_split, dataset_splits
+from assets.resources import Pipeline
+
+GROUP = "datasets"
+
+
+class ScenesConfig(dg.Config):
+    """How many embedded scenes to draw."""
+
+    train: int = 1200
+    val: int = 200
+    test: int = 200
+    fresh: bool = False
+
+
+@dg.asset(group_name=GROUP, kinds={"png"})
+def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Files: procedural overhead scenes with implicit questions, drawn from a seed, in EarthReason's layout.
+
+    A folder of your own takes their place with `make demo SCENES=<folder>`.
+    """
+    report = pipeline.steps(context, config.fresh).scenes(config.train, config.val, config.test)
+    return dg.MaterializeResult(metadata={**report.metadata, "folder": dg.MetadataValue.path(pipeline.settings.scenes)})
+
+
+class TablesConfig(dg.Config):
+    fresh: bool = False
+
+
+@dg.multi_asset(
+    group_name=GROUP,
+    partitions_def=dataset_splits,
+    specs=[
+        dg.AssetSpec("images", deps=[scenes], kinds={"parquet"}, description="Every image once, its original bytes."),
+        dg.AssetSpec(
+            "samples",
+            deps=[scenes],
+            kinds={"parquet"},
+            description="A target in an image: its mask and every question asked about it.",
+        ),
+        dg.AssetSpec("rejects", deps=[scenes], kinds={"parquet"}, description="What could not be read, and why."),
+    ],
+    check_specs=check_specs("images", "samples", "rejects"),
+)
+def read_split(
+    context: dg.AssetExecutionContext, config: TablesConfig, pipeline: Pipeline
+) -> Iterator[dg.MaterializeResult]:
+    """Read a dataset's split into the lake."""
+    reports = pipeline.steps(context, config.fresh).tables(*dataset_and_split(context.partition_key))
+    yield from results(pipeline.settings, reports)

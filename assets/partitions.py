@@ -1,0 +1,68 @@
+"""Partitions: which dataset and split, which system, which training run.
+
+Definitions and the translation between Dagster's keys and the lake's partitions belong here; what a partition
+holds does not. https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
+
+Datasets and systems are dynamic, because a user's own folder and a new checkpoint become partitions by being
+there. Keys never hold ``|``, ``,``, ``/`` or ``...``, which Dagster's own syntax uses.
+"""
+
+from collections.abc import Iterable
+
+import dagster as dg
+from t2s_pipeline.experiments import EXPERIMENTS
+
+from t2s_pipeline.lake.store import Partition
+
+dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")
+"""``<dataset>-<split>``, such as ``synthetic-val``."""
+
+systems = dg.DynamicPartitionsDefinition(name="system")
+"""Who answers: ``zero-shot-mini``, or a run's name."""
+
+runs = dg.StaticPartitionsDefinition([experiment.run for experiment in EXPERIMENTS.values()])
+"""One training run an experiment."""
+
+systems_on_splits = dg.MultiPartitionsDefinition({"system": systems, "dataset_split": dataset_splits})
+
+
+def split_key(dataset: str, split: str) -> str:
+    return f"{dataset}-{split}"
+
+
+def dataset_and_split(key: str) -> tuple[str, str]:
+    """The inverse of ``split_key``: a split's name holds no hyphen, a dataset's may."""
+    dataset, _, split = key.rpartition("-")
+    return dataset, split
+
+
+def system_key(system: str, dataset: str, split: str) -> dg.MultiPartitionKey:
+    return dg.MultiPartitionKey({"system": system, "dataset_split": split_key(dataset, split)})
+
+
+def partition_key(partition: Partition) -> str | None:
+    """Dagster's key for a partition of the lake, by the columns that it has; None for an unpartitioned table."""
+    system = partition.get("system") or partition.get("checkpoint")
+    if "run" in partition:
+        return partition["run"]
+    if "dataset" not in partition:
+        return system
+    if system is None:
+        return split_key(partition["dataset"], partition["split"])
+    return system_key(system, partition["dataset"], partition["split"])
+
+
+def remember(instance: dg.DagsterInstance, partition: Partition) -> None:
+    """Register the dynamic keys that a partition needs, so that the UI offers them."""
+    system = partition.get("system") or partition.get("checkpoint")
+    if system is not None:
+        _add(instance, systems, [system])
+    if "dataset" in partition:
+        _add(instance, dataset_splits, [split_key(partition["dataset"], partition["split"])])
+
+
+def _add(instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition, keys: Iterable[str]) -> None:
+    known = set(instance.get_dynamic_partitions(definition.name))
+    new = [key for key in keys if key not in known]
+    if new:
+        instance.add_dynamic_partitions(definition.name, new)

@@ -1,0 +1,53 @@
+"""What systems answer and what the segmenter draws of it. https://docs.dagster.io/guides/build/assets"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.events import check_specs, results
+from assets.partitions import dataset_and_split, systems_on_splits
+from assets.resources import Pipeline
+from assets.training import GPU
+
+GROUP = "predictions"
+
+
+class PredictionConfig(dg.Config):
+    fresh: bool = False
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=systems_on_splits,
+    deps=["checkpoint", "images", "samples"],
+    pool=GPU,
+    kinds={"pytorch", "parquet"},
+    check_specs=check_specs("completions"),
+)
+def completions(
+    context: dg.AssetExecutionContext, config: PredictionConfig, pipeline: Pipeline
+) -> Iterator[dg.MaterializeResult]:
+    """The prompter's answer to every question: its thought and its prompts, as text."""
+    system, place = _system_and_place(context)
+    yield from results(pipeline.settings, [pipeline.steps(context, config.fresh).complete(system, *place)])
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=systems_on_splits,
+    deps=["completions", "images"],
+    pool=GPU,
+    kinds={"pytorch", "parquet"},
+    check_specs=check_specs("predictions"),
+)
+def predictions(
+    context: dg.AssetExecutionContext, config: PredictionConfig, pipeline: Pipeline
+) -> Iterator[dg.MaterializeResult]:
+    """Masks: every answer parsed, its prompts handed to the frozen SAM2, or the reason why not."""
+    system, place = _system_and_place(context)
+    yield from results(pipeline.settings, [pipeline.steps(context, config.fresh).segment(system, *place)])
+
+
+def _system_and_place(context: dg.AssetExecutionContext) -> tuple[str, tuple[str, str]]:
+    keys = context.partition_key.keys_by_dimension
+    return keys["system"], dataset_and_split(keys["dataset_split"])

@@ -1,0 +1,69 @@
+"""Scores, what SQL makes of them, and the page people read. https://docs.dagster.io/guides/build/assets"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.events import check_specs, results
+from assets.partitions import dataset_and_split, systems_on_splits
+from assets.resources import Pipeline
+from t2s_pipeline import leaderboard as standing
+
+GROUP = "results"
+
+
+class ScoreConfig(dg.Config):
+    fresh: bool = False
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=systems_on_splits,
+    deps=["predictions", "samples"],
+    kinds={"parquet"},
+    check_specs=check_specs("sample_scores"),
+)
+def sample_scores(
+    context: dg.AssetExecutionContext, config: ScoreConfig, pipeline: Pipeline
+) -> Iterator[dg.MaterializeResult]:
+    """Every mask against the ground truth, under the strict and the reference protocol."""
+    keys = context.partition_key.keys_by_dimension
+    place = dataset_and_split(keys["dataset_split"])
+    yield from results(pipeline.settings, pipeline.steps(context, config.fresh).score(keys["system"], *place))
+
+
+@dg.multi_asset(
+    group_name=GROUP,
+    specs=[
+        dg.AssetSpec(
+            "benchmark_metrics",
+            deps=["sample_scores"],
+            kinds={"parquet"},
+            description="gIoU, cIoU, P@0.5 and rejection of every system, with 95 % intervals.",
+        ),
+        dg.AssetSpec(
+            "paired_differences",
+            deps=["sample_scores"],
+            kinds={"parquet"},
+            description="Every system less its untrained base on the same images, with 95 % intervals.",
+        ),
+    ],
+)
+def summaries(
+    context: dg.AssetExecutionContext, config: ScoreConfig, pipeline: Pipeline
+) -> Iterator[dg.MaterializeResult]:
+    """Metrics and paired differences of all that was scored."""
+    yield from results(pipeline.settings, pipeline.steps(context, config.fresh).summarize())
+
+
+@dg.asset(group_name=GROUP, deps=["benchmark_metrics", "paired_differences"], kinds={"duckdb", "sql"})
+def leaderboard(pipeline: Pipeline) -> dg.MaterializeResult:
+    """The view `leaderboard` over all results: `t2s sql "select * from leaderboard"`."""
+    return dg.MaterializeResult(metadata={"leaderboard": dg.MetadataValue.md(standing.as_markdown(pipeline.settings))})
+
+
+@dg.asset(group_name=GROUP, deps=["leaderboard", "predictions", "training_log"], kinds={"html"})
+def report(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+    """Pictures: the results page, with panels of what each system drew."""
+    page = pipeline.steps(context).report().metadata["page"]
+    return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(page)})

@@ -1,0 +1,67 @@
+"""Training runs and the checkpoints they leave. https://docs.dagster.io/guides/build/assets"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from pydantic import Field
+
+from assets.events import results
+from assets.partitions import runs, systems
+from assets.resources import Pipeline
+
+GROUP = "training"
+GPU = "gpu"
+"""The pool of everything that loads a model; dagster.yaml says how many may at once."""
+
+# A run reads the training split of its experiment's dataset; which one that is, its settings say.
+TRAINED_ON = [dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping()) for table in ("images", "samples")]
+
+
+class TrainingConfig(dg.Config):
+    overrides: list[str] = Field(default=[], description="Settings of the experiment to change: grpo.steps=20.")
+    fresh: bool = Field(default=False, description="Redo finished work.")
+
+
+@dg.multi_asset(
+    group_name=GROUP,
+    partitions_def=runs,
+    pool=GPU,
+    specs=[
+        dg.AssetSpec(
+            "training_log",
+            deps=TRAINED_ON,
+            kinds={"pytorch", "parquet"},
+            description="GRPO step by step: rewards, KL, lengths, seconds.",
+        ),
+        dg.AssetSpec(
+            "checkpoints",
+            deps=TRAINED_ON,
+            kinds={"pytorch", "parquet"},
+            description="The prompter's weights at steps of its training.",
+        ),
+    ],
+)
+def trained(
+    context: dg.AssetExecutionContext, config: TrainingConfig, pipeline: Pipeline
+) -> Iterator[dg.MaterializeResult]:
+    """Train a prompter with GRPO on the mask reward of the frozen segmenter."""
+    run = context.partition_key
+    reports = pipeline.steps(context, config.fresh).train(run, config.overrides)
+    announce(context, run)
+    yield from results(pipeline.settings, reports)
+
+
+checkpoint = dg.AssetSpec(
+    "checkpoint",
+    group_name=GROUP,
+    deps=[dg.AssetDep("checkpoints", partition_mapping=dg.AllPartitionMapping())],
+    partitions_def=systems,
+    kinds={"pytorch"},
+    description="Who can answer: an untrained base, a run's final checkpoint, or one made elsewhere.",
+)
+
+
+def announce(context: dg.AssetExecutionContext | dg.OpExecutionContext, system: str) -> None:
+    """Make a system known, so that it can be evaluated."""
+    context.instance.add_dynamic_partitions(systems.name, [system])
+    context.log_event(dg.AssetMaterialization("checkpoint", partition=system))

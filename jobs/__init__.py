@@ -1,0 +1,1 @@
+"""Dagster jobs, schedules and sensors, and the process that runs one from the command line."""

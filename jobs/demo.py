@@ -1,0 +1,135 @@
+"""The job `demo`: a sample's whole way, from files to pictures.
+
+It spans many partitions of the assets (a run to train, several systems on several splits), which one run of an
+asset job cannot: such a run has one partition key. So it is a job of ops, one a room of the house, that call the
+same library steps as the assets and record a materialization of the asset's partition for each. Every step is
+skipped where its finished work still stands.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from assets.events import record
+from assets.resources import Pipeline
+from assets.training import GPU, announce
+from t2s_pipeline import leaderboard, sources
+from t2s_pipeline.datasets.registry import splits_of
+from t2s_pipeline.steps import BASELINE
+
+EMBEDDED = "synthetic"
+EXPERIMENT = "think2seg-mini"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run of the demo does; it travels from op to op."""
+
+    dataset: str
+    splits: tuple[str, ...]
+    experiments: tuple[str, ...]
+    systems: tuple[str, ...]
+    overrides: tuple[str, ...]
+    fresh: bool
+
+    @property
+    def evaluations(self) -> list[tuple[str, str, str]]:
+        """(system, dataset, split)"""
+        return [(system, self.dataset, split) for system in self.systems for split in self.splits]
+
+
+class DemoConfig(dg.Config):
+    """Without any of these, the embedded default: its scenes, its models, one seed."""
+
+    scenes: str = Field(default="", description="Evaluate this folder in EarthReason layout, not the embedded scenes.")
+    seeds: list[int] = Field(default=[0], description="Train and evaluate one run a seed.")
+    systems: list[str] = Field(default=[], description="Evaluate these; empty: the untrained base and each run.")
+    fresh: bool = Field(default=False, description="Redo finished work.")
+    train_scenes: int = Field(default=1200, description="How many embedded scenes to draw for training,")
+    val_scenes: int = Field(default=200, description="for validation,")
+    test_scenes: int = Field(default=200, description="and for testing.")
+    overrides: list[str] = Field(default=[], description="Settings of the experiment: grpo.steps=20.")
+
+
+@dg.op
+def files(context: dg.OpExecutionContext, config: DemoConfig, pipeline: Pipeline) -> Plan:
+    """Files: draw the embedded scenes, and look at the folder that is evaluated in their place."""
+    settings = pipeline.settings
+    settings.require_worker()
+    dataset, splits = EMBEDDED, ("val", "test")
+    if config.scenes:
+        folder = Path(config.scenes)
+        dataset = sources.add_dataset(settings, folder)
+        found = splits_of(folder)
+        splits = tuple(split for split in found if split != "train") or tuple(found)
+    report = pipeline.steps(context, config.fresh).scenes(config.train_scenes, config.val_scenes, config.test_scenes)
+    record(context, settings, [report])
+    runs = tuple(EXPERIMENT if seed == 0 else f"{EXPERIMENT}-seed{seed}" for seed in config.seeds)
+    systems = tuple(config.systems) or (BASELINE, *runs)
+    return Plan(dataset, splits, runs, systems, tuple(config.overrides), config.fresh)
+
+
+@dg.op
+def tables(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+    """Tables: read each split into images, samples and rejects."""
+    steps = pipeline.steps(context, plan.fresh)
+    for place in [(EMBEDDED, "train"), *((plan.dataset, split) for split in plan.splits)]:
+        record(context, steps.settings, steps.tables(*place))
+    return plan
+
+
+@dg.op(pool=GPU)
+def train(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+    """Training: GRPO on the mask reward of the frozen segmenter, one run a seed."""
+    steps = pipeline.steps(context, plan.fresh)
+    for experiment in plan.experiments:
+        reports = steps.train(experiment, plan.overrides)
+        record(context, steps.settings, reports)
+    for system in plan.systems:
+        announce(context, system)
+    return plan
+
+
+@dg.op(pool=GPU)
+def complete(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+    """Completions: each system answers every question."""
+    steps = pipeline.steps(context, plan.fresh)
+    for evaluation in plan.evaluations:
+        record(context, steps.settings, [steps.complete(*evaluation)])
+    return plan
+
+
+@dg.op(pool=GPU)
+def segment(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+    """Masks: the frozen segmenter draws what the answers ask for."""
+    steps = pipeline.steps(context, plan.fresh)
+    for evaluation in plan.evaluations:
+        record(context, steps.settings, [steps.segment(*evaluation)])
+    return plan
+
+
+@dg.op
+def score(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+    """Scores: masks against the ground truth, then metrics, intervals and differences."""
+    steps = pipeline.steps(context, plan.fresh)
+    for evaluation in plan.evaluations:
+        record(context, steps.settings, steps.score(*evaluation))
+    record(context, steps.settings, steps.summarize())
+    return plan
+
+
+@dg.op
+def show(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> None:
+    """SQL and pictures: the leaderboard and the results page."""
+    steps = pipeline.steps(context, plan.fresh)
+    board = dg.MetadataValue.md(leaderboard.as_markdown(steps.settings))
+    context.log_event(dg.AssetMaterialization("leaderboard", metadata={"leaderboard": board}))
+    record(context, steps.settings, [steps.report()])
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def demo() -> None:
+    """Everything once: files, tables, training, completions, masks, scores, SQL, pictures."""
+    show(score(segment(complete(train(tables(files()))))))

@@ -1,0 +1,22 @@
+"""Jobs: what is run by name. Selections and the order of steps belong here; the work does not.
+
+https://docs.dagster.io/guides/build/jobs
+"""
+
+import dagster as dg
+
+from jobs.demo import demo
+
+evaluate = dg.define_asset_job(
+    "evaluate",
+    selection=dg.AssetSelection.assets("completions", "predictions", "sample_scores"),
+    description="Evaluate one system on one split: completions, masks, scores.",
+)
+
+summarize = dg.define_asset_job(
+    "summarize",
+    selection=dg.AssetSelection.assets("benchmark_metrics", "paired_differences", "leaderboard", "report"),
+    description="Metrics, leaderboard and results page of everything scored so far.",
+)
+
+ALL = [demo, evaluate, summarize]

@@ -1,0 +1,37 @@
+"""What a run says on a terminal: the steps' own sentences, without Dagster's event log around them.
+
+The whole event log is in the web UI. https://docs.dagster.io/guides/monitor/logging/custom-logging
+"""
+
+import logging
+import os
+import sys
+
+import dagster as dg
+
+TERMINAL = "T2S_TERMINAL"
+"""Names the file descriptor to write to; without it, standard error."""
+
+
+class _StepsOnly(logging.Filter):
+    """Lets pass what code said through ``context.log``, and what went wrong."""
+
+    def filter(self, entry: logging.LogRecord) -> bool:
+        said = getattr(entry, "dagster_meta", {})
+        event = said.get("dagster_event")
+        message = said.get("orig_message") or entry.getMessage()
+        if event is not None or message.startswith("[pipes]"):
+            return False
+        entry.msg, entry.args = message, ()
+        return True
+
+
+@dg.logger(description="The steps' own sentences, one a line.")
+def plain_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    terminal = os.environ.get(TERMINAL)
+    handler = logging.StreamHandler(sys.stderr if terminal is None else os.fdopen(os.dup(int(terminal)), "w"))
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    handler.addFilter(_StepsOnly())
+    logger = logging.Logger("t2s", level=logging.INFO)
+    logger.addHandler(handler)
+    return logger

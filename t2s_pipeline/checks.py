@@ -1,0 +1,145 @@
+"""What must hold of a partition before anything is built on it. Dagster shows these as asset checks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from t2s_pipeline import masks
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.schema import TABLES
+from t2s_pipeline.lake.store import Partition, read_partition
+from t2s_pipeline.summaries import Number
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of a check; ``numbers`` say how far it is off."""
+
+    passed: bool
+    sentence: str
+    numbers: dict[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim about a table's partition. A blocking one stops what is downstream."""
+
+    name: str
+    table: str
+    claim: str
+    columns: tuple[str, ...]
+    judge: Callable[[pa.Table], Finding]
+    blocking: bool = True
+
+    def on(self, lake: Path, partition: Partition) -> Finding:
+        """Judge one partition.
+
+        Raises:
+            NotMaterializedError: if it does not exist.
+        """
+        return self.judge(read_partition(lake, TABLES[self.table], partition, self.columns))
+
+
+def _not_empty(rows: pa.Table) -> Finding:
+    return Finding(rows.num_rows > 0, f"{rows.num_rows} rows", {"rows": rows.num_rows})
+
+
+def _unique(*columns: str) -> Callable[[pa.Table], Finding]:
+    def judge(rows: pa.Table) -> Finding:
+        doubled = rows.num_rows - rows.group_by(list(columns)).aggregate([]).num_rows
+        return Finding(doubled == 0, f"{doubled} rows repeat ({', '.join(columns)})", {"repeated": doubled})
+
+    return judge
+
+
+def _masks_decode(rows: pa.Table) -> Finding:
+    """Every mask fills its frame, and is empty exactly when it says so."""
+    wrong: list[str] = []
+    for row in rows.to_pylist():
+        try:
+            rle = masks.Rle.from_arrow(row["mask"])
+            masks.check(rle)
+        except InputError as fault:
+            wrong.append(f"{row['sample_id']}: {fault}")
+            continue
+        if rle.area != row["mask_area"] or (rle.area == 0) != row["is_empty"]:
+            wrong.append(f"{row['sample_id']}: area {rle.area}, recorded {row['mask_area']}")
+    first = f", the first: {wrong[0]}" if wrong else ""
+    return Finding(not wrong, f"{len(wrong)} of {rows.num_rows} masks are wrong{first}", {"wrong": len(wrong)})
+
+
+def _few_rejects(rows: pa.Table) -> Finding:
+    return Finding(rows.num_rows == 0, f"{rows.num_rows} files set aside", {"rejects": rows.num_rows})
+
+
+def _few_errors(rows: pa.Table) -> Finding:
+    """A failure of ours (not of the model's) must not be scored as if it were an answer."""
+    errors = pc.sum(pc.equal(rows["status"], "error")).as_py() or 0
+    share = errors / max(1, rows.num_rows)
+    return Finding(share <= 0.01, f"{errors} of {rows.num_rows} answers failed in the pipeline", {"errors": errors})
+
+
+def _speaks_the_format(rows: pa.Table) -> Finding:
+    wrong = pc.sum(pc.equal(rows["status"], "format_error")).as_py() or 0
+    share = wrong / max(1, rows.num_rows)
+    return Finding(share <= 0.2, f"{share:.1%} of the answers do not parse", {"format_errors": wrong})
+
+
+def _within_bounds(rows: pa.Table) -> Finding:
+    """0 ≤ intersection ≤ union, and the fraction is one."""
+    wrong = pc.or_(pc.greater(rows["intersection"], rows["union"]), pc.less(rows["intersection"], 0))
+    wrong = pc.or_(wrong, pc.or_(pc.less(rows["iou"], 0.0), pc.greater(rows["iou"], 1.0)))
+    count = pc.sum(wrong).as_py() or 0
+    return Finding(count == 0, f"{count} impossible scores", {"wrong": count})
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("not_empty", schema.IMAGES.name, "There is at least one image.", ("image_id",), _not_empty),
+    Check("ids_are_unique", schema.IMAGES.name, "No image id repeats.", ("image_id",), _unique("image_id")),
+    Check("ids_are_unique", schema.SAMPLES.name, "No sample id repeats.", ("sample_id",), _unique("sample_id")),
+    Check(
+        "masks_decode",
+        schema.SAMPLES.name,
+        "Every mask fills its frame and is empty exactly when it says so.",
+        ("sample_id", "mask", "mask_area", "is_empty"),
+        _masks_decode,
+    ),
+    Check("nothing_set_aside", schema.REJECTS.name, "Every file was usable.", ("reason",), _few_rejects, False),
+    Check(
+        "one_answer_a_question",
+        schema.COMPLETIONS.name,
+        "No question is answered twice.",
+        ("sample_id", "question_index"),
+        _unique("sample_id", "question_index"),
+    ),
+    Check(
+        "pipeline_did_not_fail",
+        schema.PREDICTIONS.name,
+        "At most 1 % of the answers failed for a reason of ours.",
+        ("status",),
+        _few_errors,
+    ),
+    Check(
+        "answers_parse",
+        schema.PREDICTIONS.name,
+        "At least 80 % of the answers speak the format.",
+        ("status",),
+        _speaks_the_format,
+        False,
+    ),
+    Check(
+        "scores_are_possible",
+        schema.SAMPLE_SCORES.name,
+        "Intersections and IoUs lie within their bounds.",
+        ("intersection", "union", "iou"),
+        _within_bounds,
+    ),
+)
+
+
+def checks_of(table: str) -> tuple[Check, ...]:
+    return tuple(check for check in CHECKS if check.table == table)

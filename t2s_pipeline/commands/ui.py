@@ -1,0 +1,41 @@
+"""`t2s ui`: Dagster's web UI and daemon on this machine, with the history of earlier runs."""
+
+import os
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from t2s_pipeline.commands.instance import prepare
+from t2s_pipeline.errors import T2SError
+from t2s_pipeline.settings import REPO, Settings
+
+HOST = "127.0.0.1"
+
+
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 3000) -> None:
+    """Serve the web UI until Ctrl-C. Runs, logs and assets are still there after a restart."""
+    require_free(port)
+    environment = prepare(Settings.from_env())
+    print(f"Dagster's web UI: http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
+    os.chdir(REPO)
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", "workspace.yaml"]
+    os.execve(sys.executable, [*command, "--host", HOST, "--port", str(port)], environment)
+
+
+def require_free(port: int) -> None:
+    """Prove that nobody listens on the port.
+
+    Raises:
+        T2SError: if somebody does, or it is not ours to open.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise T2SError(
+                f"Port {port} on {HOST} cannot be used ({os.strerror(error.errno)}): "
+                f"stop what listens there, or take another one: make ui PORT={port + 1}"
+            ) from error

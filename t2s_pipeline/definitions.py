@@ -1,0 +1,26 @@
+"""The code location: the only place where the library, assets and jobs meet."""
+
+import dagster as dg
+
+from assets import datasets, predictions, results, training
+from assets.resources import Pipeline, WorkerLauncher
+from jobs import jobs
+from jobs.plain_logger import plain_logger
+
+defs = dg.Definitions(
+    assets=[
+        datasets.scenes,
+        datasets.read_split,
+        training.trained,
+        training.checkpoint,
+        predictions.completions,
+        predictions.predictions,
+        results.sample_scores,
+        results.summaries,
+        results.leaderboard,
+        results.report,
+    ],
+    jobs=jobs.ALL,
+    resources={"pipeline": Pipeline(worker=WorkerLauncher())},
+    loggers={"console": plain_logger},
+)

@@ -1,0 +1,111 @@
+"""What the steps are made from: their code and models' weights as fingerprints, and where datasets lie."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from t2s_pipeline.atomic import atomic_file
+from t2s_pipeline.datasets.registry import slug, splits_of
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.provenance import code_fingerprint, fingerprint
+from t2s_pipeline.settings import Settings
+from t2s_pipeline.training.checkpoints import weights_sha256
+
+_EMBEDDED_WEIGHTS = Path(__file__).parent / "miniature" / "weights"
+_EMBEDDED = {"qwen2.5-vl-mini": "prompter", "sam2-mini": "segmenter"}
+
+_PACKAGE = "t2s_pipeline."
+_CODE = {
+    "scenes": "datasets.synthetic",
+    "reading": "datasets.ingest datasets.earthreason datasets.image_files datasets.records masks",
+    "training": "training rewards prompting prompters segmenters miniature.prompter miniature.segmenter geometry",
+    "generating": "evaluation.generate evaluation.questions prompting.schemas prompting.templates prompters"
+    " miniature.prompter",
+    "segmenting": "evaluation.segment prompting segmenters miniature.segmenter masks geometry",
+    "scoring": "evaluation.score evaluation.questions masks",
+    "summarizing": "evaluation.metrics evaluation.intervals",
+}
+"""Which modules a step's result depends on. The lake's schema counts for all of them: it shapes every result."""
+
+
+def code(step: str) -> str:
+    """The fingerprint of a step's code."""
+    return code_fingerprint(_PACKAGE + "lake.schema", *(_PACKAGE + module for module in _CODE[step].split()))
+
+
+def weights_mark(name: str) -> str:
+    """The fingerprint of a model's weights: an embedded model, a folder, or a name with ``@`` and a file.
+
+    Another name stands for itself: what it names is fixed by whoever published it.
+    """
+    if name in _EMBEDDED:
+        return fingerprint(weights=weights_sha256(_EMBEDDED_WEIGHTS / _EMBEDDED[name]))
+    path = Path(name.partition("@")[2] or name)
+    if path.is_dir():
+        return fingerprint(weights=weights_sha256(path))
+    if path.is_file():
+        with path.open("rb") as file:
+            return fingerprint(weights=hashlib.file_digest(file, "sha256").hexdigest(), name=name.partition("@")[0])
+    return fingerprint(name=name)
+
+
+def scenes_mark(settings: Settings) -> str | None:
+    """What the embedded scenes on disk were drawn from; None if they are not there whole."""
+    path = _scenes_mark_file(settings)
+    if not path.is_file() or not (settings.scenes / "complete.json").is_file():
+        return None
+    return path.read_text()
+
+
+def mark_scenes(settings: Settings, mark: str) -> None:
+    with atomic_file(_scenes_mark_file(settings)) as temporary:
+        temporary.write_text(mark)
+
+
+def _scenes_mark_file(settings: Settings) -> Path:
+    return settings.scenes.with_name(f"{settings.scenes.name}.made-from")
+
+
+def add_dataset(settings: Settings, root: Path) -> str:
+    """Remember a user's folder as a dataset and return its key: the folder's name, made fit for a key.
+
+    A second folder of the same name gets a key of its own, so that it does not replace the first one's results.
+
+    Raises:
+        InputError: if it is not a folder that holds a split.
+    """
+    root = root.expanduser().resolve()
+    splits_of(root)
+    known = _known(settings)
+    for key, path in known.items():
+        if path == str(root):
+            return key
+    key = slug(root)
+    if key in known:
+        key = f"{key}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"
+    with atomic_file(_known_file(settings)) as temporary:
+        temporary.write_text(json.dumps({**known, key: str(root)}, indent=1, sort_keys=True) + "\n")
+    return key
+
+
+def dataset_root(settings: Settings, dataset: str) -> Path:
+    """Where a dataset's files lie.
+
+    Raises:
+        InputError: if nobody named its folder yet, or the folder is gone.
+    """
+    root = settings.scenes if dataset == "synthetic" else Path(_known(settings).get(dataset, ""))
+    if root == Path():
+        raise InputError(f"No folder is known for the dataset {dataset}: `t2s demo --scenes FOLDER` names one.")
+    if not root.is_dir():
+        raise InputError(f"The folder {root} of the dataset {dataset} is gone: put it back, or name another one.")
+    return root
+
+
+def _known_file(settings: Settings) -> Path:
+    return settings.home / "datasets.json"
+
+
+def _known(settings: Settings) -> dict[str, str]:
+    path = _known_file(settings)
+    return json.loads(path.read_text()) if path.is_file() else {}

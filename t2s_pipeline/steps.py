@@ -1,0 +1,211 @@
+"""The steps of the pipeline, one method each: assets, the job `demo` and the command line all call these.
+
+A step decides by fingerprint whether there is anything to do. The fingerprint covers the step's code, the
+fingerprints of what it reads, and its settings, and is kept with the result, so finished work stands until one
+of them changes. What loads a model runs in the worker; everything else is computed here. No torch, no dagster.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from t2s_pipeline import sources
+from t2s_pipeline.datasets.ingest import ingest_split, split_fingerprint
+from t2s_pipeline.datasets.synthetic import write_scenes
+from t2s_pipeline.errors import NotMaterializedError
+from t2s_pipeline.evaluation.metrics import benchmark_metrics, paired_differences
+from t2s_pipeline.evaluation.score import score_predictions
+from t2s_pipeline.experiments import experiment, system
+from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.schema import Table
+from t2s_pipeline.lake.store import Partition, fingerprint_of, list_partitions, read_partition, write_partition
+from t2s_pipeline.launching import Launch
+from t2s_pipeline.provenance import fingerprint
+from t2s_pipeline.settings import Settings
+from t2s_pipeline.summaries import Number, numbers
+from t2s_pipeline.training.checkpoints import latest
+
+PROTOCOLS = ("strict", "reference")
+BASELINE = "zero-shot-mini"
+"""Whom every other system is compared with."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step left behind: a partition, how many rows, and the numbers that describe it."""
+
+    table: str
+    partition: Partition
+    rows: int
+    skipped: bool
+    metadata: dict[str, Number] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        where = " ".join(self.partition.values())
+        told = ", ".join(f"{key} {_short(value)}" for key, value in self.metadata.items())
+        already = " (already done)" if self.skipped else ""
+        return f"{self.table:<18} {where}{': ' if where else ''}{told}{already}"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps, bound to a T2S_HOME.
+
+    ``launch`` runs the worker, ``say`` takes a sentence for people, ``fresh`` redoes finished work.
+    """
+
+    settings: Settings
+    launch: Launch
+    say: Callable[[str], None] = print
+    fresh: bool = False
+
+    def scenes(self, train: int = 1200, val: int = 200, test: int = 200) -> StepReport:
+        """Draw the embedded dataset, in EarthReason's layout."""
+        counts = {"train": train, "val": val, "test": test}
+        mark = fingerprint(code=sources.code("scenes"), counts=counts)
+        done = sources.scenes_mark(self.settings) == mark
+        skipped = done and not self.fresh
+        if not skipped:
+            write_scenes(self.settings.scenes, **counts, progress=False, fresh=True)
+            sources.mark_scenes(self.settings, mark)
+        return self._told(StepReport("scenes", {}, sum(counts.values()), skipped, counts))
+
+    def tables(self, dataset: str, split: str) -> list[StepReport]:
+        """Read a dataset's split into images, samples and rejects."""
+        root = sources.dataset_root(self.settings, dataset)
+        partition = {"dataset": dataset, "split": split}
+        mark = fingerprint(code=sources.code("reading"), files=split_fingerprint(dataset, root, split))
+        tables = (schema.IMAGES, schema.SAMPLES, schema.REJECTS)
+        skipped = all(self._stands(table, partition, mark) for table in tables)
+        if not skipped:
+            ingest_split(self.settings.lake, dataset, root, split, mark)
+        return [self._report(table, partition, skipped) for table in tables]
+
+    def train(self, name: str, overrides: Sequence[str] = ()) -> list[StepReport]:
+        """Train an experiment's prompter with GRPO; leaves its log and its checkpoints."""
+        plan = experiment(name, overrides)
+        partition = {"run": plan.run}
+        mark = fingerprint(
+            code=sources.code("training"),
+            experiment=plan.fingerprint,
+            base=sources.weights_mark(plan.prompter),
+            segmenter=sources.weights_mark(plan.segmenter),
+            samples=self._mark(schema.SAMPLES, {"dataset": plan.dataset, "split": "train"}),
+        )
+        tables = (schema.TRAINING_LOG, schema.CHECKPOINTS)
+        kept = latest(self.settings.runs / plan.run)
+        skipped = kept is not None and all(self._stands(table, partition, mark) for table in tables)
+        if not skipped:
+            settings = [word for override in overrides for word in ("--set", override)]
+            self._worker("train", mark, "--experiment", name, *settings)
+        return [self._report(table, partition, skipped) for table in tables]
+
+    def complete(self, name: str, dataset: str, split: str) -> StepReport:
+        """Let a system answer every question of a split."""
+        answering = system(name, self.settings)
+        partition = {"checkpoint": name, "dataset": dataset, "split": split}
+        mark = fingerprint(
+            code=sources.code("generating"),
+            prompter=sources.weights_mark(answering.prompter),
+            prompts=answering.schema,
+            generation=answering.generation,
+            samples=self._mark(schema.SAMPLES, {"dataset": dataset, "split": split}),
+        )
+        return self._worker_step("generate", schema.COMPLETIONS, partition, name, mark)
+
+    def segment(self, name: str, dataset: str, split: str) -> StepReport:
+        """Parse a system's answers and let its segmenter draw them."""
+        answering = system(name, self.settings)
+        answers = {"checkpoint": name, "dataset": dataset, "split": split}
+        partition = {**answers, "segmenter": answering.segmenter}
+        mark = fingerprint(
+            code=sources.code("segmenting"),
+            segmenter=sources.weights_mark(answering.segmenter),
+            completions=self._mark(schema.COMPLETIONS, answers),
+        )
+        return self._worker_step("segment", schema.PREDICTIONS, partition, name, mark)
+
+    def score(self, name: str, dataset: str, split: str) -> list[StepReport]:
+        """Compare a system's masks with the ground truth, once a protocol."""
+        lake = self.settings.lake
+        place = {"dataset": dataset, "split": split}
+        predicted = {**place, "checkpoint": name, "segmenter": system(name, self.settings).segmenter}
+        reports = []
+        for protocol in PROTOCOLS:
+            partition = {**place, "system": name, "protocol": protocol}
+            mark = fingerprint(
+                code=sources.code("scoring"),
+                predictions=self._mark(schema.PREDICTIONS, predicted),
+                samples=self._mark(schema.SAMPLES, place),
+            )
+            skipped = self._stands(schema.SAMPLE_SCORES, partition, mark)
+            if not skipped:
+                samples = read_partition(lake, schema.SAMPLES, place)
+                scores = score_predictions(samples, read_partition(lake, schema.PREDICTIONS, predicted), protocol)
+                write_partition(lake, schema.SAMPLE_SCORES, partition, scores, mark)
+            reports.append(self._report(schema.SAMPLE_SCORES, partition, skipped))
+        return reports
+
+    def summarize(self) -> list[StepReport]:
+        """Every scored system's metrics with intervals, and its difference from the baseline."""
+        lake = self.settings.lake
+        scored = list_partitions(lake, schema.SAMPLE_SCORES)
+        marks = [self._mark(schema.SAMPLE_SCORES, partition) for partition in scored]
+        mark = fingerprint(code=sources.code("summarizing"), scored=scored, marks=marks)
+        tables = (schema.BENCHMARK_METRICS, schema.PAIRED_DIFFERENCES)
+        skipped = all(self._stands(table, {}, mark) for table in tables)
+        if not skipped:
+            rows = [schema.BENCHMARK_METRICS.schema.empty_table()]
+            differences = [schema.PAIRED_DIFFERENCES.schema.empty_table()]
+            for partition in scored:
+                scores = read_partition(lake, schema.SAMPLE_SCORES, partition)
+                rows.append(benchmark_metrics(scores, **partition))
+                baseline = {**partition, "system": BASELINE}
+                if partition["system"] != BASELINE and baseline in scored:
+                    theirs = read_partition(lake, schema.SAMPLE_SCORES, baseline)
+                    differences.append(paired_differences(scores, theirs, baseline=BASELINE, **partition))
+            write_partition(lake, schema.BENCHMARK_METRICS, {}, pa.concat_tables(rows), mark)
+            write_partition(lake, schema.PAIRED_DIFFERENCES, {}, pa.concat_tables(differences), mark)
+        return [self._report(table, {}, skipped) for table in tables]
+
+    def report(self) -> StepReport:
+        """The results page. Always made anew: it takes seconds, and people delete pages."""
+        # Here, not above: plotting takes a second to import, and the code location must load in less than three.
+        from t2s_pipeline.report import build_report
+
+        page = build_report(self.settings)
+        return self._told(StepReport("report", {}, 1, False, {"page": str(page)}))
+
+    def _stands(self, table: Table, partition: Partition, mark: str) -> bool:
+        return not self.fresh and fingerprint_of(self.settings.lake, table, partition) == mark
+
+    def _mark(self, table: Table, partition: Partition) -> str:
+        """The fingerprint of something that this step reads."""
+        mark = fingerprint_of(self.settings.lake, table, partition)
+        if mark is None:
+            where = ", ".join(f"{column} {value}" for column, value in partition.items())
+            raise NotMaterializedError(f"{table.name} of {where} is needed first: materialize it, or run `t2s demo`.")
+        return mark
+
+    def _worker_step(self, verb: str, table: Table, partition: Partition, name: str, mark: str) -> StepReport:
+        skipped = self._stands(table, partition, mark)
+        if not skipped:
+            place = ("--dataset", partition["dataset"], "--split", partition["split"])
+            self._worker(verb, mark, "--system", name, *place)
+        return self._report(table, partition, skipped)
+
+    def _worker(self, verb: str, mark: str, *arguments: str) -> None:
+        self.launch([verb, *arguments, "--home", str(self.settings.home), "--fingerprint", mark])
+
+    def _report(self, table: Table, partition: Partition, skipped: bool) -> StepReport:
+        rows, described = numbers(self.settings.lake, table, partition)
+        return self._told(StepReport(table.name, partition, rows, skipped, described))
+
+    def _told(self, report: StepReport) -> StepReport:
+        self.say(str(report))
+        return report
+
+
+def _short(value: Number) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

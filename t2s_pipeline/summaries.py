@@ -1,0 +1,108 @@
+"""The few numbers that describe a partition: what the UI plots and what a step prints."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.schema import Table
+from t2s_pipeline.lake.store import Partition, read_partition
+
+Number = int | float | str
+
+
+def numbers(lake: Path, table: Table, partition: Partition) -> tuple[int, dict[str, Number]]:
+    """How many rows the partition has, and its numbers by name.
+
+    Raises:
+        NotMaterializedError: if it does not exist.
+    """
+    columns, describe = _DESCRIPTIONS.get(table.name, ([table.columns[0].name], _count))
+    rows = read_partition(lake, table, partition, columns)
+    described = describe(rows)
+    return rows.num_rows, {name: value for name, value in described.items() if value is not None}
+
+
+def _count(rows: pa.Table) -> dict[str, Number | None]:
+    return {"rows": rows.num_rows}
+
+
+def _images(rows: pa.Table) -> dict[str, Number | None]:
+    sides = pc.min_max(pc.max_element_wise(rows["width"], rows["height"])).as_py()
+    return {"images": rows.num_rows, "smallest_side": sides["min"], "largest_side": sides["max"]}
+
+
+def _samples(rows: pa.Table) -> dict[str, Number | None]:
+    return {
+        "samples": rows.num_rows,
+        "questions": pc.sum(pc.list_value_length(rows["questions"])).as_py(),
+        "empty_targets": pc.sum(rows["is_empty"]).as_py(),
+    }
+
+
+def _rejects(rows: pa.Table) -> dict[str, Number | None]:
+    return {"rejects": rows.num_rows, **_shares(rows["reason"])}
+
+
+def _training_log(rows: pa.Table) -> dict[str, Number | None]:
+    """First and last tenth of training: whether the reward rose, and at what cost."""
+    tenth = max(1, rows.num_rows // 10)
+    rows = rows.sort_by("step")
+    first, last = rows.slice(0, tenth), rows.slice(rows.num_rows - tenth)
+    return {
+        "steps": rows.num_rows,
+        "reward_first_tenth": pc.mean(first["reward"]).as_py(),
+        "reward_last_tenth": pc.mean(last["reward"]).as_py(),
+        "valid_last_tenth": pc.mean(last["valid_share"]).as_py(),
+        "kl_last_tenth": pc.mean(last["kl"]).as_py(),
+        "seconds": pc.sum(rows["seconds"]).as_py(),
+    }
+
+
+def _checkpoints(rows: pa.Table) -> dict[str, Number | None]:
+    return {"checkpoints": rows.num_rows, "last_step": pc.max(rows["step"]).as_py()}
+
+
+def _completions(rows: pa.Table) -> dict[str, Number | None]:
+    cut = pc.sum(pc.equal(rows["finish_reason"], "length")).as_py()
+    return {
+        "completions": rows.num_rows,
+        "mean_tokens": pc.mean(rows["tokens"]).as_py(),
+        "cut": cut,
+        "seconds": pc.sum(rows["seconds"]).as_py(),
+    }
+
+
+def _predictions(rows: pa.Table) -> dict[str, Number | None]:
+    return {"predictions": rows.num_rows, **_shares(rows["status"])}
+
+
+def _sample_scores(rows: pa.Table) -> dict[str, Number | None]:
+    return {"answers": rows.num_rows, "mean_iou": pc.mean(rows["iou"]).as_py()}
+
+
+def _benchmark_metrics(rows: pa.Table) -> dict[str, Number | None]:
+    told: dict[str, Number | None] = {"rows": rows.num_rows}
+    for row in rows.to_pylist():
+        if row["protocol"] == "strict":
+            told[f"giou {row['system']} {row['dataset']}-{row['split']}"] = row["giou"]
+    return told
+
+
+def _shares(column: pa.ChunkedArray) -> dict[str, Number]:
+    return {entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()}
+
+
+_DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number | None]]]] = {
+    schema.IMAGES.name: (["width", "height"], _images),
+    schema.SAMPLES.name: (["questions", "is_empty"], _samples),
+    schema.REJECTS.name: (["reason"], _rejects),
+    schema.TRAINING_LOG.name: (["step", "reward", "valid_share", "kl", "seconds"], _training_log),
+    schema.CHECKPOINTS.name: (["step"], _checkpoints),
+    schema.COMPLETIONS.name: (["tokens", "finish_reason", "seconds"], _completions),
+    schema.PREDICTIONS.name: (["status"], _predictions),
+    schema.SAMPLE_SCORES.name: (["iou"], _sample_scores),
+    schema.BENCHMARK_METRICS.name: (["system", "dataset", "split", "protocol", "giou"], _benchmark_metrics),
+}

@@ -1,0 +1,20 @@
+"""What holds for every test, in both environments."""
+
+import importlib.util
+
+import pytest
+
+DAGSTER_WARNINGS = (
+    "error::dagster_shared.utils.warnings.BetaWarning",
+    "error::dagster_shared.utils.warnings.PreviewWarning",
+    "error::dagster_shared.utils.warnings.SupersessionWarning",
+    # Dagster's wording of its own deprecations, so that other packages' stay warnings.
+    "error:.*is deprecated and will be removed in:DeprecationWarning",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only stable parts of Dagster may be used. Not in pyproject.toml: the worker environment has no Dagster."""
+    if importlib.util.find_spec("dagster_shared") is not None:
+        for line in DAGSTER_WARNINGS:
+            config.addinivalue_line("filterwarnings", line)
