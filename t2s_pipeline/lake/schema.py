@@ -179,7 +179,7 @@ SAMPLE_SCORES = _table(
     hit=(BOOL, "counts for P@0.5 under the protocol; null where the protocol leaves the sample out"),
     gt_empty=(BOOL, "the ground truth has no target"),
     pred_empty=(BOOL, "the predicted mask is empty"),
-    status=(STR, "the prediction's status"),
+    status=(STR, "the prediction's status, or missing where the system gave none"),
 )
 BENCHMARK_METRICS = _table(
     "benchmark_metrics",
@@ -202,6 +202,8 @@ BENCHMARK_METRICS = _table(
     p_at_50_high=(REAL, "upper end"),
     rejection_true=(LONG, "answers to empty targets that were left empty"),
     rejection_false=(LONG, "answers to empty targets that were not"),
+    format_errors=(LONG, "answers that could not be parsed, each scored 0"),
+    errors=(LONG, "answers lost to a failure of ours, each scored 0: should be none"),
 )
 PAIRED_DIFFERENCES = _table(
     "paired_differences",
@@ -232,6 +234,7 @@ PUBLISHED_METRICS = _table(
     metric=(STR, "giou, ciou, p_at_50, rejection_true, rejection_false"),
     value=(REAL, "percent, or a count"),
     note=(STR, "what the source says of it"),
+    measured_as=(STR, "the name our run of it carries as a system"),
 )
 
 TABLES: dict[str, Table] = {

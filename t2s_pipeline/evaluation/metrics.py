@@ -1,0 +1,189 @@
+"""gIoU, cIoU, P@0.5 and rejection of a system on a split, in percent, and the difference of two systems.
+
+A sample counts once, however many questions it has: each of its n answers weighs 1/n. With that weight w,
+and with sums over all answers of the split,
+
+    gIoU  = Σ w·iou / Σ w                    (paper, equation 4)
+    cIoU  = Σ w·intersection / Σ w·union     (equation 5)
+    P@0.5 = Σ w·hit / Σ w [hit not null]     (equation 6; a protocol that leaves answers out has null hits)
+
+which for one question a sample are the equations as printed (docs/protocols.md).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.evaluation.intervals import RESAMPLES, SEED, percentile_interval, resampled_sums
+from t2s_pipeline.lake.schema import BENCHMARK_METRICS, PAIRED_DIFFERENCES
+
+METRICS = ("giou", "ciou", "p_at_50")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval, in percent or percentage points; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A system's metrics. ``n`` counts samples, ``answers`` and the counts below it count answers."""
+
+    n: int
+    answers: int
+    giou: Estimate
+    ciou: Estimate
+    p_at_50: Estimate
+    rejection_true: int
+    rejection_false: int
+    format_errors: int
+    errors: int
+
+
+def summarize(scores: pa.Table, resamples: int = RESAMPLES, seed: int = SEED) -> Summary:
+    """Summarize ``sample_scores`` of one system, dataset, split and protocol.
+
+    Raises:
+        InputError: if there are no rows.
+    """
+    if scores.num_rows == 0:
+        raise InputError("There are no scores to summarize: score at least one sample first.")
+    sums = _image_sums(scores, _images(scores))
+    drawn = _ratios(resampled_sums(sums, resamples, seed))
+    values = _ratios(sums.sum(axis=0, keepdims=True))[0]
+    estimates = {
+        metric: Estimate(float(values[k]), *percentile_interval(drawn[:, k])) for k, metric in enumerate(METRICS)
+    }
+    empty = scores.filter(scores["gt_empty"])
+    rejected = pc.sum(pc.equal(empty["iou"], 1.0)).as_py() or 0
+    status = scores["status"]
+    return Summary(
+        n=pc.count_distinct(scores["sample_id"]).as_py(),
+        answers=scores.num_rows,
+        rejection_true=rejected,
+        rejection_false=empty.num_rows - rejected,
+        format_errors=pc.sum(pc.equal(status, "format_error")).as_py(),
+        errors=pc.sum(pc.equal(status, "error")).as_py(),
+        **estimates,
+    )
+
+
+def benchmark_metrics(scores: pa.Table, system: str, dataset: str, split: str, protocol: str) -> pa.Table:
+    """The row of ``benchmark_metrics`` for one partition of ``sample_scores``."""
+    summary = summarize(scores)
+    row = {"system": system, "dataset": dataset, "split": split, "protocol": protocol}
+    for name in ("n", "answers", "rejection_true", "rejection_false", "format_errors", "errors"):
+        row[name] = getattr(summary, name)
+    for metric in METRICS:
+        estimate = getattr(summary, metric)
+        row[metric] = _null_if_nan(estimate.value)
+        row[f"{metric}_low"] = _null_if_nan(estimate.low)
+        row[f"{metric}_high"] = _null_if_nan(estimate.high)
+    return pa.Table.from_pylist([row], schema=BENCHMARK_METRICS.schema)
+
+
+def compare(
+    scores: pa.Table, baseline: pa.Table, resamples: int = RESAMPLES, seed: int = SEED
+) -> tuple[int, dict[str, Estimate]]:
+    """One system less another on the samples both answered, in percentage points.
+
+    Both are resampled with the same images each time, which is what makes the interval narrow: what is
+    hard about an image is hard for both.
+
+    Returns:
+        The number of samples both answered, and an estimate of each metric in ``METRICS``.
+
+    Raises:
+        InputError: if they share no answered sample.
+    """
+    ours, theirs = _shared(scores, baseline)
+    if ours.num_rows == 0:
+        raise InputError("The two systems share no answered sample, so they cannot be compared.")
+    images = _images(ours)
+    sums = np.hstack([_image_sums(ours, images), _image_sums(theirs, images)])
+    width = sums.shape[1] // 2
+
+    def difference(totals: np.ndarray) -> np.ndarray:
+        return _ratios(totals[:, :width]) - _ratios(totals[:, width:])
+
+    values = difference(sums.sum(axis=0, keepdims=True))[0]
+    drawn = difference(resampled_sums(sums, resamples, seed))
+    return pc.count_distinct(ours["sample_id"]).as_py(), {
+        metric: Estimate(float(values[k]), *percentile_interval(drawn[:, k])) for k, metric in enumerate(METRICS)
+    }
+
+
+def paired_differences(
+    scores: pa.Table, baseline_scores: pa.Table, system: str, baseline: str, dataset: str, split: str, protocol: str
+) -> pa.Table:
+    """The rows of ``paired_differences`` (one a metric) for two systems on one dataset, split and protocol."""
+    n, estimates = compare(scores, baseline_scores)
+    rows = [
+        {
+            "system": system,
+            "baseline": baseline,
+            "dataset": dataset,
+            "split": split,
+            "protocol": protocol,
+            "metric": metric,
+            "n": n,
+            "difference": _null_if_nan(estimate.value),
+            "low": _null_if_nan(estimate.low),
+            "high": _null_if_nan(estimate.high),
+        }
+        for metric, estimate in estimates.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=PAIRED_DIFFERENCES.schema)
+
+
+def _images(scores: pa.Table) -> pa.Array:
+    """The images, sorted: their order is part of the seeded draw."""
+    images = pc.unique(scores["image_id"])
+    return images.take(pc.sort_indices(images))
+
+
+def _image_sums(scores: pa.Table, images: pa.Array) -> np.ndarray:
+    """Per image, the weighted sums the metrics are ratios of: float (images, 6).
+
+    Columns: w, w·iou, w·union, w·intersection, w·[hit not null], w·hit.
+    """
+    place = pc.index_in(scores["image_id"], images).to_numpy()
+    sample = pc.rank(scores["sample_id"], tiebreaker="dense").to_numpy() - 1
+    weight = 1.0 / np.bincount(sample)[sample]
+    hit = scores["hit"]
+    columns = (
+        weight,
+        weight * scores["iou"].to_numpy(),
+        weight * scores["union"].to_numpy(),
+        weight * scores["intersection"].to_numpy(),
+        weight * pc.is_valid(hit).to_numpy(),
+        weight * pc.fill_null(hit, False).to_numpy(),
+    )
+    return np.stack([np.bincount(place, column, minlength=len(images)) for column in columns], axis=1)
+
+
+def _ratios(totals: np.ndarray) -> np.ndarray:
+    """Percent (rows, 3) in the order of ``METRICS`` from column sums (rows, 6); NaN where nothing was counted."""
+    counted, achieved = totals[:, 0::2], totals[:, 1::2]
+    undefined = np.full_like(counted, np.nan)
+    return np.divide(100.0 * achieved, counted, out=undefined, where=counted > 0)
+
+
+def _shared(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows of both for the samples that both answered, with whichever of their questions each answered."""
+    a, b = (table.filter(pc.not_equal(table["status"], "missing")) for table in (a, b))
+    return (
+        a.filter(pc.is_in(a["sample_id"], pc.unique(b["sample_id"]))),
+        b.filter(pc.is_in(b["sample_id"], pc.unique(a["sample_id"]))),
+    )
+
+
+def _null_if_nan(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,202 @@
+"""Predicted masks against the ground truth, one row an answer, under a named protocol.
+
+Published numbers mix two ways of counting, so both exist here and every table names the one it used
+(docs/protocols.md explains each rule and where it comes from):
+
+| | ``strict`` (the paper's equations 4–6) | ``reference`` (the authors' evaluation code) |
+|---|---|---|
+| false alarm on an empty target | predicted area enters the union | adds nothing to the union |
+| failed or empty answer on a target | ground-truth area enters the union | the same |
+| P@0.5 | IoU > 0.5, every answer | IoU ≥ 0.5, answers that have a predicted mask |
+| resolution | the native image | the prompter's square, truth by nearest neighbour |
+| questions | all | one a sample, the first answered in frozen order (``questions.py``) |
+
+Deviation: the authors' evaluation parses laxer than their training does (no code fence needed, a box alone
+or points alone allowed). Ours parses once, with the training parser, and both protocols score those masks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from t2s_pipeline import masks
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.evaluation.questions import question_order
+from t2s_pipeline.lake.schema import SAMPLE_SCORES
+
+PROTOCOLS = ("strict", "reference")
+
+UNANSWERED = frozenset({"format_error", "error", "missing"})
+"""Statuses that say nothing about the image: on an empty target they are no correct rejection."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A sample's ground truth at the resolution that is scored."""
+
+    image_id: str
+    mask: masks.Rle
+    area: int
+    empty: bool
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One row of ``sample_scores``; the meaning of each field is in its schema."""
+
+    sample_id: str
+    image_id: str
+    question_index: int
+    intersection: int
+    union: int
+    iou: float
+    hit: bool | None
+    gt_empty: bool
+    pred_empty: bool
+    status: str
+
+
+def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str) -> pa.Table:
+    """Score a system's predictions on a split.
+
+    Args:
+        samples: of ``SAMPLES``, the whole split: a sample without any prediction scores 0, status ``missing``.
+        predictions: of ``PREDICTIONS``; ``mask`` is read under ``strict``, ``square_mask`` under ``reference``.
+        protocol: one of ``PROTOCOLS``.
+
+    Returns:
+        A table of ``SAMPLE_SCORES``, sorted by sample and question.
+
+    Raises:
+        InputError: for an unknown protocol, a prediction of an unknown sample or question, an answer given
+            twice, or a mask whose size is not that of the truth.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"Unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
+    answered = _answered_questions(samples, predictions)
+    if protocol == "reference":
+        wanted = {sample_id: set(question_order(sample_id, asked)[:1]) for sample_id, asked in answered.items()}
+        side = _side(predictions)
+    else:
+        wanted, side = answered, None
+    truths = _Truths(samples, side)
+    rows = [
+        _score(sample_id, index, status, truths.of(sample_id), mask, protocol)
+        for sample_id, index, status, mask in _answers(predictions, "square_mask" if side else "mask")
+        if index in wanted[sample_id]
+    ]
+    for sample_id in truths.row_of:
+        if sample_id not in answered:
+            truth = truths.of(sample_id)
+            first = question_order(sample_id, range(max(1, truth.questions)))[0]
+            rows.append(_score(sample_id, first, "missing", truth, None, protocol))
+    rows.sort(key=lambda row: (row.sample_id, row.question_index))
+    columns = {name: [getattr(row, name) for row in rows] for name in SAMPLE_SCORES.schema.names}
+    return pa.table(columns, schema=SAMPLE_SCORES.schema)
+
+
+def _score(
+    sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rle | None, protocol: str
+) -> Score:
+    """Apply the protocol's row of rules to one answer."""
+    area = intersection = 0
+    if mask is not None:
+        if (mask.height, mask.width) != (truth.mask.height, truth.mask.width):
+            raise InputError(
+                f"The predicted mask of sample {sample_id}, question {index}, is {mask.height}×{mask.width} "
+                f"(height × width) but its {protocol} ground truth is {truth.mask.height}×{truth.mask.width}: "
+                "give masks at that size."
+            )
+        masks.check(mask)
+        area = mask.area
+        intersection = masks.overlap(mask, truth.mask) if area and truth.area else 0
+    if truth.empty:
+        iou = 1.0 if area == 0 and status not in UNANSWERED else 0.0
+        union = area if protocol == "strict" else 0
+    else:
+        union = truth.area + area - intersection
+        iou = intersection / union if union else 0.0
+    if protocol == "strict":
+        hit = iou > 0.5
+    else:
+        hit = None if area == 0 else iou >= 0.5
+    return Score(
+        sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status
+    )
+
+
+def _answers(predictions: pa.Table, mask: str) -> Iterator[tuple[str, int, str, masks.Rle | None]]:
+    """Sample, question, status and mask of each prediction, a batch in Python objects at a time."""
+    for batch in predictions.select(["sample_id", "question_index", "status", mask]).to_batches(1024):
+        for sample_id, index, status, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if value is None and status == "ok":
+                raise InputError(f"The prediction of sample {sample_id}, question {index}, is ok but has no {mask}.")
+            yield sample_id, index, status, None if value is None else masks.Rle.from_arrow(value)
+
+
+def _answered_questions(samples: pa.Table, predictions: pa.Table) -> dict[str, set[int]]:
+    """The questions of each sample that the system answered; proves that predictions and samples belong together."""
+    counts = [max(1, len(questions)) for questions in samples["questions"].to_pylist()]
+    asked = dict(zip(samples["sample_id"].to_pylist(), counts, strict=True))
+    answered: dict[str, set[int]] = {}
+    surplus: dict[str, None] = {}
+    for sample_id, index in zip(
+        predictions["sample_id"].to_pylist(), predictions["question_index"].to_pylist(), strict=True
+    ):
+        if sample_id not in asked:
+            surplus[sample_id] = None
+            continue
+        if not 0 <= index < asked[sample_id]:
+            raise InputError(f"Sample {sample_id} has {asked[sample_id]} questions, so no question {index}.")
+        given = answered.setdefault(sample_id, set())
+        if index in given:
+            raise InputError(f"Question {index} of sample {sample_id} is answered twice: keep one prediction.")
+        given.add(index)
+    if surplus:
+        raise InputError(
+            f"{len(surplus)} predicted samples are not in the split (first: {', '.join(list(surplus)[:3])}): "
+            "predict the same dataset and split that is scored."
+        )
+    return answered
+
+
+def _side(predictions: pa.Table) -> int:
+    """The prompter's square, which has to be one for the whole system."""
+    sides = predictions["side"].drop_null().unique().to_pylist()
+    if len(sides) != 1:
+        raise InputError(f"The reference protocol needs one square side in all predictions, found {sides or 'none'}.")
+    return sides[0]
+
+
+class _Truths:
+    """Ground truths by sample, checked, resized if asked for, and kept while the same sample is asked again."""
+
+    def __init__(self, samples: pa.Table, side: int | None) -> None:
+        self._masks = samples["mask"].combine_chunks()
+        self._images = samples["image_id"].to_pylist()
+        self._questions = samples["questions"].to_pylist()
+        self._side = side
+        self._kept: tuple[str, Truth] | None = None
+        self.row_of = {sample_id: row for row, sample_id in enumerate(samples["sample_id"].to_pylist())}
+
+    def of(self, sample_id: str) -> Truth:
+        if self._kept is None or self._kept[0] != sample_id:
+            self._kept = (sample_id, self._read(sample_id))
+        return self._kept[1]
+
+    def _read(self, sample_id: str) -> Truth:
+        row = self.row_of[sample_id]
+        value = self._masks[row].as_py()
+        if value is None:
+            raise InputError(f"Sample {sample_id} has no ground-truth mask: an empty target needs an all-zero one.")
+        rle = masks.Rle.from_arrow(value)
+        masks.check(rle)
+        # Emptiness is a fact of the native mask: a speck that the square loses was a target all the same.
+        empty = rle.area == 0
+        if self._side is not None:
+            shape = (self._side, self._side)
+            rle = masks.encode(np.zeros(shape, bool) if empty else masks.nearest(masks.decode(rle), *shape))
+        return Truth(self._images[row], rle, rle.area, empty, len(self._questions[row]))

@@ -1,0 +1,163 @@
+"""Golden cases of both protocols, each worked out by hand beside the assertion."""
+
+import numpy as np
+import pytest
+
+from t2s_pipeline import masks
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.evaluation.questions import asked_questions, question_order
+from t2s_pipeline.evaluation.score import score_predictions
+from tests.evaluation.tables import prediction, predictions, rectangle, samples
+
+EMPTY = np.zeros((4, 4), bool)
+TOP = rectangle(4, 4, slice(0, 2), slice(0, 4))  # 8 of 16 pixels
+LEFT = rectangle(4, 4, slice(0, 4), slice(0, 2))  # 8 pixels, 4 of them in TOP
+CORNER = rectangle(4, 4, slice(0, 2), slice(0, 2))  # 4 pixels, all in TOP
+
+
+def score_one(truth, row, protocol):
+    """The one row of scores, as a dict."""
+    return score_predictions(samples(a=truth), predictions(row), protocol).to_pylist()[0]
+
+
+def counts(row):
+    return row["intersection"], row["union"], row["iou"], row["hit"]
+
+
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+def test_overlapping_masks_score_intersection_over_union(protocol):
+    row = score_one(TOP, prediction("a", LEFT), protocol)
+    # 4 shared pixels of 8 + 8 - 4 = 12
+    assert counts(row) == (4, 12, 4 / 12, False)
+    assert (row["gt_empty"], row["pred_empty"], row["status"]) == (False, False, "ok")
+    assert row["image_id"] == "image of a"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "hit"),
+    [("strict", True), ("reference", None)],  # reference: no predicted mask, so outside P@0.5
+)
+def test_correct_rejection_is_an_iou_of_1_and_adds_nothing_to_ciou(protocol, hit):
+    row = score_one(EMPTY, prediction("a", EMPTY, "rejected"), protocol)
+    assert counts(row) == (0, 0, 1.0, hit)
+    assert row["gt_empty"] and row["pred_empty"]
+
+
+@pytest.mark.parametrize(("protocol", "union"), [("strict", 8), ("reference", 0)])
+def test_false_alarm_enters_the_union_under_strict_only(protocol, union):
+    assert counts(score_one(EMPTY, prediction("a", TOP), protocol)) == (0, union, 0.0, False)
+
+
+@pytest.mark.parametrize(("protocol", "hit"), [("strict", False), ("reference", None)])
+@pytest.mark.parametrize("status", ["format_error", "rejected", "empty_mask", "error"])
+@pytest.mark.parametrize("mask", [None, EMPTY])
+def test_failed_or_empty_answer_on_a_target_adds_the_truth_to_the_union(protocol, hit, status, mask):
+    row = score_one(TOP, prediction("a", mask, status), protocol)
+    assert counts(row) == (0, 8, 0.0, hit)
+    assert row["pred_empty"] and row["status"] == status
+
+
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+@pytest.mark.parametrize(("status", "iou"), [("empty_mask", 1.0), ("format_error", 0.0), ("error", 0.0)])
+def test_only_an_answer_that_was_understood_can_be_a_correct_rejection(protocol, status, iou):
+    assert score_one(EMPTY, prediction("a", None, status), protocol)["iou"] == iou
+
+
+@pytest.mark.parametrize(("protocol", "hit"), [("strict", False), ("reference", True)])
+def test_an_iou_of_exactly_a_half_hits_under_reference_only(protocol, hit):
+    # 4 shared pixels of 8
+    assert counts(score_one(TOP, prediction("a", CORNER), protocol)) == (4, 8, 0.5, hit)
+
+
+def test_strict_scores_at_native_size_and_reference_at_the_square():
+    truth = rectangle(2, 8, slice(0, 2), slice(0, 6))  # 12 of 16 pixels, 2 high and 8 wide
+    native = rectangle(2, 8, slice(0, 2), slice(0, 4))  # 8 pixels
+    square = rectangle(4, 4, slice(0, 4), slice(0, 1))  # 4 pixels, deliberately not what native would give
+    row = prediction("a", native, square=square)
+    assert counts(score_one(truth, row, "strict")) == (8, 12, 8 / 12, True)
+    # Truth at 4×4 by nearest neighbour: columns centred at 1, 3, 5, 7 of 8, so three of four: 12 pixels
+    assert counts(score_one(truth, row, "reference")) == (4, 12, 4 / 12, False)
+
+
+def test_nearest_takes_the_pixel_under_the_new_centre():
+    from PIL import Image
+
+    mask = np.random.default_rng(0).random((13, 31)) > 0.5
+    pillow = np.asarray(Image.fromarray(mask.astype(np.uint8)).resize((10, 7), Image.Resampling.NEAREST))
+    assert np.array_equal(masks.nearest(mask, 7, 10), pillow.astype(bool))
+
+
+def test_a_target_too_small_for_the_square_stays_a_target():
+    speck = rectangle(64, 64, slice(0, 1), slice(0, 1))
+    row = score_one(speck, prediction("a", np.zeros((64, 64), bool), "rejected"), "reference")
+    assert not row["gt_empty"] and row["iou"] == 0.0 and row["union"] == 0
+
+
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+def test_a_mask_of_another_size_is_refused_by_name_and_sizes(protocol):
+    wrong = rectangle(3, 5, slice(0, 1), slice(0, 1))
+    with pytest.raises(InputError, match=r"sample a, question 0, is 3×5 .* is 4×4"):
+        score_one(TOP, prediction("a", wrong, square=wrong), protocol)
+
+
+def test_strict_scores_every_question_and_reference_the_first_answered_of_the_frozen_order():
+    split = samples(a=(TOP, 4))
+    rows = [prediction("a", TOP, question_index=index) for index in range(4)]
+    order = question_order("a", range(4))
+    assert sorted(order) == [0, 1, 2, 3]
+
+    def asked(given, protocol):
+        return score_predictions(split, predictions(*given), protocol)["question_index"].to_pylist()
+
+    assert asked(rows, "strict") == [0, 1, 2, 3]
+    assert asked(rows, "reference") == [order[0]]
+    without_the_draw = [row for row in rows if row["question_index"] != order[0]]
+    assert asked(without_the_draw, "reference") == [order[1]]
+
+
+def test_the_draw_is_frozen():
+    # Written down once; another answer means that published reference scores no longer reproduce.
+    assert [question_order(name, range(6))[0] for name in ("0", "1", "2", "airport_12")] == [1, 3, 3, 2]
+    assert sorted({question_order(str(n), range(6))[0] for n in range(100)}) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_cap_on_questions_keeps_the_one_that_reference_scores():
+    for n in range(50):
+        assert asked_questions(str(n), 6, 1) == question_order(str(n), range(6))[:1]
+    assert asked_questions("0", 3) == [0, 1, 2]
+    assert len(asked_questions("0", 6, 4)) == 4
+
+
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+def test_a_sample_without_prediction_is_scored_as_missing(protocol):
+    scored = score_predictions(samples(a=TOP, b=TOP, c=EMPTY), predictions(prediction("a", TOP)), protocol)
+    rows = {row["sample_id"]: row for row in scored.to_pylist()}
+    assert (rows["b"]["status"], rows["b"]["iou"], rows["b"]["union"]) == ("missing", 0.0, 8)
+    assert (rows["c"]["status"], rows["c"]["iou"]) == ("missing", 0.0)
+
+
+def test_predictions_of_another_split_are_refused():
+    with pytest.raises(InputError, match=r"1 predicted samples are not in the split \(first: z\)"):
+        score_predictions(samples(a=TOP), predictions(prediction("z", TOP)), "strict")
+
+
+def test_an_answer_given_twice_is_refused():
+    with pytest.raises(InputError, match="answered twice"):
+        score_predictions(samples(a=TOP), predictions(prediction("a", TOP), prediction("a", LEFT)), "strict")
+
+
+def test_a_question_the_sample_does_not_have_is_refused():
+    with pytest.raises(InputError, match="no question 7"):
+        score_predictions(samples(a=TOP), predictions(prediction("a", TOP, question_index=7)), "strict")
+
+
+def test_malformed_run_lengths_are_refused_before_they_are_decoded():
+    row = prediction("a", TOP)
+    row["mask"]["counts"] += "4"
+    with pytest.raises(InputError, match="runs cover"):
+        score_predictions(samples(a=TOP), predictions(row), "strict")
+
+
+def test_an_unknown_protocol_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="strict, reference"):
+        score_predictions(samples(a=TOP), predictions(prediction("a", TOP)), "lenient")
