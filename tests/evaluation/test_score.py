@@ -161,3 +161,20 @@ def test_malformed_run_lengths_are_refused_before_they_are_decoded():
 def test_an_unknown_protocol_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="strict, reference"):
         score_predictions(samples(a=TOP), predictions(prediction("a", TOP)), "lenient")
+
+
+def test_an_ok_prediction_without_its_mask_is_refused():
+    with pytest.raises(InputError, match="is ok but has no square_mask"):
+        row = {**prediction("a", TOP), "square_mask": None}
+        score_predictions(samples(a=TOP), predictions(row), "reference")
+
+
+def test_rows_come_sorted_whatever_order_the_predictions_have():
+    split = samples(b=TOP, a=(TOP, 2))
+    rows = [prediction("b", TOP), prediction("a", TOP, question_index=1), prediction("a", TOP)]
+    scored = score_predictions(split, predictions(*rows), "strict")
+    assert list(zip(scored["sample_id"].to_pylist(), scored["question_index"].to_pylist(), strict=True)) == [
+        ("a", 0),
+        ("a", 1),
+        ("b", 0),
+    ]
