@@ -7,17 +7,18 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
+from typing import TextIO
 
 import dagster as dg
 from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from jobs.abandoned import close_abandoned, mine
-from jobs.plain_logger import TERMINAL
+from jobs.terminal import TERMINAL
+from t2s_pipeline.atomic import disk_room
 from t2s_pipeline.definitions import defs
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.leaderboard import as_table
@@ -27,57 +28,52 @@ from t2s_pipeline.settings import Settings
 def main(config: dict) -> int:
     settings = Settings.from_env()
     log = settings.logs / f"demo-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    with disk_room(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        terminal = keep_terminal(log)
+
+    def failed(sentence: str) -> int:
+        print(f"error: {sentence}\n(everything that was said: {log})", file=terminal)
+        return 1
+
+    def crashed(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+        sys.__excepthook__(kind, fault, trace)
+        failed(f"{kind.__name__}: {fault}")
+
+    sys.excepthook = crashed
     try:
         with dg.DagsterInstance.get() as instance:
             close_abandoned(instance)
-            with quiet(log):
-                defs.resolve_job_def("demo").execute_in_process(
-                    instance=instance, run_config={"ops": {"files": {"config": config}}}, tags=mine()
-                )
+            run_config = {"ops": {"files": {"config": config}}, "loggers": {"console": {}, "terminal": {}}}
+            defs.resolve_job_def("demo").execute_in_process(instance=instance, run_config=run_config, tags=mine())
     except T2SError as error:
-        return failed(str(error), log)
+        return failed(str(error))
     except OperationalError as error:  # Dagster's own history, on the same disk
         if "disk is full" not in str(error):
             raise
-        return failed(f"The disk is full: free some space below {settings.home}; what was finished is kept.", log)
+        return failed(f"The disk is full: free some space below {settings.home}; what was finished before is kept.")
     except KeyboardInterrupt:
-        return failed("Stopped. What was finished is kept: the same command goes on from there.", log)
-    Console().print(as_table(settings))
-    print(f"Results page:   {settings.report / 'index.html'}")
-    print("Web UI:         make ui   (then http://127.0.0.1:3000)")
-    print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"')
+        return failed("Stopped. What was finished is kept: the same command goes on from there.")
+    Console(file=terminal).print(as_table(settings))
+    print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
+    print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
+    print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
     return 0
 
 
-def failed(sentence: str, log: Path) -> int:
-    print(f"error: {sentence}\n(everything that was said: {log})", file=sys.stderr)
-    return 1
-
-
-@contextmanager
-def quiet(log: Path) -> Iterator[None]:
-    """Send what libraries and workers print to a file; only the steps' own sentences reach the terminal.
+def keep_terminal(log: Path) -> TextIO:
+    """Send what libraries and workers print to a file from here on, and return the terminal for our sentences.
 
     File descriptors are exchanged, not ``sys.stdout``, because subprocesses and Dagster's compute logs use them.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
-    os.environ[TERMINAL] = str(kept[1])
-    try:
-        with log.open("ab") as file:
-            for descriptor in kept:
-                os.dup2(file.fileno(), descriptor)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, original in kept.items():
-            os.dup2(original, descriptor)
-        del os.environ[TERMINAL]
-        for original in kept.values():
-            os.close(original)
+    terminal = os.fdopen(os.dup(1), "w", buffering=1)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ[TERMINAL] = str(terminal.fileno())
+    return terminal
 
 
 def stop_politely() -> None:

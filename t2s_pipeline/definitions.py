@@ -5,7 +5,7 @@ import dagster as dg
 from assets import datasets, predictions, results, training
 from assets.resources import Pipeline, WorkerLauncher
 from jobs import jobs
-from jobs.plain_logger import plain_logger
+from jobs.terminal import terminal_logger
 
 defs = dg.Definitions(
     assets=[
@@ -22,5 +22,5 @@ defs = dg.Definitions(
     ],
     jobs=jobs.ALL,
     resources={"pipeline": Pipeline(worker=WorkerLauncher())},
-    loggers={"console": plain_logger},
+    loggers={"console": dg.colored_console_logger, "terminal": terminal_logger},
 )

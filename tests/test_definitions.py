@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_dagster_beta_preview_superseded_and_deprecated_parts_are_errors(pytestc
 
 def test_the_graph_reads_from_files_to_pictures():
     graph = defs.resolve_asset_graph()
-    for upstream, downstream in zip(STORY, STORY[1:], strict=False):
+    for upstream, downstream in pairwise(STORY):
         above = {key.to_user_string() for key in ancestors(graph, dg.AssetKey(downstream))}
         assert upstream in above, f"{downstream} does not come of {upstream}"
         assert downstream not in {key.to_user_string() for key in ancestors(graph, dg.AssetKey(upstream))}

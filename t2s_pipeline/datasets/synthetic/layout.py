@@ -26,7 +26,9 @@ import numpy as np
 from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from t2s_pipeline.atomic import disk_room
 from t2s_pipeline.datasets.synthetic.scenes import Scene, draw_scene
+from t2s_pipeline.errors import InputError
 
 SPLITS = ("train", "val", "test")
 MARKER = "complete.json"
@@ -34,7 +36,7 @@ _VERSION = 1  # raise it whenever a scene's pixels or texts change
 _STALE_SECONDS = 3600  # a temporary folder untouched for this long belongs to a killed run
 
 
-class SceneFolderError(RuntimeError):
+class SceneFolderError(InputError):
     """The folder to write to holds something that this module did not write."""
 
 
@@ -113,23 +115,31 @@ def write_scenes(
     test: int = 200,
     workers: int | None = None,
     progress: bool = True,
+    fresh: bool = False,
 ) -> None:
     """Write the embedded dataset to `root`; does nothing if it is complete there with the same settings.
 
     Everything is written to a temporary sibling folder and renamed into place, so `root` is never half full;
-    a complete dataset with other settings is replaced. workers: processes, default one per usable core.
+    a complete dataset with other settings is replaced, and so is one with the same settings if `fresh`.
+    workers: processes, default one per usable core.
 
-    Raises SceneFolderError if root exists, is not empty and was not written by this function.
+    Raises SceneFolderError if root exists, is not empty and was not written by this function, and T2SError if the
+    disk is full.
     """
     root = Path(root).absolute()
     settings = _Settings(seed, train, val, test)
     marker = _read_marker(root)
-    if marker is not None and marker.get("settings") == asdict(settings):
+    if marker is not None and marker.get("settings") == asdict(settings) and not fresh:
         return
     if marker is None and root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise SceneFolderError(
             f"{root} exists and holds no {MARKER}: it was not written here. Name another folder or empty it."
         )
+    with disk_room(root):
+        _replace(root, settings, workers, progress)
+
+
+def _replace(root: Path, settings: _Settings, workers: int | None, progress: bool) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     for old in root.parent.glob(f".{root.name}.writing-*"):
         if time.time() - old.stat().st_mtime > _STALE_SECONDS:

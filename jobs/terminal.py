@@ -27,7 +27,7 @@ class _StepsOnly(logging.Filter):
 
 
 @dg.logger(description="The steps' own sentences, one a line.")
-def plain_logger(context: dg.InitLoggerContext) -> logging.Logger:
+def terminal_logger(context: dg.InitLoggerContext) -> logging.Logger:
     terminal = os.environ.get(TERMINAL)
     handler = logging.StreamHandler(sys.stderr if terminal is None else os.fdopen(os.dup(int(terminal)), "w"))
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
