@@ -1,0 +1,39 @@
+"""How well the embedded segmenter cuts out held-out instances, and how much a poor prompt costs it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.miniature.segmenter_pool import SIDE, PooledScene
+from t2s_pipeline.miniature.segmenter_prompts import degrade, inner, points_in, tight_box
+from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
+
+BEST = "box + 2 points"
+GROUP = "several instances: box + a point in each"
+
+
+def prompt_quality(
+    segmenter: Sam2Segmenter, scenes: Sequence[PooledScene], seed: int = 0
+) -> dict[str, list[float]]:
+    """Per kind of prompt, the IoU of every instance's mask with the truth, at the scene's own resolution."""
+    rng = np.random.default_rng([seed, 77])
+    frame = Frame.square(SIDE)
+    ious: dict[str, list[float]] = defaultdict(list)
+    for scene, embedding in zip(scenes, segmenter.encode_many([s.image for s in scenes]), strict=True):
+        masks = scene.masks()
+        for mask in masks:
+            kinds = degrade(mask, rng)
+            shared = segmenter.overlap(embedding, [[item] for item in kinds.values()], mask, frame)
+            for kind, (intersection, union) in zip(kinds, shared, strict=True):
+                ious[kind].append(intersection / union)
+        for category in set(scene.categories):
+            group = masks[[c == category for c in scene.categories]]
+            if len(group) < 2:
+                continue
+            points = tuple(point for mask in group for point in points_in(inner(mask), 1, rng))
+            item = PromptObject(tight_box(group.any(axis=0)), points)
+            [(intersection, union)] = segmenter.overlap(embedding, [[item]], group.any(axis=0), frame)
+            ious[GROUP].append(intersection / union)
+    return dict(ious)

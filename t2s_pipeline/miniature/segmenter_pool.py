@@ -1,0 +1,52 @@
+"""A pool of drawn scenes held in memory, so that training never waits for a scene to be drawn."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from t2s_pipeline.datasets.synthetic import EMBEDDED, FOREIGN, draw_scene
+
+SIDE = 168
+TRAIN, HELD_OUT, TEST = 0, 1, 2
+"""Streams of seeds: no scene of one is in another."""
+FOREIGN_SHARE = 0.2
+"""Share of scenes in the second look: a little of it keeps the network from knowing one palette only."""
+
+
+@dataclass(frozen=True)
+class PooledScene:
+    """An image, uint8 (SIDE, SIDE, 3), and its instances: bit-packed masks and their categories."""
+
+    image: np.ndarray
+    packed: np.ndarray
+    categories: tuple[str, ...]
+
+    def masks(self) -> np.ndarray:
+        """bool (instances, SIDE, SIDE)."""
+        return np.unpackbits(self.packed, axis=-1, count=SIDE).astype(bool)
+
+
+def draw(seed: Sequence[int], foreign_share: float = FOREIGN_SHARE) -> PooledScene:
+    """One scene; the same ``seed`` gives the same scene."""
+    rng = np.random.default_rng(list(seed))
+    scene = draw_scene(rng, look=FOREIGN if rng.random() < foreign_share else EMBEDDED, side=SIDE)
+    visible = [instance for instance in scene.instances if instance.mask.sum() >= 12]
+    masks = np.array([instance.mask for instance in visible], dtype=bool).reshape(-1, SIDE, SIDE)
+    return PooledScene(scene.image, np.packbits(masks, axis=-1), tuple(i.category for i in visible))
+
+
+def draw_pool(
+    stream: int, count: int, workers: int = 1, foreign_share: float = FOREIGN_SHARE
+) -> list[PooledScene]:
+    """``count`` scenes of a stream, less those without an instance."""
+    seeds = [(stream, index) for index in range(count)]
+    one = partial(draw, foreign_share=foreign_share)
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as processes:
+            scenes = list(processes.map(one, seeds, chunksize=32))
+    else:
+        scenes = [one(seed) for seed in seeds]
+    return [scene for scene in scenes if scene.categories]

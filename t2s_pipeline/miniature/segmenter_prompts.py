@@ -1,0 +1,122 @@
+"""Prompts drawn from true masks: what the embedded segmenter is trained on and tried with.
+
+Training prompts are good ones on purpose: tight boxes, points on the target. A segmenter taught to forgive
+sloppy prompts would answer every prompt with the same mask, and the mask's IoU is all the prompter learns
+from. ``degrade`` makes the poor prompts that measure this.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from t2s_pipeline.geometry import Box, Point, PromptObject
+
+BOX_JITTER = 0.05
+"""Largest displacement of a training box's side, as a share of its width or height."""
+
+
+def tight_box(mask: np.ndarray) -> Box:
+    """[x0, y0, x1, y1] around a bool mask (H, W); x1 and y1 are the last column and row inside it."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1]))
+
+
+def points_in(mask: np.ndarray, count: int, rng: np.random.Generator) -> tuple[Point, ...]:
+    """``count`` random pixels [x, y] of a bool mask (H, W), with repeats if it is smaller than that."""
+    pixels = np.flatnonzero(mask)
+    chosen = rng.choice(pixels, size=count, replace=pixels.size < count)
+    return tuple((float(p % mask.shape[1]), float(p // mask.shape[1])) for p in chosen)
+
+
+def inner(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a mask whose four neighbours are in it too; the mask itself if none is."""
+    padded = np.pad(mask, 1)
+    eroded = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return eroded if eroded.any() else mask
+
+
+def around(mask: np.ndarray, scale: float) -> np.ndarray:
+    """The window of a mask's box scaled by ``scale`` about its centre, as a bool mask of the same shape."""
+    x0, y0, x1, y1 = scaled(tight_box(mask), scale)
+    window = np.zeros_like(mask)
+    window[max(0, round(y0)) : round(y1) + 1, max(0, round(x0)) : round(x1) + 1] = True
+    return window
+
+
+@dataclass(frozen=True)
+class PromptKind:
+    """What a training prompt consists of."""
+
+    box: bool
+    positive: int
+    negative: int = 0
+    several: bool = False
+    """Asks for up to ``positive`` instances of one category at once, where a scene has them."""
+
+
+def training_kind(rng: np.random.Generator) -> PromptKind:
+    """A box (20 %), a box and points (45 %), points (20 %), or several instances of one category (15 %)."""
+    use = rng.choice(["box", "both", "points", "several"], p=[0.2, 0.45, 0.2, 0.15])
+    positive = int(rng.choice([1, 2, 4], p=[0.2, 0.55, 0.25]))
+    negative = 2 if rng.random() < 0.2 else 0
+    if use == "box":
+        return PromptKind(box=True, positive=0)
+    if use == "several":
+        return PromptKind(box=True, positive=int(rng.choice([2, 4])), several=True)
+    return PromptKind(box=use == "both", positive=positive, negative=negative)
+
+
+def training_prompt(masks: Sequence[np.ndarray], kind: PromptKind, rng: np.random.Generator) -> PromptObject:
+    """A good prompt for the union of ``masks``, bool (H, W) each; the points take turns among them."""
+    union = np.logical_or.reduce(masks)
+    box = None
+    if kind.box:
+        x0, y0, x1, y1 = tight_box(union)
+        # The last pixel inside or the first outside: both are in use, so the network sees both.
+        x1, y1 = x1 + rng.uniform(0, 1), y1 + rng.uniform(0, 1)
+        shift = rng.uniform(-BOX_JITTER, BOX_JITTER, size=4) * [x1 - x0, y1 - y0, x1 - x0, y1 - y0]
+        box = (x0 + shift[0], y0 + shift[1], x1 + shift[2], y1 + shift[3])
+    positive = tuple(points_in(inner(masks[i % len(masks)]), 1, rng)[0] for i in range(kind.positive))
+    outside = around(union, 1.5) & ~union
+    negative = points_in(outside if outside.any() else ~union, kind.negative, rng) if kind.negative else ()
+    return PromptObject(box, positive, negative)
+
+
+def scaled(box: Box, factor: float) -> Box:
+    """A box about its own centre, ``factor`` times as wide and high."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    width, height = (box[2] - box[0]) * factor / 2, (box[3] - box[1]) * factor / 2
+    return (x - width, y - height, x + width, y + height)
+
+
+def shifted(box: Box, share: float, rng: np.random.Generator) -> Box:
+    """A box moved by ``share`` of its width and of its height, each to a random side."""
+    dx, dy = rng.choice([-share, share], size=2) * [box[2] - box[0], box[3] - box[1]]
+    return (box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy)
+
+
+def degrade(mask: np.ndarray, rng: np.random.Generator) -> dict[str, PromptObject]:
+    """One instance's prompts from true to poor, by the name used in ``eval.json``; mask is bool (H, W)."""
+    box = tight_box(mask)
+    inside = points_in(inner(mask), 4, rng)
+    off = around(mask, 1.6) & ~mask
+    outside = points_in(off if off.any() else ~mask, 2, rng)
+    return {
+        "box + 2 points": PromptObject(box, inside[:2]),
+        "box": PromptObject(box),
+        "box + 4 points": PromptObject(box, inside),
+        "box + 2 points + 2 negative": PromptObject(box, inside[:2], outside),
+        "2 points": PromptObject(None, inside[:2]),
+        "1 point": PromptObject(None, inside[:1]),
+        "box × 1.3 + 2 points": PromptObject(scaled(box, 1.3), inside[:2]),
+        "box × 1.6 + 2 points": PromptObject(scaled(box, 1.6), inside[:2]),
+        "box × 0.7 + 2 points": PromptObject(scaled(box, 0.7), inside[:2]),
+        "box × 1.3": PromptObject(scaled(box, 1.3)),
+        "box × 1.6": PromptObject(scaled(box, 1.6)),
+        "box shifted 15 % + 2 points": PromptObject(shifted(box, 0.15, rng), inside[:2]),
+        "box shifted 30 % + 2 points": PromptObject(shifted(box, 0.3, rng), inside[:2]),
+        "box shifted 30 %": PromptObject(shifted(box, 0.3, rng)),
+        "box + 2 points off the object": PromptObject(box, outside),
+        "box + 1 point off the object": PromptObject(box, (inside[0], outside[0])),
+    }
