@@ -14,9 +14,7 @@ BEST = "box + 2 points"
 GROUP = "several instances: box + a point in each"
 
 
-def prompt_quality(
-    segmenter: Sam2Segmenter, scenes: Sequence[PooledScene], seed: int = 0
-) -> dict[str, list[float]]:
+def prompt_quality(segmenter: Sam2Segmenter, scenes: Sequence[PooledScene], seed: int = 0) -> dict[str, list[float]]:
     """Per kind of prompt, the IoU of every instance's mask with the truth, at the scene's own resolution."""
     rng = np.random.default_rng([seed, 77])
     frame = Frame.square(SIDE)

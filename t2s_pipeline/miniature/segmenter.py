@@ -31,7 +31,7 @@ class MiniatureSam2Config:
     """Attention window a stage, in tokens. Each divides the feature map, so nothing is padded."""
     global_blocks: tuple[int, ...] = (4,)
     """Blocks that attend over the whole map."""
-    hidden_dim: int = 64
+    hidden_dim: int = 128
     """Channels of the neck, the prompt embeddings and the mask decoder; masks use an eighth of it."""
 
 

@@ -38,9 +38,7 @@ def draw(seed: Sequence[int], foreign_share: float = FOREIGN_SHARE) -> PooledSce
     return PooledScene(scene.image, np.packbits(masks, axis=-1), tuple(i.category for i in visible))
 
 
-def draw_pool(
-    stream: int, count: int, workers: int = 1, foreign_share: float = FOREIGN_SHARE
-) -> list[PooledScene]:
+def draw_pool(stream: int, count: int, workers: int = 1, foreign_share: float = FOREIGN_SHARE) -> list[PooledScene]:
     """``count`` scenes of a stream, less those without an instance."""
     seeds = [(stream, index) for index in range(count)]
     one = partial(draw, foreign_share=foreign_share)

@@ -55,8 +55,13 @@ class PromptKind:
     """Asks for up to ``positive`` instances of one category at once, where a scene has them."""
 
 
-def training_kind(rng: np.random.Generator) -> PromptKind:
-    """A box (20 %), a box and points (45 %), points (20 %), or several instances of one category (15 %)."""
+def training_kind(rng: np.random.Generator, boxes_only: bool = False) -> PromptKind:
+    """A box (20 %), a box and points (45 %), points (20 %), or several instances of one category (15 %).
+
+    ``boxes_only`` leaves the last two out: one instance, always with its box.
+    """
+    if boxes_only:
+        return PromptKind(box=True, positive=int(rng.choice([0, 2])))
     use = rng.choice(["box", "both", "points", "several"], p=[0.2, 0.45, 0.2, 0.15])
     positive = int(rng.choice([1, 2, 4], p=[0.2, 0.55, 0.25]))
     negative = 2 if rng.random() < 0.2 else 0

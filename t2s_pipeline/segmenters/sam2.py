@@ -234,9 +234,7 @@ class Sam2Segmenter:
         best = scores.argmax(dim=1, keepdim=True)
         scores = scores.gather(1, best)[:, 0]
         logits = logits[torch.arange(len(items), device=self.device), best[:, 0]]
-        logits = F.interpolate(
-            logits[:, None].float(), (out.height, out.width), mode="bilinear", align_corners=False
-        )
+        logits = F.interpolate(logits[:, None].float(), (out.height, out.width), mode="bilinear", align_corners=False)
         return logits[:, 0] > 0, scores.float()
 
 

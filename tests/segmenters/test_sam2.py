@@ -1,0 +1,185 @@
+"""The batched segmenter is SAM2ImagePredictor, called once per object, and nothing else."""
+
+import numpy as np
+import pytest
+
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.geometry import Frame, PromptObject
+
+pytestmark = pytest.mark.worker
+torch = pytest.importorskip("torch")
+
+from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
+
+from t2s_pipeline.miniature.segmenter import build  # noqa: E402
+from t2s_pipeline.segmenters.load import build_released  # noqa: E402
+from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
+
+PROMPTER = Frame(84, 84)
+"""The frame the prompts below are pixels of; neither the image's nor the segmenter's."""
+NATIVE = Frame(width=150, height=110)
+
+BOX = PromptObject(bbox=(10, 12, 40, 50))
+BOX_AND_TWO = PromptObject(bbox=(10, 12, 40, 50), positive_points=((20, 30), (30, 41)))
+BOX_AND_FOUR = PromptObject(bbox=(5, 30, 70.5, 60), positive_points=((20, 31), (30, 41), (40.25, 52), (60, 50)))
+WITH_NEGATIVE = PromptObject(
+    bbox=(40, 40, 80, 80), positive_points=((50, 60), (66, 71)), negative_points=((42, 42), (79, 41))
+)
+ONE_POINT = PromptObject(positive_points=((33, 44),))
+TWO_POINTS = PromptObject(positive_points=((60, 10), (70, 20)))
+RAGGED = [BOX, BOX_AND_TWO, BOX_AND_FOUR, WITH_NEGATIVE, ONE_POINT, TWO_POINTS]
+
+
+def noise_image(seed: int = 0) -> np.ndarray:
+    """uint8 (110, 150, 3): smooth blobs, so that masks have borders to disagree about."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, size=(11, 15, 3))
+    return np.kron(coarse, np.ones((10, 10, 1))).astype(np.uint8)
+
+
+def random_segmenter(seed: int = 0, **options) -> Sam2Segmenter:
+    torch.manual_seed(seed)
+    return Sam2Segmenter(build(), "random", "none", **options)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Sam2Segmenter:
+    return random_segmenter()
+
+
+def predictor_mask(
+    segmenter: Sam2Segmenter, image: np.ndarray, item: PromptObject, multimask: bool = False
+) -> tuple[np.ndarray, float]:
+    """One object through sam2's own predictor, its coordinates given in native pixels."""
+    predictor = SAM2ImagePredictor(segmenter.model)
+    side = segmenter.frame.width
+    predictor._bb_feat_sizes = [(side // stride, side // stride) for stride in (4, 8, 16)]
+    predictor.set_image(image)
+    native = item.moved(PROMPTER, Frame(width=image.shape[1], height=image.shape[0]))
+    points = native.positive_points + native.negative_points
+    labels = [1] * len(native.positive_points) + [0] * len(native.negative_points)
+    masks, scores, _ = predictor.predict(
+        point_coords=np.array(points) if points else None,
+        point_labels=np.array(labels) if points else None,
+        box=np.array(native.bbox) if native.bbox else None,
+        multimask_output=multimask,
+    )
+    best = int(scores.argmax())
+    return masks[best].astype(bool), float(scores[best])
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+def test_a_ragged_set_gives_what_the_predictor_gives_object_by_object(segmenter, multimask):
+    image = noise_image()
+    found = segmenter.decode(
+        segmenter.encode(image), [[item] for item in RAGGED], PROMPTER, NATIVE, multimask=multimask
+    )
+    for item, segmentation in zip(RAGGED, found, strict=True):
+        mask, score = predictor_mask(segmenter, image, item, multimask)
+        assert segmentation.mask.shape == mask.shape == (NATIVE.height, NATIVE.width)
+        assert 0.001 < mask.mean() < 0.999, "the mask says nothing"
+        assert (segmentation.mask != mask).mean() <= 0.0005
+        assert segmentation.scores == pytest.approx((score,), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_released_architecture_at_1024_agrees_with_the_predictor():
+    torch.manual_seed(0)
+    segmenter = Sam2Segmenter(build_released("sam2.1-tiny"), "sam2.1-tiny", "random")
+    assert segmenter.frame == Frame.square(1024)
+    image = noise_image()
+    items = [BOX_AND_TWO, WITH_NEGATIVE, ONE_POINT]
+    found = segmenter.decode(segmenter.encode(image), [[item] for item in items], PROMPTER, NATIVE)
+    for item, segmentation in zip(items, found, strict=True):
+        mask, _ = predictor_mask(segmenter, image, item)
+        assert (segmentation.mask != mask).mean() <= 0.0005
+
+
+def test_a_set_is_the_union_of_its_objects(segmenter):
+    embedding = segmenter.encode(noise_image())
+    together, *apart = segmenter.decode(embedding, [RAGGED[:3], *([item] for item in RAGGED[:3])], PROMPTER, NATIVE)
+    assert (together.mask == np.logical_or.reduce([one.mask for one in apart])).all()
+    assert together.scores == tuple(one.scores[0] for one in apart)
+
+
+def test_an_empty_set_gives_an_empty_mask(segmenter):
+    empty, other = segmenter.decode(segmenter.encode(noise_image()), [[], [BOX]], PROMPTER, NATIVE)
+    assert not empty.mask.any()
+    assert empty.scores == ()
+    assert other.mask.any()
+    assert segmenter.decode(segmenter.encode(noise_image()), [], PROMPTER, NATIVE) == []
+
+
+def counted(monkeypatch, segmenter) -> list[int]:
+    """How many objects each call of the mask decoder was given, as the calls are made."""
+    sizes: list[int] = []
+    real = segmenter.model.sam_mask_decoder.forward
+
+    def forward(**arguments):
+        sizes.append(len(arguments["sparse_prompt_embeddings"]))
+        return real(**arguments)
+
+    monkeypatch.setattr(segmenter.model.sam_mask_decoder, "forward", forward)
+    return sizes
+
+
+def test_identical_objects_are_decoded_once(monkeypatch, segmenter):
+    embedding = segmenter.encode(noise_image())
+    sizes = counted(monkeypatch, segmenter)
+    copy = PromptObject(bbox=(10.0, 12.0, 40.0, 50.0))
+    first, second, third = segmenter.decode(embedding, [[BOX, BOX], [copy], []], PROMPTER, NATIVE)
+    assert sizes == [1]
+    assert (first.mask == second.mask).all() and first.mask.any()
+    assert len(first.scores) == 2 and len(second.scores) == 1 and not third.mask.any()
+
+
+def test_objects_of_equal_length_share_a_call_as_far_as_memory_allows(monkeypatch):
+    boxes = [[PromptObject(bbox=(i, i, i + 20, i + 20))] for i in range(7)]
+    roomy = random_segmenter()
+    sizes = counted(monkeypatch, roomy)
+    whole = roomy.decode(roomy.encode(noise_image()), boxes, PROMPTER, NATIVE)
+    assert sizes == [7]
+    tight = random_segmenter(memory_bytes=3 * roomy._bytes_per_object(NATIVE))
+    sizes = counted(monkeypatch, tight)
+    parts = tight.decode(tight.encode(noise_image()), boxes, PROMPTER, NATIVE)
+    assert sizes == [3, 3, 1]
+    assert all((a.mask != b.mask).mean() <= 0.0005 for a, b in zip(whole, parts, strict=True))
+
+
+def test_an_object_does_not_depend_on_its_neighbours(segmenter):
+    embedding = segmenter.encode(noise_image())
+    [alone] = segmenter.decode(embedding, [[ONE_POINT]], PROMPTER, NATIVE)
+    [beside, *_] = segmenter.decode(embedding, [[ONE_POINT], RAGGED], PROMPTER, NATIVE)
+    assert (alone.mask != beside.mask).mean() <= 0.0005
+    assert alone.scores == pytest.approx(beside.scores, abs=1e-5)
+
+
+def test_overlap_counts_the_pixels_of_decoded_masks(segmenter):
+    embedding = segmenter.encode(noise_image())
+    truth = np.zeros((NATIVE.height, NATIVE.width), dtype=bool)
+    truth[20:60, 30:90] = True
+    sets = [[BOX], RAGGED, []]
+    masks = [found.mask for found in segmenter.decode(embedding, sets, PROMPTER, NATIVE)]
+    counts = segmenter.overlap(embedding, sets, truth, PROMPTER)
+    assert counts == [(int((m & truth).sum()), int((m | truth).sum())) for m in masks]
+    assert counts[2] == (0, 40 * 60)
+
+
+def test_images_of_any_size_are_encoded_in_batches(segmenter):
+    images = [noise_image(0), noise_image(1)[:90, :60], noise_image(2)]
+    together = segmenter.encode_many(images, batch_size=2)
+    for image, embedding in zip(images, together, strict=True):
+        alone = segmenter.encode(image)
+        assert embedding.native == Frame(width=image.shape[1], height=image.shape[0])
+        assert torch.allclose(embedding.image, alone.image, atol=1e-4)
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(embedding.high_res, alone.high_res, strict=True))
+
+
+def test_an_object_without_prompts_is_refused(segmenter):
+    with pytest.raises(InputError, match="neither a box nor a point"):
+        segmenter.decode(segmenter.encode(noise_image()), [[PromptObject()]], PROMPTER, NATIVE)
+
+
+def test_the_segmenter_is_frozen(segmenter):
+    assert not segmenter.model.training
+    assert not any(parameter.requires_grad for parameter in segmenter.model.parameters())
