@@ -1,0 +1,14 @@
+-- How good can a system get that imitates these pseudo-labels? The segmenter's IoU from the labels themselves.
+SELECT
+    method,
+    segmenter,
+    dataset,
+    split,
+    prompt_combination,
+    count(*) AS n,
+    round(100 * avg(iou), 2) AS giou,
+    round(100 * avg((iou > 0.5)::INT), 2) AS p_at_50,
+    round(100 * quantile_cont(iou, 0.1), 2) AS worst_tenth
+FROM label_quality
+GROUP BY ALL
+ORDER BY dataset, split, giou DESC, method, segmenter, prompt_combination

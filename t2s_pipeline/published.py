@@ -1,0 +1,25 @@
+"""The paper's own numbers, so that every measured one can stand beside them.
+
+``published.csv`` is Tables 1–6 of the Think2Seg-RS paper as data: percent, or counts for rejection, copied
+digit by digit. ``note`` says where the paper took a number from; ``measured_as`` is the name that our run of
+the same row carries as a system. Nothing here is measured by us.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv
+
+from t2s_pipeline.lake.schema import PUBLISHED_METRICS
+
+PUBLISHED_CSV = Path(__file__).with_name("published.csv")
+
+
+def published_metrics() -> pa.Table:
+    """The rows of ``published_metrics``, in the paper's order; what the paper leaves out is null."""
+    convert = csv.ConvertOptions(
+        column_types=PUBLISHED_METRICS.schema,
+        include_columns=PUBLISHED_METRICS.schema.names,
+        strings_can_be_null=True,
+    )
+    return csv.read_csv(PUBLISHED_CSV, convert_options=convert).cast(PUBLISHED_METRICS.schema)
