@@ -23,8 +23,8 @@ WHITE = (255, 255, 255)
 PAPER = (238, 240, 242)
 
 PANEL_HEIGHT = 240
-OVERSAMPLE = 4
-"""Prompts are drawn this many times too large and averaged down: Pillow's own lines have stairs."""
+OVERSAMPLE = 3
+"""Everything is drawn this many times too large and averaged down: lines of whole pixels have stairs."""
 WIDEST = 2.0
 """A panel is at most this many times as wide as it may be high; a wider image is fitted to that width."""
 
@@ -58,10 +58,9 @@ def panel(
     canvas = _scaled(image, height)
     frame = Frame(*canvas.size)
     if predicted is not None:
-        canvas = _veiled(canvas, _fitted(predicted, frame), BLUE)
+        canvas = _with_mask(canvas, predicted, BLUE, veil=0.45, rim=1.0)
     if truth is not None:
-        target = _fitted(truth, frame)
-        canvas = _outlined(canvas if predicted is not None else _veiled(canvas, target, YELLOW, 0.35), target)
+        canvas = _with_mask(canvas, truth, YELLOW, veil=0.35 if predicted is None else 0.0, rim=1.75, shadow=1.0)
     if not prompts:
         return canvas
     layer = Image.new("RGBA", (frame.width * OVERSAMPLE, frame.height * OVERSAMPLE), (0, 0, 0, 0))
@@ -129,34 +128,43 @@ def _scaled(image: np.ndarray, height: int) -> Image.Image:
     return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
 
 
-def _fitted(mask: np.ndarray, frame: Frame) -> np.ndarray:
-    """The mask at the panel's size; a target a fifth of a panel pixel thin still shows."""
-    size = (frame.width, frame.height)
-    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)) >= 40
+def _with_mask(
+    canvas: Image.Image,
+    mask: np.ndarray,
+    colour: tuple[int, int, int],
+    veil: float,
+    rim: float,
+    shadow: float = 0.0,
+) -> Image.Image:
+    """The mask as a veil of that opacity, inside a rim so many panel pixels wide, inside a dark line so wide.
 
-
-def _rim(mask: np.ndarray) -> np.ndarray:
-    """The mask's own pixels that touch the outside, 4-connected; the image's border counts as inside."""
-    padded = np.pad(mask, 1, mode="edge")
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
-
-
-def _veiled(canvas: Image.Image, mask: np.ndarray, colour: tuple[int, int, int], cover: float = 0.45) -> Image.Image:
+    The rim lies on the mask's own pixels; the dark line outside it makes the rim show on any ground.
+    """
+    size = (canvas.width * OVERSAMPLE, canvas.height * OVERSAMPLE)
+    if not mask.any():
+        return canvas
+    grey = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
+    # Below one half, so that a target a fifth of a panel pixel thin still shows.
+    fine = np.asarray(grey) >= 76
+    inner = _eroded(fine, round(rim * OVERSAMPLE))
+    outer = ~_eroded(~fine, round(shadow * OVERSAMPLE))
     pixels = np.asarray(canvas).astype(np.float32)
-    pixels[mask] = (1 - cover) * pixels[mask] + cover * np.array(colour)
-    pixels[_rim(mask)] = colour
-    return Image.fromarray(pixels.astype(np.uint8))
+    for region, paint, opacity in ((outer & ~fine, (0, 0, 0), 0.7), (fine, colour, veil), (fine & ~inner, colour, 1.0)):
+        cover = np.asarray(Image.fromarray(region.astype(np.uint8) * 255).resize(canvas.size, Image.Resampling.BOX))
+        share = (cover.astype(np.float32) * (opacity / 255))[..., None]
+        pixels = (1 - share) * pixels + share * np.array(paint, np.float32)
+    return Image.fromarray(np.rint(pixels).astype(np.uint8))
 
 
-def _outlined(canvas: Image.Image, mask: np.ndarray) -> Image.Image:
-    """A yellow line two pixels wide on the target's rim and a dark one outside it: it shows on any ground."""
-    pixels = np.asarray(canvas).copy()
-    outside = _rim(~mask)
-    pixels[outside] = pixels[outside] // 4
-    rim = _rim(mask)
-    pixels[rim | _rim(mask & ~rim)] = YELLOW
-    return Image.fromarray(pixels)
+def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
+    """The mask without its pixels nearer than ``steps`` to the outside; the image's border counts as inside."""
+    for _ in range(steps):
+        before, mask = mask, mask.copy()
+        mask[1:] &= before[:-1]
+        mask[:-1] &= before[1:]
+        mask[:, 1:] &= before[:, :-1]
+        mask[:, :-1] &= before[:, 1:]
+    return mask
 
 
 def _inside(point: Point, frame: Frame) -> tuple[int, int] | None:

@@ -102,7 +102,8 @@ def test_masks_of_another_size_cover_the_same_part_of_the_image():
 def test_a_target_of_one_native_pixel_row_still_shows():
     mask = np.zeros((1200, 1200), bool)
     mask[602] = True  # a fifth of panel row 120
-    assert near(panel(grey(1200, 1200), truth=mask).getpixel((120, 120)), YELLOW)
+    red, _, blue = panel(grey(1200, 1200), truth=mask).getpixel((120, 120))
+    assert red - blue > 100
 
 
 def test_an_empty_target_without_prompts_is_the_image_alone():

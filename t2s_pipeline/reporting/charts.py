@@ -97,12 +97,12 @@ def training_chart(runs: Mapping[str, pa.Table], series: Mapping[str, int], colu
     parts = sorted({name for log in runs.values() for row in _column(log, "reward_parts") for name, _ in row or ()})
     curves = {"Reward, all parts weighted": lambda log: _numbers(_column(log, "reward"))}
     for name in parts:
-        title = f"Reward part: {name.replace('_', ' ')}"
+        title = f"Reward part: {name.replace('_', ' ').replace('iou', 'IoU')}"
         curves[title] = lambda log, key=name: _numbers(dict(row or ()).get(key) for row in _column(log, "reward_parts"))
     curves["Completions that parse"] = lambda log: _numbers(_column(log, "valid_share"))
     curves["KL to the base"] = lambda log: _numbers(_column(log, "kl"))
-    curves["Groups whose rewards are all equal"] = lambda log: _numbers(_column(log, "zero_variance_share"))
-    shares = {"Completions that parse", "Groups whose rewards are all equal"}
+    curves["Groups with equal rewards"] = lambda log: _numbers(_column(log, "zero_variance_share"))
+    shares = {"Completions that parse", "Groups with equal rewards"}
     with matplotlib.rc_context(_STYLE):
         rows = -(-len(curves) // columns)
         figure = _figure(3.55 * columns, 2.15 * rows)
@@ -112,8 +112,7 @@ def training_chart(runs: Mapping[str, pa.Table], series: Mapping[str, int], colu
                 _curve(axes, _numbers(_column(log, "step")), values_of(log), SERIES[series[run] % len(SERIES)])
             axes.set_title(title)
             axes.margins(x=0.02)
-            if title in shares:
-                axes.set_ylim(-0.04, 1.04)
+            axes.set_ylim(*((-0.04, 1.04) if title in shares else _reach(axes)))
             if position > len(curves) - columns:
                 axes.set_xlabel("optimizer step")
     return figure
@@ -141,7 +140,7 @@ def svg(figure: Figure, name: str) -> str:
     for colour, variable in inks.items():
         text = text.replace(colour, f"var(--{variable})")
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", text)
-    text = re.sub(r"(font: [^;\"]*?[\d.]+px) [^;\"]*", r"\1 var(--font)", text)  # the short form, where nothing else is set
+    text = re.sub(r"(font: [^;\"]*?[\d.]+px) [^;\"]*", r"\1 var(--font)", text)
     return re.sub(r'(<svg[^>]*?) width="[^"]*pt"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*pt"', r"\1", text))
 
 
@@ -164,6 +163,14 @@ def _column(log: pa.Table, name: str) -> list:
 
 def _numbers(values) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _reach(axes: Axes) -> tuple[float, float]:
+    """Limits around every value drawn, never so narrow that a constant's rounding errors look like news."""
+    values = np.concatenate([line.get_ydata() for line in axes.lines]) if axes.lines else np.array([0.0])
+    low, high = float(values.min()), float(values.max())
+    margin = max(0.08 * (high - low), 0.02 * max(abs(low), abs(high)), 1e-6)
+    return low - margin, high + margin
 
 
 def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str) -> None:

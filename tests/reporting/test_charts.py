@@ -49,7 +49,7 @@ def test_two_charts_on_a_page_share_no_ids(tmp_path):
 def test_training_chart_has_a_panel_for_every_part_of_the_reward(tmp_path):
     figure = training_chart({SYSTEM: training(tmp_path)}, {SYSTEM: 0})
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert "Reward part: mask iou" in titles and "Reward part: format" in titles
+    assert "Reward part: mask IoU" in titles and "Reward part: format" in titles
     assert {"Completions that parse", "KL to the base"} <= set(titles)
 
 
@@ -69,6 +69,14 @@ def test_steps_without_a_number_are_left_out(tmp_path):
     chart = training_chart({SYSTEM: log}, {SYSTEM: 0})
     kl = next(axes for axes in chart.axes if axes.get_title(loc="left") == "KL to the base")
     assert list(kl.lines[0].get_xdata()) == [1, 2, 4, 5]
+
+
+def test_a_constant_stays_a_flat_line(tmp_path):
+    """The running mean of a constant differs from it by rounding errors, and they must not fill the axis."""
+    chart = training_chart({SYSTEM: training(tmp_path)}, {SYSTEM: 0})
+    part = next(axes for axes in chart.axes if axes.get_title(loc="left") == "Reward part: format")
+    low, high = part.get_ylim()
+    assert low < 0.89 and high > 0.91
 
 
 def test_raster_is_the_chart_in_pixels(tmp_path):
