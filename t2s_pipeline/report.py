@@ -17,10 +17,11 @@ from t2s_pipeline.atomic import atomic_file
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.reporting import charts
-from t2s_pipeline.reporting.findings import NOTHING, Difference, counted, signed
+from t2s_pipeline.reporting.findings import NOTHING, Difference, counted, percent, signed
 from t2s_pipeline.reporting.sections import Cast, section
 from t2s_pipeline.settings import Settings
 
+TRAINED = "think2seg-mini"
 EXAMPLES_IN_ALL = 24
 """Pictured samples, shared among the datasets, at most ten each: keeps the page below 5 MB."""
 
@@ -41,14 +42,15 @@ class Run:
 def build_report(
     settings: Settings,
     dataset: str | None = None,
-    system: str = "think2seg-mini",
+    system: str | None = None,
     baseline: str = "zero-shot-mini",
 ) -> Path:
     """Write ``T2S_HOME/report/index.html`` from the lake, in one step, and return its path.
 
     Args:
         dataset: whose finding heads the page; without it, the one with the most samples.
-        system: the trained system; ``baseline``: its untrained base. The two are shown side by side.
+        system: the trained system; without it, the embedded one if it has scores, else the first that has.
+        baseline: its untrained base. The two are shown side by side.
 
     Raises:
         T2SError: if the disk is full.
@@ -58,13 +60,16 @@ def build_report(
     differences = [
         Difference(**{name: row[name] for name in Difference.__dataclass_fields__})
         for row in _rows(lake, schema.PAIRED_DIFFERENCES)
-        if row["metric"] == "giou"
+        if row["metric"] == "giou" and None not in (row["difference"], row["low"], row["high"])
     ]
     logs = {
         part["run"]: store.read_partition(lake, schema.TRAINING_LOG, part).sort_by("step")
         for part in store.list_partitions(lake, schema.TRAINING_LOG)
     }
     logs = {run: log for run, log in logs.items() if len(log)}
+    if system is None:
+        scored = sorted({row["system"] for row in metrics} - {baseline})
+        system = TRAINED if TRAINED in scored or not scored else scored[0]
     cast = Cast(system, baseline, _series(system, baseline, {row["system"] for row in metrics} | set(logs)))
     datasets = {row["dataset"] for row in metrics}
     each = max(3, min(10, EXAMPLES_IN_ALL // max(1, len(datasets))))
@@ -95,7 +100,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": signed, "counted": counted}
+    environment.filters |= {"signed": signed, "counted": counted, "percent": percent}
     return environment
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import report_lake
-from report_lake import BASELINE, SYSTEM
+
+pytest.importorskip("matplotlib")
 
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.report import build_report
 from t2s_pipeline.settings import Settings
+from tests import report_lake
+from tests.report_lake import BASELINE, SYSTEM
+
+pytestmark = pytest.mark.orchestrator
 
 
 class Reader(HTMLParser):
@@ -152,6 +156,27 @@ def test_missing_completions_cost_the_thoughts_only(settings):
     page = page_of(settings)
     assert page.count("data:image/jpeg;base64") == 24
     assert "Tankers unload" not in page
+
+
+def test_without_the_embedded_run_the_first_scored_one_is_compared(settings):
+    report_lake.write(settings.lake, n=6)
+    for table in (schema.BENCHMARK_METRICS, schema.PAIRED_DIFFERENCES):
+        rows = store.read_partition(settings.lake, table, {}).to_pylist()
+        rows = [row | {"system": row["system"].replace(SYSTEM, "another")} for row in rows]
+        store.write_partition(settings.lake, table, {}, pa.Table.from_pylist(rows, table.schema))
+    assert f"another beats {BASELINE}" in words(page_of(settings))
+
+
+def test_undefined_metrics_are_dashes(settings):
+    """The reference protocol's P@0.5 is undefined when nobody drew a mask; so are intervals of one image."""
+    report_lake.write(settings.lake, n=6)
+    rows = store.read_partition(settings.lake, schema.BENCHMARK_METRICS, {}).to_pylist()
+    undefined = dict.fromkeys(("p_at_50", "p_at_50_low", "p_at_50_high", "giou_low", "giou_high"))
+    table = pa.Table.from_pylist([row | undefined for row in rows], schema.BENCHMARK_METRICS.schema)
+    store.write_partition(settings.lake, schema.BENCHMARK_METRICS, {}, table)
+    text = words(page_of(settings))
+    assert "– –––" in text
+    assert "No interval: too few images to resample." in text
 
 
 def test_the_asked_for_dataset_heads_the_page(settings):

@@ -1,13 +1,12 @@
 """Worked examples like the paper's Figure 3: question, image, ground truth, and what each system made of it."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from t2s_pipeline.datasets.image_files import decode_image
 from t2s_pipeline.figures import data_uri, panel
 from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.lake import schema, store
@@ -74,7 +73,7 @@ def examples(
         sample = samples.get(pick.sample_id)
         if sample is None or sample["image_id"] not in pictures:
             continue
-        image = _pixels(pictures[sample["image_id"]]["bytes"])
+        image = decode_image(pictures[sample["image_id"]]["bytes"])
         truth = decode(Rle.from_arrow(sample["mask"]))
         views = [
             View("Image", data_uri(panel(image, height=HEIGHT))),
@@ -170,11 +169,6 @@ def _prompt(item: dict) -> PromptObject:
         tuple(map(tuple, item["positive_points"] or ())),
         tuple(map(tuple, item["negative_points"] or ())),
     )
-
-
-def _pixels(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def _clipped(text: str, longest: int = LONGEST_TEXT) -> str:

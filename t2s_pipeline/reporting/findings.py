@@ -64,13 +64,18 @@ def alone(row: dict, other: str, other_has_scores: bool) -> Finding:
     why = "the two have not been compared" if other_has_scores else f"{other} has not been evaluated here"
     return Finding(
         f"{row['system']} reaches {row['giou']:.1f} gIoU; {why}.",
-        f"95 % interval {row['giou_low']:.1f} to {row['giou_high']:.1f}, {counted(row['n'], 'sample')} of "
+        f"95 % interval {percent(row['giou_low'])} to {percent(row['giou_high'])}, {counted(row['n'], 'sample')} of "
         f"{row['dataset']} {row['split']}, {row['protocol']} protocol.",
         "missing",
     )
 
 
 NOTHING = Finding("Nothing has been evaluated yet.", "Run `make demo`, then look here again.", "missing")
+
+
+def percent(value: float | None) -> str:
+    """One decimal, or a dash where the value is undefined."""
+    return "–" if value is None else f"{value:.1f}"
 
 
 def signed(points: float) -> str:
@@ -101,13 +106,14 @@ OUTCOMES = (
     Outcome("empty_mask", "prompts that gave an empty mask", "bad mid"),
     Outcome("false_alarm", "mask on an empty target", "bad soft"),
     Outcome("format_error", "answer that does not parse", "fault"),
+    Outcome("missing", "no answer at all", "fault mid"),
     Outcome("error", "failure of the pipeline itself", "fault soft"),
 )
 
 
 def outcome(status: str, gt_empty: bool, pred_empty: bool, iou: float) -> str:
     """The key of the outcome of one answer, from its row in ``sample_scores``."""
-    if status in ("format_error", "error"):
+    if status in ("format_error", "missing", "error"):
         return status
     if gt_empty:
         return "declined" if pred_empty else "false_alarm"

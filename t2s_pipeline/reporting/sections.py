@@ -54,7 +54,7 @@ class Section:
     boards: list[Board]
     n: int
     finding: Finding
-    chart: Markup
+    chart: Markup | None
     tallies: list[Tally]
     examples: list[Example]
     rule: str
@@ -91,6 +91,7 @@ def section(
     estimates = [
         charts.Estimate(r["system"], r["giou"], r["giou_low"], r["giou_high"], cast.series[r["system"]])
         for r in lead.rows
+        if None not in (r["giou_low"], r["giou_high"])
     ]
     return Section(
         dataset=dataset,
@@ -98,7 +99,7 @@ def section(
         boards=boards,
         n=max(row["n"] for row in lead.rows),
         finding=_finding(lead, cast),
-        chart=Markup(charts.svg(charts.interval_chart(estimates, "gIoU, %"), f"giou-{dataset}")),
+        chart=Markup(charts.svg(charts.interval_chart(estimates, "gIoU, %"), f"giou-{dataset}")) if estimates else None,
         tallies=[Tally(name, len(rows), findings.tally(rows)) for name, rows in answers.items()],
         examples=shown,
         rule=rule,

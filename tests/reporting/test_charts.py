@@ -5,11 +5,16 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pyarrow as pa
-import report_lake
-from report_lake import SYSTEM
+import pytest
+
+pytest.importorskip("matplotlib")
 
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting.charts import SERIES, Estimate, interval_chart, raster, svg, training_chart
+from tests import report_lake
+from tests.report_lake import SYSTEM
+
+pytestmark = pytest.mark.orchestrator
 
 
 def intervals():
