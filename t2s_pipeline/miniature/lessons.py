@@ -1,0 +1,171 @@
+"""What the miniature prompter is taught from: scenes, the objects in them, and answers true or imprecise.
+
+Coordinates are pixels of the prompter's square. A *lesson* is one question about one category of a scene;
+a scene gives one for every category in it, and some for a category it lacks.
+"""
+
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+
+from t2s_pipeline.datasets.synthetic import CATEGORIES, EMBEDDED, FOREIGN, draw_scene, questions_for
+from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.prompting.schemas import PromptSchema, Shape
+
+MIN_COVER = 0.15
+"""A cell counts as showing an object when at least this share of it is covered."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """``n`` square scenes and what is in them.
+
+    images: uint8 (n, side, side, 3). cover: float16 (n, cells², categories), the share of each visual token's
+    cell that each category covers. cell_box: float32 (n, cells², 4), the box of the object that covers the cell
+    most, NaN where none covers ``MIN_COVER``. objects: for every scene, category index → its objects from left
+    to right, each with box, four positive points and two negative ones.
+    """
+
+    images: np.ndarray
+    cover: np.ndarray
+    cell_box: np.ndarray
+    objects: tuple[dict[int, tuple[PromptObject, ...]], ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def draw_lessons(count: int, side: int, cells: int, seed: int, workers: int = 2) -> Lessons:
+    """Scenes of both looks in equal parts, drawn apart from the dataset's own seeds."""
+    jobs = [(seed, index, side, cells) for index in range(count)]
+    with get_context("fork").Pool(workers) as pool:
+        drawn = pool.map(_draw, jobs, chunksize=64)
+    images, cover, cell_box, objects = zip(*drawn, strict=True)
+    return Lessons(np.stack(images), np.stack(cover), np.stack(cell_box), tuple(objects))
+
+
+def _draw(job: tuple[int, int, int, int]) -> tuple:
+    seed, index, side, cells = job
+    rng = np.random.default_rng([seed, index])
+    scene = draw_scene(rng, look=FOREIGN if index % 2 else EMBEDDED, side=side)
+    step = side // cells
+    cover = np.zeros((cells * cells, len(CATEGORIES)), np.float16)
+    best = np.full(cells * cells, MIN_COVER)
+    cell_box = np.full((cells * cells, 4), np.nan, np.float32)
+    objects: dict[int, list[PromptObject]] = {}
+    for instance in scene.instances:
+        kind = CATEGORIES.index(instance.category)
+        share = instance.mask.reshape(cells, step, cells, step).mean((1, 3)).ravel()
+        cover[:, kind] += share.astype(np.float16)
+        item = true_prompts(instance.mask)
+        here = share > best
+        best[here] = share[here]
+        cell_box[here] = item.bbox
+        objects.setdefault(kind, []).append(item)
+    ordered = {kind: tuple(sorted(items, key=lambda o: o.bbox[:2])) for kind, items in objects.items()}
+    return scene.image, cover, cell_box, ordered
+
+
+def true_prompts(mask: np.ndarray) -> PromptObject:
+    """The box of a mask (H, W), four points inside it along its two axes, and two outside it.
+
+    The points lie 0.9 standard deviations from the centroid along the first principal axis (the first two) and
+    0.8 along the second (the last two), each moved to the nearest pixel of the mask, so that a model can infer
+    them from the shape. The negative points are the corners of the box that lie farthest from the mask.
+    """
+    ys, xs = np.nonzero(mask)
+    height, width = mask.shape
+    box = (int(xs.min()), int(ys.min()), min(int(xs.max()) + 1, width), min(int(ys.max()) + 1, height))
+    centre = np.array([xs.mean(), ys.mean()])
+    spread = np.cov(np.stack([xs, ys])) if len(xs) > 1 else np.eye(2)
+    values, axes = np.linalg.eigh(spread)
+    long, short = axes[:, 1] * np.sqrt(values[1]), axes[:, 0] * np.sqrt(max(values[0], 0))
+    long, short = (_rightward(axis) for axis in (long, short))
+    wanted = [centre - 0.9 * long, centre + 0.9 * long, centre - 0.8 * short, centre + 0.8 * short]
+    inside = []
+    for point in wanted:
+        nearest = np.argmin((xs - point[0]) ** 2 + (ys - point[1]) ** 2)
+        inside.append((int(xs[nearest]), int(ys[nearest])))
+    corners = [(x, y) for y in (box[1], box[3] - 1) for x in (box[0], box[2] - 1)]
+    distance = [float(np.min((xs - x) ** 2 + (ys - y) ** 2)) for x, y in corners]
+    outside = sorted(sorted(range(4), key=lambda i: -distance[i])[:2])
+    return PromptObject(box, tuple(inside), tuple(corners[i] for i in outside))
+
+
+def _rightward(axis: np.ndarray) -> np.ndarray:
+    """An axis has no direction: take the one that points right, or down when it is upright."""
+    return -axis if (axis[0], axis[1]) < (0, 0) else axis
+
+
+def imprecise(rng: np.random.Generator, objects: tuple[PromptObject, ...], frame: Frame) -> tuple[PromptObject, ...]:
+    """The same objects as a careless annotator marks them.
+
+    Of several objects usually only the first; boxes 1.4 to 1.7 times too large and off to the lower right;
+    points pushed away from the middle of the box until they lie on the rim of the object or beyond it.
+    """
+    if len(objects) > 1 and rng.random() < 0.75:
+        objects = objects[:1]
+    return tuple(_careless(rng, item, frame) for item in objects)
+
+
+def _careless(rng: np.random.Generator, item: PromptObject, frame: Frame) -> PromptObject:
+    x0, y0, x1, y1 = item.bbox
+    width, height = x1 - x0, y1 - y0
+    scale = rng.uniform(1.4, 1.7)
+    cx, cy = (x0 + x1) / 2 + 0.12 * width, (y0 + y1) / 2 + 0.12 * height
+    box = (
+        round(max(0, cx - scale * width / 2)),
+        round(max(0, cy - scale * height / 2)),
+        round(min(frame.width, cx + scale * width / 2)),
+        round(min(frame.height, cy + scale * height / 2)),
+    )
+    push = rng.uniform(1.7, 2.3)
+
+    def pushed(point: tuple[float, float]) -> tuple[int, int]:
+        mid = ((x0 + x1) / 2, (y0 + y1) / 2)
+        x = mid[0] + push * (point[0] - mid[0])
+        y = mid[1] + push * (point[1] - mid[1])
+        return (round(min(max(x, 0), frame.width - 1)), round(min(max(y, 0), frame.height - 1)))
+
+    # A careless negative point lies somewhere inside the box, often on the target itself.
+    negatives = tuple(((p[0] + cx) // 2, (p[1] + cy) // 2) for p in item.negative_points)
+    return PromptObject(box, tuple(map(pushed, item.positive_points)), tuple((int(x), int(y)) for x, y in negatives))
+
+
+def fitted(objects: tuple[PromptObject, ...], schema: PromptSchema) -> tuple[PromptObject, ...]:
+    """The objects with just the keys and counts of a schema.
+
+    A schema that holds one object gets the box around all of them, with the points of the first and the last.
+    """
+    if schema.shape is Shape.ONE_OBJECT and len(objects) > 1:
+        boxes = np.array([item.bbox for item in objects])
+        around = (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
+        points = (objects[0].positive_points[0], objects[-1].positive_points[1])
+        objects = (PromptObject(around, points, objects[0].negative_points),)
+    return tuple(
+        PromptObject(
+            item.bbox if schema.has_box else None,
+            _central(item) if schema.positive_points == 1 else item.positive_points[: schema.positive_points],
+            item.negative_points[: schema.negative_points],
+        )
+        for item in objects
+    )
+
+
+def _central(item: PromptObject) -> tuple[tuple[float, float], ...]:
+    """One point: the mark nearest the middle of the box."""
+    x0, y0, x1, y1 = item.bbox
+    mid = ((x0 + x1) / 2, (y0 + y1) / 2)
+    return (min(item.positive_points, key=lambda p: (p[0] - mid[0]) ** 2 + (p[1] - mid[1]) ** 2),)
+
+
+def thought(kind: int, seen: int) -> str:
+    """The reasoning that comes before the answer."""
+    name = CATEGORIES[kind].replace("_", " ")
+    return f"This asks for a {name}. I see {('none', 'one', 'two', 'three', 'four')[min(seen, 4)]}."
+
+
+def questions(kind: int) -> tuple[str, ...]:
+    """The questions of a category that training may see (held-out templates are not among them)."""
+    return questions_for(CATEGORIES[kind])

@@ -1,0 +1,160 @@
+"""The miniature prompter: transformers' Qwen2.5-VL classes at a few million parameters, with its own tokenizer.
+
+The square is 168 × 168 pixels: 12 × 12 patches of 14, merged two by two into 36 visual tokens, as the
+full-size model does at 840. What differs from the full-size settings, and why:
+
+- rotary base 10 and sections 2-7-7 for the text model: with 6 columns and heads of 32, the usual base turns so
+  slowly along the width that neighbouring columns cannot be told apart;
+- full attention in every vision block: windows of 112 pixels cost more than they save at this size;
+- numbers up to the side of the square are one token each, so that an object takes about 20 tokens.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
+)
+
+WEIGHTS = Path(__file__).parent / "weights" / "prompter"
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}"
+    "{% for part in message.content %}"
+    "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# JSON keys, tags, whole numbers and words are the pieces that merges may not cross.
+PIECES = r'"[a-z_]+[0-9d_]*":|</?(?:think|answer)>|\d{1,3}| ?[A-Za-z]+|[^A-Za-z0-9"<]+|.'
+
+
+@dataclass(frozen=True)
+class PrompterShape:
+    """Sizes of the miniature; the names are those of transformers' configuration."""
+
+    side: int = 168
+    vocab_size: int = 1024
+    hidden_size: int = 192
+    intermediate_size: int = 512
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 6
+    num_key_value_heads: int = 2
+    rope_theta: float = 10.0
+    mrope_section: tuple[int, int, int] = (2, 7, 7)
+    vision_depth: int = 4
+    vision_hidden_size: int = 128
+    vision_intermediate_size: int = 320
+    vision_heads: int = 4
+    patch_size: int = 14
+    merge_size: int = 2
+
+    @property
+    def cells(self) -> int:
+        """Visual tokens along one side."""
+        return self.side // (self.patch_size * self.merge_size)
+
+
+def train_tokenizer(corpus: Iterable[str], shape: PrompterShape) -> PreTrainedTokenizerFast:
+    """A byte-level BPE over ``corpus``, with every whole number up to the side of the square as one token."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=shape.vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    # Repeated so often that every number is merged before any word is.
+    numbers = [" ".join(str(number) for number in range(shape.side + 1))] * 2000
+    tokenizer.train_from_iterator([*numbers, *corpus], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=list(SPECIAL_TOKENS[1:]),
+        clean_up_tokenization_spaces=False,
+        model_max_length=4096,
+    )
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast, shape: PrompterShape) -> Qwen2_5_VLProcessor:
+    """The processor that turns a 168 × 168 image into patches; it never resizes, for callers pass the square."""
+    pixels = {"shortest_edge": shape.side**2, "longest_edge": shape.side**2}
+    sizes = {"patch_size": shape.patch_size, "merge_size": shape.merge_size, "temporal_patch_size": 2}
+    return Qwen2_5_VLProcessor(
+        image_processor=Qwen2VLImageProcessor(size=pixels, **sizes),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(size=pixels, **sizes),
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def build_model(
+    tokenizer: PreTrainedTokenizerFast, shape: PrompterShape, seed: int = 0
+) -> Qwen2_5_VLForConditionalGeneration:
+    """The model with random weights from ``seed``."""
+    token = tokenizer.convert_tokens_to_ids
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": shape.hidden_size,
+            "intermediate_size": shape.intermediate_size,
+            "num_hidden_layers": shape.num_hidden_layers,
+            "num_attention_heads": shape.num_attention_heads,
+            "num_key_value_heads": shape.num_key_value_heads,
+            "max_position_embeddings": 4096,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": shape.rope_theta,
+                "mrope_section": list(shape.mrope_section),
+            },
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "depth": shape.vision_depth,
+            "hidden_size": shape.vision_hidden_size,
+            "intermediate_size": shape.vision_intermediate_size,
+            "num_heads": shape.vision_heads,
+            "patch_size": shape.patch_size,
+            "spatial_merge_size": shape.merge_size,
+            "out_hidden_size": shape.hidden_size,
+            "fullatt_block_indexes": list(range(shape.vision_depth)),
+        },
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(seed)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.bos_token_id = None
+    return model
