@@ -42,8 +42,8 @@ CHAT_TEMPLATE = (
     "{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# JSON keys, tags, whole numbers and words are the pieces that merges may not cross.
-PIECES = r'"[a-z_]+[0-9d_]*":|</?(?:think|answer)>|\d{1,3}| ?[A-Za-z]+|[^A-Za-z0-9"<]+|.'
+# JSON keys, tags, the instruction's placeholders, whole numbers and words are the pieces that merges may not cross.
+PIECES = r'\[x0, y0, x1, y1\]|\[x, y\]|"[a-z_]+[0-9d_]*":|</?(?:think|answer)>|\d{1,3}| ?[A-Za-z]+|[^A-Za-z0-9"<]+|.'
 
 
 @dataclass(frozen=True)

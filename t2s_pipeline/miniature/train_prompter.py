@@ -1,0 +1,332 @@
+"""Train the miniature prompter: ``python -m t2s_pipeline.miniature.train_prompter --out DIR``.
+
+Three phases, each from where the last one ended:
+
+1. *look*: the vision tower and the first layers learn what covers each cell and where its box lies, through two
+   linear heads that are thrown away afterwards;
+2. *answer*: true prompts for every schema, the heads still on as an auxiliary loss;
+3. *careless*: most answers are imprecise (lessons.imprecise), some are true. What comes out plays the part of an
+   off-the-shelf model: it speaks the format and localizes badly, but sampling still finds good prompts.
+"""
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from t2s_pipeline.datasets.synthetic import CATEGORIES
+from t2s_pipeline.geometry import Frame
+from t2s_pipeline.miniature.lessons import Lessons, draw_lessons, fitted, imprecise, questions, thought
+from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
+from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
+from t2s_pipeline.prompting.templates import answer_text, instruction
+
+EMPTY_SHARE = 0.06
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps and learning rates of the three phases; ``batch`` answers a step, ``questions_per_scene`` to a scene."""
+
+    look_steps: int = 300
+    answer_steps: int = 4000
+    careless_steps: int = 400
+    batch: int = 32
+    questions_per_scene: int = 2
+    look_rate: float = 1.5e-3
+    answer_rate: float = 1.2e-3
+    careless_rate: float = 3e-4
+    careless_share: float = 0.7
+    auxiliary: float = 0.5
+    sigma: float = 1.5
+    default_share: float = 0.3
+    scenes: int = 16_000
+    seed: int = 0
+
+
+class Heads(nn.Module):
+    """Throw-away linear read-outs: cover and box sides from visual tokens, the box from the second layer."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.cover = nn.Linear(hidden, len(CATEGORIES))
+        self.sides = nn.Linear(hidden, 4)
+        self.text_cover = nn.Linear(hidden, len(CATEGORIES))
+        self.box = nn.Linear(hidden, 4)
+
+
+@dataclass(frozen=True)
+class Batch:
+    ids: torch.Tensor  # (b, t), right-padded
+    labels: torch.Tensor  # (b, t), IGNORE outside the answer
+    pixels: torch.Tensor  # patches of s scenes as the processor makes them; b is a multiple of s, a scene's rows adjoin
+    grid: torch.Tensor  # (s, 3)
+    cover: torch.Tensor  # (s, cells², categories)
+    cell_box: torch.Tensor  # (s, cells², 4), NaN where nothing is
+
+
+class Teacher:
+    """Makes batches: draws scenes, categories, schemas and questions, and writes the wanted answers."""
+
+    def __init__(self, lessons: Lessons, processor, shape: PrompterShape, schedule: Schedule):
+        self.lessons, self.processor, self.shape, self.schedule = lessons, processor, shape, schedule
+        self.frame = Frame.square(shape.side)
+        self.others = [name for name in SCHEMAS if name != DEFAULT_SCHEMA]
+
+    def batches(self, rng: np.random.Generator, careless: float) -> Iterator[Batch]:
+        """Endless batches. Eight are drawn at a time and dealt out by length, so that little is padding."""
+        tokenizer = self.processor.tokenizer
+        per_scene, at_once = self.schedule.questions_per_scene, 8
+        while True:
+            scenes = rng.integers(len(self.lessons), size=at_once * self.schedule.batch // per_scene)
+            drawn = []
+            for scene in scenes:
+                pairs = [self._example(rng, self.lessons.objects[scene], careless) for _ in range(per_scene)]
+                asked = tokenizer([prompt for prompt, _ in pairs]).input_ids
+                wanted = tokenizer([answer for _, answer in pairs]).input_ids
+                drawn.append((scene, list(zip(asked, wanted, strict=True))))
+            drawn.sort(key=lambda item: max(len(a) + len(w) for a, w in item[1]))
+            size = self.schedule.batch // per_scene
+            for part in rng.permutation(at_once):
+                yield self._batch(rng, drawn[part * size : (part + 1) * size])
+
+    def _batch(self, rng: np.random.Generator, drawn: list) -> Batch:
+        rows = [row for _, pairs in drawn for row in pairs]
+        length = max(len(a) + len(w) for a, w in rows)
+        ids = torch.full((len(rows), length), self.processor.tokenizer.pad_token_id)
+        labels = torch.full((len(rows), length), IGNORE)
+        for row, (a, w) in enumerate(rows):
+            ids[row, : len(a) + len(w)] = torch.tensor(a + w)
+            labels[row, len(a) : len(a) + len(w)] = torch.tensor(w)
+        picks = np.array([scene for scene, _ in drawn])
+        images = torch.from_numpy(self.lessons.images[picks]).permute(0, 3, 1, 2)
+        # A little light and contrast of its own for every showing of a scene.
+        gain = torch.from_numpy(rng.uniform(0.85, 1.15, (len(picks), 3, 1, 1)).astype(np.float32))
+        images = (images * gain + torch.randn(images.shape) * 4).clamp(0, 255).to(torch.uint8)
+        seen = self.processor.image_processor(list(images), return_tensors="pt")
+        return Batch(
+            ids,
+            labels,
+            seen.pixel_values,
+            seen.image_grid_thw,
+            torch.from_numpy(self.lessons.cover[picks].astype(np.float32)).clamp(0, 1),
+            torch.from_numpy(self.lessons.cell_box[picks]),
+        )
+
+    def _example(self, rng: np.random.Generator, objects: dict, careless: float) -> tuple[str, str]:
+        name = DEFAULT_SCHEMA if rng.random() < self.schedule.default_share else rng.choice(self.others)
+        schema = SCHEMAS[name]
+        present = list(objects)
+        absent = [kind for kind in range(len(CATEGORIES)) if kind not in objects]
+        poor = rng.random() < careless
+        empty = rng.random() < EMPTY_SHARE and name != "seg-zero"
+        kind = int(rng.choice(absent if empty else present))
+        target = () if empty else objects[kind]
+        if empty and poor:
+            # The careless answer to an absent target marks something else.
+            target = objects[int(rng.choice(present))][:1]
+        if poor:
+            target = imprecise(rng, target, self.frame)
+        target = fitted(target, schema)
+        options = questions(kind)
+        question = options[rng.integers(len(options))]
+        answer = answer_text(thought(kind, len(target)), schema.render(target))
+        return self.prompt(question, name), answer + "<|im_end|>"
+
+    def prompt(self, question: str, name: str) -> str:
+        """The chat up to the assistant's turn, with one placeholder for every visual token."""
+        turn = [{"type": "image"}, {"type": "text", "text": instruction(question, SCHEMAS[name])}]
+        text = self.processor.apply_chat_template(
+            [{"role": "user", "content": turn}], tokenize=False, add_generation_prompt=True
+        )
+        return text.replace("<|image_pad|>", "<|image_pad|>" * self.shape.cells**2)
+
+
+class Student:
+    """The model, the throw-away heads and their losses."""
+
+    def __init__(self, model, shape: PrompterShape, schedule: Schedule, numbers: torch.Tensor):
+        self.model, self.shape, self.schedule = model, shape, schedule
+        embed = model.model.visual.patch_embed
+        # The patch convolution has no overlap, so a matrix product is the same and several times faster on a CPU.
+        embed.forward = lambda patches: functional.linear(patches, embed.proj.weight.flatten(1))
+        self.heads = Heads(shape.hidden_size)
+        self.numbers = numbers  # token id of every whole number 0..side
+        self.number_of = torch.full((model.config.text_config.vocab_size,), -1)
+        self.number_of[numbers] = torch.arange(len(numbers))
+        grid = torch.arange(shape.cells) * (shape.side / shape.cells) + shape.side / shape.cells / 2
+        ys, xs = torch.meshgrid(grid, grid, indexing="ij")
+        self.centres = torch.stack([xs, ys, xs, ys], -1).reshape(-1, 4)  # (cells², 4) pixels
+
+    def losses(self, batch: Batch, answers: bool) -> dict[str, torch.Tensor]:
+        """Every loss of a batch; without ``answers`` the text ends with the image, once a scene."""
+        core = self.model.model
+        scenes, cells = len(batch.grid), self.shape.cells**2
+        repeats = len(batch.ids) // scenes
+        seen = core.visual(batch.pixels, grid_thw=batch.grid).pooler_output.view(scenes, cells, -1)
+        known = ~torch.isnan(batch.cell_box[..., 0])
+        target = torch.nan_to_num(batch.cell_box) / self.shape.side
+        sides = target - self.centres / self.shape.side
+        losses = {
+            "cover": 5 * functional.binary_cross_entropy_with_logits(self.heads.cover(seen), batch.cover),
+            "sides": 10 * functional.smooth_l1_loss(self.heads.sides(seen)[known], sides[known], beta=0.02),
+        }
+        ids = batch.ids
+        if not answers:
+            end = int((ids[0] == self.model.config.image_token_id).nonzero().max()) + 1
+            ids, repeats = ids[::repeats, :end], 1
+        at = ids == self.model.config.image_token_id
+        embeds = core.get_input_embeddings()(ids)
+        embeds = embeds.masked_scatter(at.unsqueeze(-1), seen.repeat_interleave(repeats, 0))
+        # The image stands at the same place in every row, so one row's positions serve all.
+        position, _ = core.get_rope_index(ids[:1], mm_token_type_ids=at[:1].int(), image_grid_thw=batch.grid[:1])
+        out = core.language_model(
+            inputs_embeds=embeds,
+            position_ids=position.expand(3, len(ids), -1),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        early = out.hidden_states[2][at].view(len(ids), cells, -1)[::repeats]
+        cover = self.heads.text_cover(early)
+        losses["text_cover"] = 5 * functional.binary_cross_entropy_with_logits(cover, batch.cover)
+        losses["box"] = 10 * functional.smooth_l1_loss(self.heads.box(early)[known], target[known], beta=0.02)
+        if answers:
+            losses |= self._answer_losses(out.last_hidden_state, batch.labels)
+        return losses
+
+    def _answer_losses(self, hidden: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Cross-entropy; a coordinate's target is spread over its neighbours, for 57 is nearly 58."""
+        wanted = labels[:, 1:]
+        use = wanted != IGNORE
+        wanted = wanted[use]
+        logs = functional.log_softmax(self.model.lm_head(hidden[:, :-1][use]).float(), -1)
+        value = self.number_of[wanted]
+        is_number = value >= 0
+        text = -logs[~is_number].gather(1, wanted[~is_number, None]).sum()
+        offsets = torch.arange(len(self.numbers))[None] - value[is_number, None]
+        soft = torch.softmax(-0.5 * (offsets / self.schedule.sigma) ** 2, -1)
+        number = -(soft * logs[is_number][:, self.numbers]).sum()
+        return {"answer": (text + number) / len(wanted), "number": (number / is_number.sum()).detach()}
+
+
+def run_phase(student, teacher, rng, name, steps, rate, careless, log, deadline, save):
+    """Train one phase with cosine decay after a short warm-up; stop early only at the deadline."""
+    parameters = [*student.model.parameters(), *student.heads.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    auxiliary = 1.0 if name == "look" else student.schedule.auxiliary
+    batches = teacher.batches(rng, careless)
+    begun = time.monotonic()
+    for step in range(1, steps + 1):
+        # The share of the phase that is over, in steps or in time, whichever is further.
+        done = max(step / steps, (time.monotonic() - begun) / deadline if deadline else 0)
+        if done >= 1 and step < steps:
+            print(f"{name}: time is up after {step} steps", flush=True)
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, step / 100) * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(done, 1))))
+        losses = student.losses(next(batches), answers=name != "look")
+        total = sum(v * (1 if k == "answer" else auxiliary) for k, v in losses.items() if k != "number")
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        if step % 25 == 0 or step == steps:
+            row = {"phase": name, "step": step, "seconds": round(time.monotonic() - begun, 1)}
+            row |= {key: round(value.item(), 4) for key, value in losses.items()}
+            log(row)
+        if step % 500 == 0:
+            save(name, step)
+    save(name, steps)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model, its curve and its settings")
+    parser.add_argument("--start", type=Path, help="weights to start from (skips the phases before --phases)")
+    parser.add_argument("--phases", nargs="+", default=["look", "answer", "careless"])
+    parser.add_argument("--minutes", type=float, default=0, help="upper limit for the answer phase")
+    for field, value in asdict(Schedule()).items():
+        parser.add_argument(f"--{field.replace('_', '-')}", type=type(value), default=value)
+    args = parser.parse_args()
+    schedule = replace(Schedule(), **{key: getattr(args, key) for key in asdict(Schedule())})
+    shape = PrompterShape()
+    torch.manual_seed(schedule.seed)
+    rng = np.random.default_rng(schedule.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    tokenizer = train_tokenizer(corpus(shape), shape)
+    processor = build_processor(tokenizer, shape)
+    model = build_model(tokenizer, shape, schedule.seed)
+    numbers = torch.tensor(tokenizer.convert_tokens_to_ids([str(n) for n in range(shape.side + 1)]))
+    student = Student(model, shape, schedule, numbers)
+    if args.start:
+        state = load_file(args.start / "training.safetensors")
+        model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")}, strict=False)
+        student.heads.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("heads.")})
+    begun = time.monotonic()
+    lessons = draw_lessons(schedule.scenes, shape.side, shape.cells, seed=schedule.seed + 7_000)
+    print(f"{len(lessons)} scenes drawn in {time.monotonic() - begun:.0f} s", flush=True)
+    teacher = Teacher(lessons, processor, shape, schedule)
+    with (args.out / "curve.csv").open("w", newline="") as handle:
+        names = ["phase", "step", "seconds", "answer", "number", "cover", "sides", "text_cover", "box"]
+        writer = csv.DictWriter(handle, names, restval="")
+        writer.writeheader()
+
+        def log(row: dict) -> None:
+            writer.writerow(row)
+            handle.flush()
+            print(row, flush=True)
+
+        def save(phase: str, step: int) -> None:
+            half = model.state_dict()
+            state = {f"model.{k}": v.contiguous() for k, v in half.items() if k != "lm_head.weight"}
+            state |= {f"heads.{k}": v for k, v in student.heads.state_dict().items()}
+            save_file(state, args.out / "training.safetensors")
+            model.to(torch.float16).save_pretrained(args.out)
+            model.to(torch.float32)
+            model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")}, strict=False)
+            processor.save_pretrained(args.out)
+            settings = {"schedule": asdict(schedule), "shape": asdict(shape), "phase": phase, "step": step}
+            (args.out / "training.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+        limits = {"look": (schedule.look_steps, schedule.look_rate, 0.0, 0)}
+        limits["answer"] = (schedule.answer_steps, schedule.answer_rate, 0.0, args.minutes * 60)
+        limits["careless"] = (schedule.careless_steps, schedule.careless_rate, schedule.careless_share, 0)
+        for phase in args.phases:
+            steps, rate, careless, deadline = limits[phase]
+            run_phase(student, teacher, rng, phase, steps, rate, careless, log, deadline, save)
+
+
+def corpus(shape: PrompterShape) -> list[str]:
+    """What the tokenizer learns its words from: every instruction, question, thought and layout of an answer."""
+    lines = []
+    for kind in range(len(CATEGORIES)):
+        lines += [thought(kind, seen) for seen in range(5)] * 5
+        for question in questions(kind):
+            lines += [instruction(question, schema) for schema in SCHEMAS.values()]
+    two = (_example_object(), _example_object())
+    for schema in SCHEMAS.values():
+        many = schema.shape.name != "ONE_OBJECT"
+        lines += [answer_text("", schema.render(fitted(two, schema)))] * 200
+        lines += [answer_text("", "[]")] * (50 if many else 0)
+    return lines
+
+
+def _example_object():
+    from t2s_pipeline.geometry import PromptObject
+
+    return PromptObject((1, 2, 3, 4), ((1, 2), (2, 3), (1, 3), (2, 2)), ((1, 1), (3, 3)))
+
+
+if __name__ == "__main__":
+    main()
