@@ -19,11 +19,10 @@ from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, RejectRec
 from t2s_pipeline.datasets.registry import reader_of
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
 from t2s_pipeline.lake.store import write_partition
-
-Progress = Callable[[int, int], None]
-"""Called with (sources done, sources in all)."""
+from t2s_pipeline.progress import NoProgress, Progress
 
 IMAGES_AT_ONCE = 16
+_SILENT = NoProgress()
 A, B = TypeVar("A"), TypeVar("B")
 
 
@@ -48,7 +47,7 @@ class DatasetTables:
 
 
 def ingest_split(
-    lake: Path, name: str, root: Path, split: str, fingerprint: str = "", progress: Progress | None = None
+    lake: Path, name: str, root: Path, split: str, fingerprint: str = "", progress: Progress = _SILENT
 ) -> IngestReport:
     """Write the split's three partitions of dataset ``name``, each in one step and carrying ``fingerprint``.
 
@@ -73,7 +72,7 @@ def ingest_split(
     )
 
 
-def read_dataset(name: str, root: Path, split: str, progress: Progress | None = None) -> DatasetTables:
+def read_dataset(name: str, root: Path, split: str, progress: Progress = _SILENT) -> DatasetTables:
     """The same three tables in memory: for tests, and for datasets that fit."""
     sorted_out = _SortedOut()
     batches = list(sorted_out.images(read_records(reader_of(name), root, split, progress)))
@@ -103,14 +102,14 @@ def _content_hash(path: Path) -> bytes:
         return f"unreadable: {error.errno}".encode()
 
 
-def read_records(reader: Reader, root: Path, split: str, progress: Progress | None = None) -> Iterator[Record]:
+def read_records(reader: Reader, root: Path, split: str, progress: Progress = _SILENT) -> Iterator[Record]:
     """Every record of the split, in the order of its sources."""
     sources = reader.sources(root, split)
+    progress.start(f"reading {split}", len(sources))
     with ThreadPoolExecutor(_threads()) as pool:
         for done, records in enumerate(_in_order(pool, lambda s: reader.read(root, s), sources), start=1):
             yield from records
-            if progress is not None:
-                progress(done, len(sources))
+            progress.advance(done)
 
 
 def _in_order(pool: ThreadPoolExecutor, call: Callable[[A], B], arguments: Iterable[A]) -> Iterator[B]:
