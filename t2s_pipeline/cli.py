@@ -1,0 +1,78 @@
+"""The command line `t2s`: one verb a command, readable for people, an exit code that means something.
+
+0 done · 1 something a user can mend, told in one sentence on stderr · 2 a wrong option · 130 interrupted.
+To add a verb: write `t2s_pipeline/commands/<verb>.py` and name its function in `COMMANDS`. A command imports
+what is heavy inside its function, so that `t2s --help` stays quick.
+"""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from t2s_pipeline.commands.sql import sql
+from t2s_pipeline.commands.tables import tables
+from t2s_pipeline.errors import T2SError
+from t2s_pipeline.settings import Settings
+
+COMMANDS: tuple[Callable, ...] = (sql, tables)
+"""In the order in which `t2s --help` lists them."""
+
+app = typer.Typer(
+    name="t2s",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Reasoning segmentation in remote sensing: benchmarks, GRPO training, evaluation, results."
+    "\n\nEverything written lies under T2S_HOME (default ./data).",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            print(f"t2s {version('t2s-pipeline')}")
+        except PackageNotFoundError:
+            print("t2s, run from a checkout that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+def main() -> None:
+    """The console script: every fault that a user can mend becomes one sentence and exit code 1."""
+    try:
+        app(prog_name="t2s")
+    except T2SError as error:
+        fail(str(error))
+    except OSError as error:
+        # A path that may not be written, is a folder, lies on a disk that is gone. Anything else is our fault.
+        if error.filename is None:
+            raise
+        fail(f"{error.filename2 or error.filename}: {error.strerror}. T2S_HOME is {Settings.from_env().home}.")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def fail(message: str) -> None:
+    """One line on stderr, exit code 1."""
+    print(f"t2s: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Query results as people read them (a table) and as programs do (JSON, CSV, Parquet)."""
+
+import base64
+import csv
+import json
+import math
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TextIO
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from t2s_pipeline.atomic import atomic_file
+
+CELL = 60
+"""Characters of a cell before it is cut, in a printed table."""
+
+
+def write_json(rows: pa.Table, out: TextIO) -> None:
+    """A list of objects, one a line; NaN and infinities as null, bytes as base64."""
+    names = _distinct(rows.column_names)
+    out.write("[")
+    for i, row in enumerate(_rows(rows)):
+        out.write(",\n " if i else "\n ")
+        json.dump(dict(zip(names, map(plain, row), strict=True)), out, ensure_ascii=False, allow_nan=False)
+    out.write("\n]\n")
+
+
+def write_csv(rows: pa.Table, out: TextIO) -> None:
+    """A header and the rows; null is an empty field, lists and structs are JSON."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_distinct(rows.column_names))
+    for row in _rows(rows):
+        writer.writerow([_field(plain(value)) for value in row])
+
+
+def write_parquet(rows: pa.Table, path: Path) -> None:
+    """A Parquet file, whole or not at all."""
+    with atomic_file(path) as temporary:
+        pq.write_table(rows.rename_columns(_distinct(rows.column_names)), temporary, compression="zstd")
+
+
+def print_table(rows: pa.Table, limit: int) -> None:
+    """The first ``limit`` rows, numbers to the right; then how many there are."""
+    console = Console()
+    if not console.is_terminal:
+        # Piped to a file or a pager: lines of their full length rather than folded at 80.
+        console = Console(width=max(200, 22 * rows.num_columns), soft_wrap=True)
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        table.add_column(Text(name), justify="right" if _is_number(column.type) else "left", overflow="fold")
+    cells = [[_cell(value) for value in row] for row in _rows(rows.slice(0, limit))]
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    if Measurement.get(console, console.options.update(max_width=100_000), table).maximum <= console.width:
+        console.print(table)
+    else:
+        _print_records(console, rows.column_names, cells)
+    shown = f", {limit:,} shown (--limit, --json and --csv give more)" if len(rows) > limit else ""
+    console.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}{shown}", style="dim")
+
+
+def _print_records(console: Console, names: list[str], cells: list[list[str]]) -> None:
+    """A row too wide for the terminal, as one line a column."""
+    width = max(map(len, names))
+    for i, row in enumerate(cells, start=1):
+        console.rule(f"row {i}", align="left", style="dim")
+        for name, cell in zip(names, row, strict=True):
+            console.print(Text.assemble((f"{name:<{width}}  ", "bold"), cell), soft_wrap=True)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    match value:
+        case bool() | None | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case bytes():
+            return base64.b64encode(value).decode()
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Decimal():
+            # A sum of whole numbers is a decimal without places in DuckDB.
+            return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
+        case timedelta() | UUID():
+            return str(value)
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def _rows(rows: pa.Table) -> Iterator[tuple]:
+    for batch in rows.to_batches(max_chunksize=1024):
+        # By position: a query may name two columns alike. Maps become lists of pairs, as Arrow has them.
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """``a, a`` → ``a, a_2``, since an object cannot hold two fields of one name."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        candidate, n = name, 1
+        while candidate in taken:
+            n += 1
+            candidate = f"{name}_{n}"
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+def _field(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float() | Decimal():
+            return _number(plain(value) if isinstance(value, Decimal) else value)
+        case bytes():
+            return f"{len(value):,} bytes"
+        case {"height": height, "width": width, "counts": str(counts)}:
+            return f"mask {height}×{width}, {len(counts):,} bytes"
+    text = " ".join(str(_field(plain(value))).split())
+    return text if len(text) <= CELL else text[: CELL - 1] + "…"
+
+
+def _number(value: float | int) -> str:
+    """Two decimals, as the field prints percentages; four digits where two decimals would show too little."""
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.2f}" if value == 0 or 1 <= abs(value) < 1e9 else f"{value:.4g}"
