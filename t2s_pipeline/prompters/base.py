@@ -1,0 +1,29 @@
+"""What generating an answer takes and gives; no torch here, so experiments can name it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How answers are drawn: ``temperature`` 0 is greedy decoding; ``seed`` matters only above 0."""
+
+    max_new_tokens: int = 1024
+    temperature: float = 0.0
+    batch_size: int = 64
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.max_new_tokens < 1 or self.batch_size < 1:
+            raise ValueError("max_new_tokens and batch_size must be at least 1")
+        if self.temperature < 0:
+            raise ValueError("temperature must not be negative")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer text without its end-of-turn token; ``seconds`` is the batch's time divided by its size."""
+
+    text: str
+    tokens: int
+    finish_reason: str
+    seconds: float
