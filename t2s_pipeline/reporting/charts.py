@@ -1,4 +1,4 @@
-"""Charts of scores and of training, drawn by matplotlib without a display.
+"""Charts of scores and of training, drawn by matplotlib without pyplot and so without a display.
 
 ``svg`` makes a chart part of a page: its inks become the page's own CSS colours, so it follows the
 reader's dark or light setting. ``raster`` is the same chart as a picture, for places that only show pictures.
@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
@@ -153,7 +150,7 @@ def raster(figure: Figure, dpi: int = 110) -> Image.Image:
 
 
 def _figure(width: float, height: float) -> Figure:
-    # Not pyplot's: nothing here lives longer than its caller.
+    # Not pyplot's: that one would keep every figure alive.
     return Figure(figsize=(width, height), layout="constrained")
 
 
