@@ -126,7 +126,7 @@ def show(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> None
     steps = pipeline.steps(context, plan.fresh)
     board = dg.MetadataValue.md(leaderboard.as_markdown(steps.settings))
     context.log_event(dg.AssetMaterialization("leaderboard", metadata={"leaderboard": board}))
-    record(context, steps.settings, [steps.report()])
+    record(context, steps.settings, [steps.report(plan.dataset)])
 
 
 @dg.job(executor_def=dg.in_process_executor)

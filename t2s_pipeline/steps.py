@@ -169,12 +169,12 @@ class Steps:
             write_partition(lake, schema.PAIRED_DIFFERENCES, {}, pa.concat_tables(differences), mark)
         return [self._report(table, {}, skipped) for table in tables]
 
-    def report(self) -> StepReport:
-        """The results page. Always made anew: it takes seconds, and people delete pages."""
+    def report(self, dataset: str | None = None) -> StepReport:
+        """The results page, headed by ``dataset``. Always made anew: it takes seconds, and people delete pages."""
         # Here, not above: plotting takes a second to import, and the code location must load in less than three.
         from t2s_pipeline.report import build_report
 
-        page = build_report(self.settings)
+        page = build_report(self.settings, dataset)
         return self._told(StepReport("report", {}, 1, False, {"page": str(page)}))
 
     def _stands(self, table: Table, partition: Partition, mark: str) -> bool:
