@@ -1,0 +1,116 @@
+"""Named experiments, and the systems they give: what is trained, and who answers. No torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from t2s_pipeline.errors import InputError, NotMaterializedError
+from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.settings import Settings
+from t2s_pipeline.training import checkpoints
+from t2s_pipeline.training.config import Experiment, GRPOSettings
+
+MINIATURE = "qwen2.5-vl-mini"
+
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment(
+            name="think2seg-mini",
+            prompter=MINIATURE,
+            segmenter="sam2-mini",
+            dataset="synthetic",
+            grpo=GRPOSettings(
+                steps=60,
+                learning_rate=1e-4,
+                max_new_tokens=160,
+                precision="float32",
+                gradient_checkpointing=False,
+                checkpoint_every=20,
+            ),
+            generation=GenerationSettings(max_new_tokens=160),
+        ),
+        # Table 1. The authors' runs: 3B with 4 prompts a step for 5 epochs; 7B with 8 of 12 completions for 8.
+        Experiment(
+            name="think2seg-rs-3b",
+            prompter="Qwen/Qwen2.5-VL-3B-Instruct",
+            segmenter="sam2.1-small",
+            dataset="earthreason",
+            grpo=GRPOSettings(epochs=5, prompts_per_step=4, group_size=16),
+        ),
+        Experiment(
+            name="think2seg-rs-7b",
+            prompter="Qwen/Qwen2.5-VL-7B-Instruct",
+            segmenter="sam2.1-small",
+            dataset="earthreason",
+            grpo=GRPOSettings(epochs=8, prompts_per_step=8, group_size=12),
+        ),
+    )
+}
+
+
+def experiment(name: str, overrides: Iterable[str] = ()) -> Experiment:
+    """A named experiment; ``<name>-seed<s>`` is the same with another seed.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    base, _, seed = name.partition("-seed")
+    if base not in EXPERIMENTS or (name != base and not seed.isdecimal()):
+        raise InputError(f"There is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}.")
+    chosen = EXPERIMENTS[base]
+    return (chosen.with_overrides([f"seed={seed}"]) if seed else chosen).with_overrides(overrides)
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything that generation and segmentation need to know about who answers."""
+
+    name: str
+    prompter: str
+    """What ``load_prompter`` takes: a name, or the folder of a checkpoint."""
+    segmenter: str
+    schema: str
+    generation: GenerationSettings
+
+
+ZERO_SHOT: dict[str, Experiment] = {"zero-shot-mini": EXPERIMENTS["think2seg-mini"]}
+"""A base prompter as it is, answering as the experiment that trains it would."""
+
+
+def system(name: str, settings: Settings) -> System:
+    """The system of that name: a base prompter, the final state of a run, or ``<run>--<step>``.
+
+    A trained system answers as the settings say that are stored with its checkpoint.
+
+    Raises:
+        InputError: if there can be no such system.
+        NotMaterializedError: if its run has no complete checkpoint yet.
+    """
+    if name in ZERO_SHOT:
+        base = ZERO_SHOT[name]
+        return System(name, base.prompter, base.segmenter, base.schema, base.generation)
+    run, _, step = name.partition("--")
+    found = checkpoints.complete(settings.runs / run)
+    chosen = _at_step(found, step) if step else max(found, key=lambda checkpoint: checkpoint.step, default=None)
+    if chosen is None:
+        try:
+            experiment(run)
+        except InputError:
+            known = ", ".join([*ZERO_SHOT, *EXPERIMENTS, *_runs(settings.runs)])
+            raise InputError(f"There is no system {name!r}; there are {known}.") from None
+        raise NotMaterializedError(f"{name} has no complete checkpoint in {settings.runs / run}: train it first.")
+    trained = Experiment.from_json(chosen.experiment)
+    return System(name, str(chosen.path), trained.segmenter, trained.schema, trained.generation)
+
+
+def _at_step(found: list[checkpoints.Checkpoint], step: str) -> checkpoints.Checkpoint | None:
+    return next((checkpoint for checkpoint in found if str(checkpoint.step) == step), None)
+
+
+def _runs(folder: Path) -> list[str]:
+    """Runs with a complete checkpoint that are no named experiment's."""
+    if not folder.is_dir():
+        return []
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return [name for name in names if name not in EXPERIMENTS and checkpoints.complete(folder / name)]

@@ -1,0 +1,56 @@
+"""Rewards for the form of an answer: its tags, its JSON, or both at once. No torch."""
+
+from collections.abc import Callable, Sequence
+
+from t2s_pipeline.geometry import Frame
+from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
+from t2s_pipeline.prompting.schemas import PromptSchema
+
+Completions = Sequence[str | list[dict]]
+"""What TRL passes: texts, or chat messages whose ``content`` is the text."""
+
+RewardFunction = Callable[..., list[float | None]]
+"""(completions, **columns of the training set) → a reward each; None abstains."""
+
+
+def text_of(completion: str | list[dict]) -> str:
+    """The completion's text, whichever form it has."""
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+def format_reward(schema: PromptSchema, frame: Frame, repair: bool = True) -> RewardFunction:
+    """R_format: 1 for an answer with the tags and the JSON that the schema asks for, else 0 (equation 3).
+
+    Example:
+        >>> from t2s_pipeline.prompting.schemas import SCHEMAS
+        >>> reward = format_reward(SCHEMAS["bbox"], Frame.square(840))
+        >>> reward(["<think>none here</think><answer>[]</answer>", "no idea"])
+        [1.0, 0.0]
+    """
+
+    def format(completions: Completions, **_: object) -> list[float | None]:
+        return [float(isinstance(parse(text_of(c), schema, frame, repair), Answer)) for c in completions]
+
+    return format
+
+
+def tags_reward(schema: PromptSchema, frame: Frame) -> RewardFunction:
+    """1 for one think block followed by one answer block, whatever the answer holds (the authors' first part)."""
+
+    def tags(completions: Completions, **_: object) -> list[float | None]:
+        parsed = [parse(text_of(completion), schema, frame) for completion in completions]
+        return [float(not isinstance(item, FormatError) or item.tags_ok) for item in parsed]
+
+    return tags
+
+
+def json_reward(schema: PromptSchema, frame: Frame, repair: bool = True) -> RewardFunction:
+    """1 for an answer that holds what the schema asks for (the authors' second part).
+
+    Without right tags there is no telling where the answer is, so this never pays where ``tags`` does not.
+    """
+
+    def json(completions: Completions, **_: object) -> list[float | None]:
+        return [float(isinstance(parse(text_of(c), schema, frame, repair), Answer)) for c in completions]
+
+    return json

@@ -1,0 +1,163 @@
+"""One frozen, validated settings object decides everything about a training run.
+
+It is stored with the checkpoint and with every number that comes of it. The named ones are in experiments.py.
+No torch.
+"""
+
+import dataclasses
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
+from t2s_pipeline.rewards.recipes import RECIPES
+from t2s_pipeline.training.overrides import replaced
+
+PRECISIONS = ("float32", "bfloat16")
+_NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class GRPOSettings:
+    """How long and how hard to train. The defaults are the paper's (Section 4, "Implementation details")."""
+
+    steps: int | None = None
+    """Optimizer steps; exactly one of ``steps`` and ``epochs`` is given."""
+    epochs: float | None = None
+    """Passes over the training samples, one question a sample each."""
+    prompts_per_step: int = 4
+    """(Image, question) pairs of one optimizer step, over all devices."""
+    group_size: int = 16
+    """G: completions drawn for each of them."""
+    completions_per_pass: int = 0
+    """Completions in one forward and backward pass on one device; 0 takes all of the step's at once."""
+    learning_rate: float = 1e-6
+    """Of AdamW, without weight decay; it falls linearly to 0."""
+    warmup_steps: int = 0
+    beta: float = 1e-3
+    """Weight of the k3 estimate of KL(policy ‖ base)."""
+    epsilon: float = 0.2
+    """Clip range of the probability ratio."""
+    temperature: float = 1.0
+    max_new_tokens: int = 1024
+    max_grad_norm: float = 1.0
+    precision: str = "bfloat16"
+    gradient_checkpointing: bool = True
+    checkpoint_every: int = 100
+    """Steps between checkpoints; the last step always makes one."""
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise InputError("Give a run either grpo.steps or grpo.epochs.")
+        _check_types(self, "grpo.")
+        for name in ("steps", "epochs", "prompts_per_step", "learning_rate", "temperature", "max_new_tokens"):
+            _require(getattr(self, name) is None or getattr(self, name) > 0, f"grpo.{name} must be above 0")
+        _require(self.group_size >= 2, "grpo.group_size must be at least 2: an advantage compares completions")
+        _require(self.checkpoint_every >= 1, "grpo.checkpoint_every must be at least 1")
+        for name in ("beta", "warmup_steps", "max_grad_norm", "completions_per_pass"):
+            _require(getattr(self, name) >= 0, f"grpo.{name} must not be negative")
+        _require(0 < self.epsilon < 1, "grpo.epsilon must lie between 0 and 1")
+        _require(self.precision in PRECISIONS, f"grpo.precision must be one of {', '.join(PRECISIONS)}")
+        per_pass, per_step = self.completions_per_pass, self.completions_per_step
+        _require(
+            per_pass == 0 or per_step % per_pass == 0,
+            f"grpo.completions_per_pass {per_pass} must divide the {per_step} completions of a step",
+        )
+
+    @property
+    def completions_per_step(self) -> int:
+        return self.prompts_per_step * self.group_size
+
+    def total_steps(self, samples: int) -> int:
+        """Optimizer steps for a training split of so many samples; an unfinished last step is dropped."""
+        if self.steps is not None:
+            return self.steps
+        return max(1, math.floor(samples * self.epochs / self.prompts_per_step))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A training run and how its result answers afterwards."""
+
+    name: str
+    prompter: str
+    """Where training starts: ``qwen2.5-vl-mini`` (embedded), or a folder with a model."""
+    segmenter: str
+    dataset: str
+    grpo: GRPOSettings
+    schema: str = DEFAULT_SCHEMA
+    reward_recipe: str = "paper"
+    repair: bool = True
+    """Whether the reward accepts JSON that had to be repaired, as the authors' does."""
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    """How the trained prompter answers in evaluation."""
+    seed: int = 0
+    """Decides the order of samples, the question of each, and every draw of a completion."""
+
+    def __post_init__(self) -> None:
+        _check_types(self, "")
+        _require(bool(_NAME.fullmatch(self.name)), f"{self.name!r} is no name: small letters, digits, dots, dashes")
+        _require(self.schema in SCHEMAS, f"Prompt schema {self.schema!r} is none of {', '.join(SCHEMAS)}")
+        _require(self.reward_recipe in RECIPES, f"Recipe {self.reward_recipe!r} is none of {', '.join(RECIPES)}")
+        _require(self.seed >= 0, "seed must not be negative")
+
+    @property
+    def run(self) -> str:
+        """The run's name, which is also the name of the system that it trains."""
+        return self.name if self.seed == 0 else f"{self.name}-seed{self.seed}"
+
+    def as_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict) -> "Experiment":
+        """The inverse of ``as_json``."""
+        try:
+            grpo = GRPOSettings(**value["grpo"])
+            generation = GenerationSettings(**value["generation"])
+            return cls(**{**value, "grpo": grpo, "generation": generation})
+        except (KeyError, TypeError, ValueError) as fault:
+            raise InputError(f"These are no settings of an experiment ({fault}).") from fault
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON: keys sorted, no spaces."""
+        canonical = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return sha256(canonical.encode()).hexdigest()
+
+    def with_overrides(self, overrides: Iterable[str]) -> "Experiment":
+        """A copy with ``key=value`` settings changed, e.g. ``grpo.learning_rate=1e-4`` or ``seed=1``.
+
+        Raises:
+            InputError: for an unknown key or a value that does not fit it.
+        """
+        changed = self
+        for override in overrides:
+            key, separator, text = override.partition("=")
+            if not separator:
+                raise InputError(f"{override!r} is not key=value.")
+            changed = replaced(changed, key.strip().split("."), text.strip(), key.strip())
+        return changed
+
+
+def _check_types(settings, prefix: str) -> None:
+    """Every field holds its declared type (an int is fine where a float is asked for), no NaN and no infinity."""
+    for name, kind in typing.get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+        allowed = (*options, int) if float in options else options
+        fits = isinstance(value, allowed) and (bool in options or not isinstance(value, bool))
+        _require(fits, f"{prefix}{name} cannot be {value!r}")
+        _require(not isinstance(value, float) or math.isfinite(value), f"{prefix}{name} must be finite")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise InputError(f"{message}.")

@@ -1,0 +1,59 @@
+"""The run's prompts as TRL takes them: a table of row numbers, and everything else looked up on access.  [torch]"""
+
+from collections.abc import Sequence
+
+import datasets
+import numpy as np
+from PIL import Image
+
+from t2s_pipeline import masks
+from t2s_pipeline.prompters.qwen2_5_vl import Prompter
+from t2s_pipeline.prompting.schemas import PromptSchema
+from t2s_pipeline.training.dataset import Draw, Squares, TrainingSample
+
+
+class Prompts:
+    """Row i is the i-th prompt of the run (an image and a question); TRL repeats each G times.
+
+    Looked up and not stored, because TRL asks for a row once per completion: here the G rows of a group share
+    one picture and one truth.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[TrainingSample],
+        order: Sequence[Draw],
+        squares: Squares,
+        prompter: Prompter,
+        schema: PromptSchema,
+    ) -> None:
+        self._samples, self._order, self._squares = samples, order, squares
+        self._prompter, self._schema = prompter, schema
+
+    def dataset(self) -> datasets.Dataset:
+        """Columns: ``prompt`` and ``image`` for TRL; the rest for the rewards (``rewards.mask_iou``)."""
+        return datasets.Dataset.from_dict({"row": list(range(len(self._order)))}).with_transform(self._look_up)
+
+    def _look_up(self, batch: dict[str, list[int]]) -> dict[str, list]:
+        found = {row: self.row(row) for row in dict.fromkeys(batch["row"])}
+        names = next(iter(found.values()))
+        return {name: [found[row][name] for row in batch["row"]] for name in names}
+
+    def row(self, index: int) -> dict:
+        """One prompt with its image and truth, both on the prompter's square."""
+        draw = self._order[index]
+        sample = self._samples[draw.sample]
+        square = np.ascontiguousarray(self._squares[sample.image_id])
+        return {
+            "prompt": self._prompter.messages(sample.questions[draw.question], self._schema),
+            "image": Image.fromarray(square),
+            "square": square,
+            "truth": self._truth(sample.truth),
+            "image_key": sample.image_id,
+            "truth_key": sample.sample_id,
+        }
+
+    def _truth(self, rle: masks.Rle) -> np.ndarray:
+        """Bool (S, S), each new pixel taking the old one under its centre."""
+        frame = self._prompter.frame
+        return masks.nearest(masks.decode(rle), frame.height, frame.width)

@@ -1,0 +1,147 @@
+"""One training run, from the lake's samples to complete checkpoints and their tables.  [torch]"""
+
+from pathlib import Path
+
+import datasets
+import numpy as np
+import transformers
+from transformers import PrinterCallback
+
+from t2s_pipeline.progress import Progress, is_first_rank
+from t2s_pipeline.prompters.load import load_prompter
+from t2s_pipeline.prompters.qwen2_5_vl import Prompter
+from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.rewards.recipes import RECIPES, reward_functions
+from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.training.checkpoints import Checkpoint
+from t2s_pipeline.training.config import Experiment
+from t2s_pipeline.training.dataset import Squares, TrainingSample, draw_order, read_samples
+from t2s_pipeline.training.prompts import Prompts
+from t2s_pipeline.training.recorder import Recorder
+from t2s_pipeline.training.run_folder import RunFolder
+from t2s_pipeline.training.trainer import MaskGRPOTrainer, grpo_config
+
+
+def train(experiment: Experiment, home: Path, fingerprint: str, progress: Progress, device: str = "cpu") -> Checkpoint:
+    """Train an experiment and return its final checkpoint.
+
+    A run that is finished under this fingerprint is not repeated; an interrupted one goes on from its last
+    complete checkpoint; one of another fingerprint is set aside (the last such is kept) and begun anew.
+
+    Args:
+        home: T2S_HOME.
+        fingerprint: of code, data and settings, as the caller counts them; "" takes data and settings.
+        device: ``cpu`` or ``cuda[:n]``.
+
+    Raises:
+        NotMaterializedError, InputError: if data or models are not there.
+    """
+    folder = RunFolder.of(experiment, home, fingerprint)
+    found = folder.latest()
+    if found is not None and found.final:
+        progress.say(f"{experiment.run} is finished: {found.path}")
+        if not folder.is_recorded():
+            folder.finish(folder.log(found.step))
+        return found
+    samples = read_samples(folder.settings.lake, experiment.dataset)
+    prompter = load_prompter(experiment.prompter, device)
+    if is_first_rank() and (kept := folder.set_aside_others()) is not None:
+        progress.say(f"{experiment.run} was trained from other code, data or settings; that is now in {kept}.")
+    with folder.staging() as staging:
+        _train(folder, staging, samples, prompter, found, progress, device)
+    final = folder.latest()
+    assert final is not None and final.final, "the trainer saves at its last step"
+    return final
+
+
+def _train(
+    folder: RunFolder,
+    staging: Path,
+    samples: list[TrainingSample],
+    prompter: Prompter,
+    resumed: Checkpoint | None,
+    progress: Progress,
+    device: str,
+) -> None:
+    experiment, grpo = folder.experiment, folder.experiment.grpo
+    schema, recipe = SCHEMAS[experiment.schema], RECIPES[experiment.reward_recipe]
+    steps = grpo.total_steps(len(samples))
+    done = resumed.step if resumed else 0
+    order = draw_order([len(s.questions) for s in samples], steps * grpo.prompts_per_step, experiment.seed)
+    squares = _squares(folder, staging, [samples[draw.sample].image_id for draw in order], prompter, progress)
+    prompts = Prompts(samples, order, squares, prompter, schema)
+
+    def on_failure(completions: int, why: str) -> None:
+        progress.say(f"The segmenter failed on {completions} completions, which get no reward: {why}", warning=True)
+
+    # Weights stay in float32 whatever the precision of the arithmetic: at a rate of 1e-6, an update of a
+    # bfloat16 weight is nearly always rounded away.
+    prompter.model.float()
+    segmenter = load_segmenter(experiment.segmenter, device)
+    rewards = reward_functions(recipe, segmenter, schema, prompter.frame, experiment.repair, on_failure)
+    log = folder.log(done)
+    recorder = Recorder(
+        log, progress, recipe.valid_part, lambda staged, step: folder.publish(staged, step, steps), device
+    )
+    _quiet()
+    trainer = MaskGRPOTrainer(
+        model=prompter.model,
+        processing_class=prompter.processor,
+        reward_funcs=rewards,
+        args=grpo_config(grpo, recipe.weights, steps, experiment.seed, staging, device),
+        train_dataset=prompts.dataset(),
+        callbacks=[recorder],
+    )
+    trainer.remove_callback(PrinterCallback)
+    recorder.trainer = trainer
+    progress.start(f"{experiment.run}: steps", steps, done)
+    try:
+        trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
+    except BaseException:
+        # Also for a stop: the steps that are finished stay to be read.
+        if is_first_rank():
+            log.flush()
+        raise
+    if is_first_rank():
+        folder.finish(log)
+        progress.result(**_summary(log.rows))
+
+
+def _squares(folder: RunFolder, staging: Path, image_ids: list[str], prompter: Prompter, progress: Progress) -> Squares:
+    """The run's images at the prompter's size, each once."""
+    needed = list(dict.fromkeys(image_ids))
+    squares = Squares(staging / "squares.npy", prompter.frame.width, needed)
+    progress.start(f"{folder.experiment.run}: images", len(needed))
+    for done in squares.fill(folder.settings.lake, folder.experiment.dataset, prompter):
+        progress.advance(done)
+    return squares
+
+
+def _summary(rows: list[dict]) -> dict[str, int | float]:
+    """What a run is judged by at a glance: the reward at its two ends, and where the time went."""
+    tenth = max(1, len(rows) // 10)
+
+    def mean(part: list[dict], column: str) -> float:
+        values = [row[column] for row in part if row[column] is not None]
+        return float(np.mean(values)) if values else float("nan")
+
+    seconds = sum(row["seconds"] for row in rows)
+    return {
+        "steps": len(rows),
+        "reward_first_tenth": mean(rows[:tenth], "reward"),
+        "reward_last_tenth": mean(rows[-tenth:], "reward"),
+        "valid_share_last_tenth": mean(rows[-tenth:], "valid_share"),
+        "abstained": sum(row["abstained"] for row in rows),
+        "seconds": seconds,
+        "seconds_a_step": seconds / len(rows),
+        "generate_share": sum(row["generate_seconds"] for row in rows) / seconds,
+        "reward_share": sum(row["reward_seconds"] for row in rows) / seconds,
+        "peak_mb": max(row["peak_mb"] for row in rows),
+    }
+
+
+def _quiet() -> None:
+    """The libraries' own progress bars and advice would drown ours."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()

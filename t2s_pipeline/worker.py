@@ -1,0 +1,145 @@
+"""The worker's command line: generate, segment, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
+
+    python -m t2s_pipeline.worker train --experiment think2seg-mini [--set grpo.steps=10]
+    python -m t2s_pipeline.worker generate --system zero-shot-mini --dataset synthetic --split val
+    python -m t2s_pipeline.worker segment  --system zero-shot-mini --dataset synthetic --split val
+
+Alone it shows its progress on stderr. A fault that the user can mend is one sentence on stderr and exit code
+1; SIGTERM ends it cleanly with exit code 143, and nothing half-written is left under a final name.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from t2s_pipeline.errors import T2SError
+from t2s_pipeline.experiments import experiment, system
+from t2s_pipeline.launching import ERROR_PREFIX
+from t2s_pipeline.progress import (
+    NoProgress,
+    PipesProgress,
+    Progress,
+    StderrProgress,
+    is_first_rank,
+    launched_by_dagster,
+)
+from t2s_pipeline.settings import Settings
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(BaseException):
+    """SIGTERM came. Not an Exception, so that nothing on the way mistakes it for a fault to be handled."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with _progress() as progress:
+            options.run(options, progress)
+    except T2SError as fault:
+        # One line, whatever the message holds: the launcher takes the last line for the sentence.
+        print(f"{ERROR_PREFIX}{' '.join(str(fault).split())}", file=sys.stderr)
+        return 1
+    except (Terminated, KeyboardInterrupt):
+        print("stopped; what was finished is kept", file=sys.stderr)
+        return TERMINATED
+    return 0
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # A second one while we clean up would cut the cleaning short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    if not is_first_rank():
+        yield NoProgress()
+    elif launched_by_dagster():
+        from dagster_pipes import open_dagster_pipes
+
+        with open_dagster_pipes() as context:
+            yield PipesProgress(context)
+    else:
+        yield StderrProgress()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="{generate,segment,train}")
+    generate = commands.add_parser("generate", help="have a system answer a split's questions")
+    segment = commands.add_parser("segment", help="have the segmenter draw from a system's answers")
+    train = commands.add_parser("train", help="train a prompter with GRPO")
+    for command in (generate, segment):
+        command.add_argument("--system", required=True, help="who answers, e.g. zero-shot-mini")
+        command.add_argument("--dataset", required=True)
+        command.add_argument("--split", required=True)
+    generate.add_argument("--prompter", metavar="PATH", help="another prompter's folder, under the system's name")
+    train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    for command, run in ((generate, _generate), (segment, _segment), (train, _train)):
+        command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
+        command.add_argument("--fingerprint", default="", help="of everything the work depends on")
+        command.add_argument("--device", help="cpu or cuda[:n]; default: a GPU if there is one")
+        command.set_defaults(run=run)
+    return parser
+
+
+def _train(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = experiment(options.experiment, options.overrides)
+    device = _prepare(options)
+    from t2s_pipeline.training.run import train
+
+    train(chosen, _home(options), options.fingerprint, progress, device)
+
+
+def _generate(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    device = _prepare(options)
+    from dataclasses import replace
+
+    from t2s_pipeline.evaluation.generate import generate_completions
+
+    if options.prompter:
+        chosen = replace(chosen, prompter=options.prompter)
+    generate_completions(_home(options), chosen, options.dataset, options.split, options.fingerprint, progress, device)
+
+
+def _segment(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    device = _prepare(options)
+    from t2s_pipeline.evaluation.segment import segment_completions
+
+    segment_completions(_home(options), chosen, options.dataset, options.split, options.fingerprint, progress, device)
+
+
+def _home(options: argparse.Namespace) -> Path:
+    return options.home.expanduser().resolve() if options.home else Settings.from_env().home
+
+
+def _prepare(options: argparse.Namespace) -> str:
+    """Settle everything that must stand before the libraries are imported, then choose the device."""
+    # Models are folders on this machine; nothing is to be looked up, let alone fetched, behind the user's back.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
+
+    if options.device:
+        return options.device
+    if torch.cuda.is_available():
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    return "cpu"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

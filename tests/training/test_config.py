@@ -1,0 +1,97 @@
+"""An experiment is validated, hashes to one value, and changes only through settings that exist."""
+
+import dataclasses
+
+import pytest
+
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.experiments import EXPERIMENTS, experiment
+from t2s_pipeline.training.config import Experiment, GRPOSettings
+
+
+def test_the_papers_settings_are_the_defaults_of_the_full_size_runs():
+    small, large = EXPERIMENTS["think2seg-rs-3b"], EXPERIMENTS["think2seg-rs-7b"]
+    for run in (small, large):
+        assert (run.grpo.learning_rate, run.grpo.beta, run.grpo.epsilon, run.grpo.temperature) == (1e-6, 1e-3, 0.2, 1.0)
+        assert (run.grpo.precision, run.grpo.checkpoint_every, run.schema) == ("bfloat16", 100, "bbox+pos2")
+        assert (run.dataset, run.segmenter, run.reward_recipe) == ("earthreason", "sam2.1-small", "paper")
+    assert (small.grpo.prompts_per_step, small.grpo.group_size, small.grpo.epochs) == (4, 16, 5)
+    assert (large.grpo.prompts_per_step, large.grpo.group_size, large.grpo.epochs) == (8, 12, 8)
+    # 2,371 training images, 4 a step, 5 passes: 2,963.75; the unfinished last step is dropped.
+    assert small.grpo.total_steps(2371) == 2963
+
+
+def test_the_miniature_draws_64_completions_a_step():
+    assert EXPERIMENTS["think2seg-mini"].grpo.completions_per_step == 64
+
+
+def test_every_experiment_survives_json():
+    for chosen in EXPERIMENTS.values():
+        assert Experiment.from_json(chosen.as_json()) == chosen
+
+
+def test_the_fingerprint_moves_with_any_setting_and_with_nothing_else():
+    base = experiment("think2seg-mini")
+    assert base.fingerprint == Experiment.from_json(base.as_json()).fingerprint
+    for override in ("grpo.learning_rate=3e-5", "seed=1", "generation.max_new_tokens=80", "schema=bbox"):
+        assert base.with_overrides([override]).fingerprint != base.fingerprint
+
+
+def test_overrides_are_read_by_the_kind_of_the_setting():
+    changed = experiment(
+        "think2seg-mini", ["grpo.learning_rate=1e-5", "seed=2", "repair=false", "grpo.epochs=1.5", "name=trial"]
+    )
+    assert (changed.grpo.learning_rate, changed.seed, changed.repair, changed.run) == (1e-5, 2, False, "trial-seed2")
+    assert (changed.grpo.epochs, changed.grpo.steps) == (1.5, None)
+    assert changed.with_overrides(["grpo.steps=7"]).grpo.total_steps(1000) == 7
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("grpo.learning_rate", "not key=value"),
+        ("grpo.speed=1", "no setting 'grpo.speed'"),
+        ("speed=1", "no setting 'speed'"),
+        ("grpo=1", "group of settings"),
+        ("seed.x=1", "one setting"),
+        ("seed=one", "whole number"),
+        ("seed=-1", "negative"),
+        ("repair=yes", "true or false"),
+        ("grpo.learning_rate=nan", "finite"),
+        ("grpo.learning_rate=0", "above 0"),
+        ("grpo.group_size=1", "at least 2"),
+        ("grpo.epsilon=1", "between 0 and 1"),
+        ("grpo.precision=float8", "float32"),
+        ("grpo.completions_per_pass=7", "divide"),
+        ("schema=circles", "bbox"),
+        ("reward_recipe=none", "paper"),
+        ("generation.temperature=-1", "generation.temperature: temperature must not be negative"),
+        ("name=../elsewhere", "no name"),
+        ("name=a--1", "no name"),
+        ("grpo.steps=none", "either"),
+    ],
+)
+def test_a_bad_setting_is_named(override: str, said: str):
+    with pytest.raises(InputError, match=said):
+        experiment("think2seg-mini", [override])
+
+
+def test_a_run_has_steps_or_epochs_and_not_both():
+    for wrong in ({}, {"steps": 1, "epochs": 1.0}):
+        with pytest.raises(InputError, match="either"):
+            GRPOSettings(**wrong)
+    assert GRPOSettings(epochs=0.001).total_steps(10) == 1
+
+
+def test_seeds_have_names_of_their_own():
+    assert experiment("think2seg-mini").run == "think2seg-mini"
+    seeded = experiment("think2seg-mini-seed2")
+    assert (seeded.run, seeded.seed, seeded.name) == ("think2seg-mini-seed2", 2, "think2seg-mini")
+    for unknown in ("think2seg-maxi", "think2seg-mini-seed", "think2seg-mini-seedx"):
+        with pytest.raises(InputError, match="no experiment"):
+            experiment(unknown)
+
+
+def test_settings_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        experiment("think2seg-mini").seed = 3
