@@ -26,10 +26,10 @@ def _list_all(settings: Settings) -> None:
     from t2s_pipeline.lake.views import questions
 
     console = Console()
-    listing = Table("table", "partitions", "by", "one row is", header_style="bold", box=None, pad_edge=False)
+    listing = Table("table", "partitions", "one row is", header_style="bold", box=None, pad_edge=False)
     for table in TABLES.values():
         partitions = len(list_partitions(settings.lake, table))
-        listing.add_row(table.name, str(partitions or "-"), " × ".join(table.partition_by), table.meaning)
+        listing.add_row(table.name, str(partitions or "-"), table.meaning)
     console.print(listing)
     asked = questions(settings)
     if asked:
