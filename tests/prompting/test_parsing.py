@@ -1,0 +1,173 @@
+"""Whatever a prompter writes is read, or refused with a reason; nothing raises."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.prompting.parsing import MAX_COMPLETION_BYTES, MAX_OBJECTS, Answer, FormatError, parse
+from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema, Shape
+from t2s_pipeline.prompting.templates import answer_text
+
+FRAME = Frame(168, 168)
+DEFAULT = SCHEMAS["bbox+pos2"]
+ONE = '[{"bbox_2d": [1, 2, 30, 40], "positive_points": [[3, 4], [5, 6]]}]'
+
+
+def reply(payload: str) -> str:
+    return answer_text("because", payload)
+
+
+def number() -> st.SearchStrategy[float]:
+    return st.one_of(st.integers(0, 168), st.floats(0, 168, allow_nan=False, width=32)).map(float)
+
+
+def prompt_object(schema: PromptSchema) -> st.SearchStrategy[PromptObject]:
+    point = st.tuples(number(), number())
+    side = st.lists(number(), min_size=2, max_size=2, unique=True).map(sorted)
+    box = st.tuples(side, side).map(lambda s: (s[0][0], s[1][0], s[0][1], s[1][1]))
+
+    def points(count: int):
+        return st.lists(point, min_size=count, max_size=count).map(tuple)
+
+    return st.builds(
+        PromptObject,
+        box if schema.has_box else st.none(),
+        points(schema.positive_points),
+        points(schema.negative_points),
+    )
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_is_rendered_parses_to_itself(name, data):
+    schema = SCHEMAS[name]
+    single = schema.shape is Shape.ONE_OBJECT
+    objects = tuple(
+        data.draw(st.lists(prompt_object(schema), min_size=int(single), max_size=1 if single else 4), label="objects")
+    )
+    parsed = parse(reply(schema.render(objects)), schema, FRAME, drop_duplicates=False)
+    assert parsed == Answer("because", objects, repaired=False)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@given(text=st.one_of(st.text(), st.text('<>/thinkaswer[]{}",:0123456789.-eE \n')))
+@settings(max_examples=150, deadline=None)
+def test_no_text_raises(name, text):
+    for candidate in (text, reply(text)):
+        parsed = parse(candidate, SCHEMAS[name], FRAME)
+        assert isinstance(parsed, Answer | FormatError)
+
+
+@given(cut=st.integers(0, 120), noise=st.text(max_size=5))
+@settings(deadline=None)
+def test_what_a_repair_yields_obeys_the_rules(cut, noise):
+    parsed = parse(reply(ONE[:cut] + noise), DEFAULT, FRAME)
+    if isinstance(parsed, Answer):
+        for item in parsed.objects:
+            x0, y0, x1, y1 = item.bbox
+            assert 0 <= x0 < x1 <= 168 and 0 <= y0 < y1 <= 168 and len(item.positive_points) == 2
+
+
+def test_an_empty_list_says_that_there_is_no_target():
+    assert parse(reply("[]"), DEFAULT, FRAME) == Answer("because", (), repaired=False)
+
+
+def test_white_space_between_the_blocks_and_a_code_fence_are_fine():
+    text = f"<think>why</think>\n <answer>```json\n{ONE}\n```</answer>\n"
+    assert parse(text, DEFAULT, FRAME) == Answer(
+        "why", (PromptObject((1, 2, 30, 40), ((3, 4), (5, 6))),), repaired=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ('{"bbox_2d": [1, 2, 3, 4]}', "layout"),
+        ('[{"bbox_2d": [1, 2, 30, 40]}]', "keys"),
+        (ONE.replace("}]", ', "extra": 1}]'), "keys"),
+        (ONE.replace("[[3, 4], [5, 6]]", "[[3, 4]]"), "point_count"),
+        (ONE.replace("[[3, 4], [5, 6]]", "[[3, 4], [5, 6], [7, 8]]"), "point_count"),
+        (ONE.replace("[3, 4]", "[3]"), "coordinates"),
+        (ONE.replace("[3, 4]", '["3", 4]'), "number"),
+        (ONE.replace("[3, 4]", "[true, 4]"), "number"),
+        (ONE.replace("[3, 4]", "[NaN, 4]"), "number"),
+        (ONE.replace("[3, 4]", "[1e999, 4]"), "number"),
+        (ONE.replace("[3, 4]", f"[{'9' * 400}, 4]"), "number"),
+        (ONE.replace("[3, 4]", "[3, 169]"), "outside"),
+        (ONE.replace("[1, 2, 30, 40]", "[30, 2, 1, 40]"), "box_order"),
+        (ONE.replace("[1, 2, 30, 40]", "[1, 2, 1, 40]"), "box_order"),
+        (ONE.replace("[1, 2, 30, 40]", "[-1, 2, 30, 40]"), "outside"),
+        (ONE.replace("[1, 2, 30, 40]", "[1, 2, 30, 169]"), "outside"),
+        ("", "json"),
+        ("[", "json"),
+        ("no target", "json"),
+        (json.dumps([{"bbox_2d": [1, 2, 3, 4]}] * (MAX_OBJECTS + 1)), "too_many_objects"),
+    ],
+)
+def test_a_malformed_answer_has_its_reason(payload, reason):
+    parsed = parse(reply(payload), DEFAULT, FRAME)
+    assert isinstance(parsed, FormatError)
+    assert (parsed.reason, parsed.tags_ok) == (reason, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ONE,
+        f"<answer>{ONE}</answer>",
+        f"<think>a</think><think>b</think><answer>{ONE}</answer>",
+        f"<answer>{ONE}</answer><think>a</think>",
+        f"words <think>a</think><answer>{ONE}</answer>",
+        f"<think>a</think> words <answer>{ONE}</answer>",
+        f"<think>a</think><answer>{ONE}</answer> words",
+    ],
+)
+def test_wrong_tags_are_a_format_error(text):
+    parsed = parse(text, DEFAULT, FRAME)
+    assert isinstance(parsed, FormatError)
+    assert (parsed.reason, parsed.tags_ok) == ("tags", False)
+
+
+def test_a_repair_is_recorded_and_can_be_refused():
+    damaged = reply(ONE.replace('"', "'"))
+    assert parse(damaged, DEFAULT, FRAME).repaired is True
+    assert parse(damaged, DEFAULT, FRAME, repair=False).reason == "json"
+
+
+def test_a_completion_over_the_size_cap_is_refused():
+    assert parse(reply("[" + " " * MAX_COMPLETION_BYTES + "]"), DEFAULT, FRAME).reason == "too_long"
+
+
+def test_deep_nesting_is_refused():
+    assert parse(reply("[" * 30_000), DEFAULT, FRAME).reason == "json"
+
+
+def test_of_two_boxes_that_overlap_by_more_than_half_the_larger_stays():
+    # 10×10 inside 12×10: intersection 100, union 120, IoU 0.83 > 0.5. The third box is elsewhere.
+    schema = SCHEMAS["bbox"]
+    boxes = [(0, 0, 10, 10), (0, 0, 12, 10), (50, 50, 60, 60)]
+    text = reply(schema.render([PromptObject(box) for box in boxes]))
+    assert [item.bbox for item in parse(text, schema, FRAME).objects] == boxes[1:]
+    assert [item.bbox for item in parse(text, schema, FRAME, drop_duplicates=False).objects] == boxes
+
+
+def test_boxes_that_overlap_by_just_half_both_stay():
+    # 10×10 and 5×10 inside it: intersection 50, union 100, IoU 0.5, which is not more than 0.5.
+    schema = SCHEMAS["bbox"]
+    boxes = [(0, 0, 10, 10), (0, 0, 5, 10)]
+    text = reply(schema.render([PromptObject(box) for box in boxes]))
+    assert [item.bbox for item in parse(text, schema, FRAME).objects] == boxes
+
+
+def test_remote_reasoner_may_give_one_flat_box():
+    parsed = parse(reply("[1, 2, 3, 4]"), SCHEMAS["remote-reasoner"], FRAME)
+    assert parsed.objects == (PromptObject((1, 2, 3, 4)),)
+
+
+def test_seg_zero_cannot_say_that_there_is_no_target():
+    assert parse(reply("[]"), SCHEMAS["seg-zero"], FRAME).reason == "layout"
