@@ -1,0 +1,173 @@
+"""A system's answers become masks; they go to ``predictions``.  [torch]
+
+An image is encoded once and all answers about it are decoded together. What an answer is worth is not decided
+here: an answer that cannot be read, or that we fail to draw, gets a status and its reason, and the run goes on.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from t2s_pipeline import masks
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
+from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
+from t2s_pipeline.lake.store import StagedPartition, read_partition
+from t2s_pipeline.progress import Progress
+from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
+from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
+from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
+
+if TYPE_CHECKING:
+    from t2s_pipeline.experiments import System
+
+ANSWERS_PER_WINDOW = 256
+"""Answers staged together, and lost together if the process dies."""
+
+OUR_FAILURES = (InputError, RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError)
+"""What a segmenter can raise on one answer; torch's out-of-memory error is a RuntimeError."""
+
+
+def segment_completions(
+    home: Path,
+    system: "System",
+    dataset: str,
+    split: str,
+    fingerprint: str,
+    progress: Progress,
+    device: str = "cpu",
+) -> int:
+    """Write the partition of ``predictions`` and return its rows.
+
+    Raises:
+        NotMaterializedError: if the split's images, samples or the system's completions are not in the lake.
+        InputError: if the completions were made under different settings.
+    """
+    lake, where = home / "lake", {"dataset": dataset, "split": split}
+    samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id"])
+    answers = read_partition(lake, COMPLETIONS, {"checkpoint": system.name, **where})
+    side, schema = _how_asked(answers)
+    windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
+    partition = {"checkpoint": system.name, "segmenter": system.segmenter, **where}
+    staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
+    left = pending(windows, staged.keys(["sample_id", "question_index"]))
+    done = answers.num_rows - sum(len(items) for window in left for items in window.values())
+    progress.start(f"{system.segmenter} draws {system.name} on {dataset}-{split}:", answers.num_rows, done)
+    if left:
+        segmenter = load_segmenter(system.segmenter, device)
+        images = decoded(lake, where, left)
+        failed: Counter[str] = Counter()
+        for window in left:
+            rows: list[dict] = []
+            for items in window.values():
+                rows += _predictions(segmenter, next(images), items, schema, Frame.square(side))
+                progress.advance(done + len(rows))
+            staged.append(pa.Table.from_pylist(rows, schema=PREDICTIONS.schema))
+            done += len(rows)
+            failed.update(row["detail"] for row in rows if row["status"] == "error")
+        if failed:
+            reason, _ = failed.most_common(1)[0]
+            progress.say(f"{failed.total()} answers could not be segmented, most often: {reason}", warning=True)
+    return staged.commit()
+
+
+def _how_asked(answers: pa.Table) -> tuple[int, PromptSchema]:
+    """The prompter's square and the schema the answers were asked in, as generation recorded them."""
+    recorded = answers["settings"].unique().to_pylist()
+    if len(recorded) != 1:
+        raise InputError(
+            f"These completions were made under {len(recorded)} different settings: generate them again, as one."
+        )
+    settings = json.loads(recorded[0])
+    return settings["side"], SCHEMAS[settings["schema"]]
+
+
+def _texts(answers: pa.Table) -> dict[str, list[Item]]:
+    """The completions, by sample."""
+    texts: dict[str, list[Item]] = {}
+    columns = (answers[name].to_pylist() for name in ("sample_id", "question_index", "text"))
+    for sample_id, index, text in zip(*columns, strict=True):
+        texts.setdefault(sample_id, []).append(Item(sample_id, index, text))
+    return texts
+
+
+def _predictions(
+    segmenter: Sam2Segmenter, image: np.ndarray, items: Sequence[Item], schema: PromptSchema, square: Frame
+) -> list[dict]:
+    """The rows of every answer about one image, uint8 (H, W, 3)."""
+    parsed = [parse(item.text, schema, square) for item in items]
+    native = Frame(width=image.shape[1], height=image.shape[0])
+    prompt_sets = [answer.objects for answer in parsed if isinstance(answer, Answer) and answer.objects]
+    drawn = iter(_draw_all(segmenter, image, prompt_sets, square, (native, square)))
+    rows = []
+    for item, answer in zip(items, parsed, strict=True):
+        row = {"sample_id": item.sample_id, "question_index": item.question_index, "side": square.width}
+        if isinstance(answer, FormatError):
+            row |= {"status": "format_error", "detail": f"{answer.reason}: {answer.detail}", "repaired": False}
+        elif not answer.objects:
+            row |= {"status": "rejected", "repaired": answer.repaired, "prompts": [], "scores": []}
+            row |= {"mask": _empty(native), "square_mask": _empty(square)}
+        else:
+            row |= {"repaired": answer.repaired, "prompts": [_as_arrow(item) for item in answer.objects]}
+            row |= next(drawn)
+        rows.append(row)
+    return rows
+
+
+def _draw_all(
+    segmenter: Sam2Segmenter,
+    image: np.ndarray,
+    prompt_sets: Sequence[Sequence[PromptObject]],
+    source: Frame,
+    outs: tuple[Frame, Frame],
+) -> list[dict]:
+    """Status, masks and scores of each prompt set; if drawing them together fails, each is tried alone."""
+    if not prompt_sets:
+        return []
+    try:
+        return _draw(segmenter, image, prompt_sets, source, outs)
+    except OUR_FAILURES as fault:
+        if len(prompt_sets) == 1:
+            return [{"status": "error", "detail": f"{type(fault).__name__}: {fault}"[:500]}]
+    return [row for alone in prompt_sets for row in _draw_all(segmenter, image, [alone], source, outs)]
+
+
+def _draw(
+    segmenter: Sam2Segmenter,
+    image: np.ndarray,
+    prompt_sets: Sequence[Sequence[PromptObject]],
+    source: Frame,
+    outs: tuple[Frame, Frame],
+) -> list[dict]:
+    embedding = segmenter.encode(image)
+    native, square = (segmenter.decode(embedding, prompt_sets, source=source, out=out) for out in outs)
+    return [
+        {
+            "status": "ok" if at_native.mask.any() else "empty_mask",
+            "detail": None if at_native.mask.any() else "the segmenter drew nothing for these prompts",
+            "mask": masks.encode(at_native.mask).as_arrow(),
+            "square_mask": masks.encode(at_square.mask).as_arrow(),
+            "scores": list(at_native.scores),
+        }
+        for at_native, at_square in zip(native, square, strict=True)
+    ]
+
+
+def _empty(frame: Frame) -> dict:
+    return masks.encode(np.zeros((frame.height, frame.width), bool)).as_arrow()
+
+
+def _as_arrow(item: PromptObject) -> dict:
+    """The value for a column of ``PROMPTS_TYPE``."""
+    return {
+        "bbox": None if item.bbox is None else list(item.bbox),
+        "positive_points": [list(point) for point in item.positive_points],
+        "negative_points": [list(point) for point in item.negative_points],
+    }
