@@ -1,0 +1,276 @@
+"""The views of sql/ over a real lake small enough to work out by hand."""
+
+# ruff: noqa: E402
+import numpy as np
+import pyarrow as pa
+import pytest
+
+pytest.importorskip("duckdb")
+pytestmark = pytest.mark.orchestrator
+
+from t2s_pipeline import masks
+from t2s_pipeline.evaluation.metrics import benchmark_metrics
+from t2s_pipeline.evaluation.score import score_predictions
+from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.store import write_partition
+from t2s_pipeline.lake.views import query, questions
+from t2s_pipeline.published import published_metrics
+from t2s_pipeline.settings import REPO, Settings
+from tests.evaluation.tables import prediction, rectangle, samples
+
+TABLE_VIEWS = {
+    1: "table1_earthreason",
+    2: "table2_rejection",
+    3: "table3_zero_shot",
+    4: "table4_prompters",
+    5: "table5_segmenters",
+    6: "table6_prompt_combinations",
+}
+TOP = rectangle(4, 4, slice(0, 2), slice(0, 4))  # 8 of 16 pixels
+EMPTY = np.zeros((4, 4), bool)
+SPLIT = {"dataset": "earthreason", "split": "val"}
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(home=tmp_path, worker_python=tmp_path / "none", sql_dir=REPO / "sql")
+
+
+def ask(settings: Settings, sql: str) -> list[dict]:
+    return query(settings, sql).to_pylist()
+
+
+def write(settings: Settings, table: schema.Table, rows: pa.Table | list[dict], **partition: str) -> None:
+    if isinstance(rows, list):
+        rows = pa.Table.from_pylist(rows, schema=table.schema)
+    write_partition(settings.lake, table, partition, rows)
+
+
+def write_system(settings: Settings, system: str, split: pa.Table, predictions: list[dict]) -> None:
+    """Predictions of a system, and their scores under both protocols."""
+    table = pa.Table.from_pylist(predictions, schema=schema.PREDICTIONS.schema)
+    write(settings, schema.PREDICTIONS, table, checkpoint=system, segmenter="sam2-mini", **SPLIT)
+    for protocol in ("strict", "reference"):
+        scores = score_predictions(split, table, protocol)
+        write(settings, schema.SAMPLE_SCORES, scores, system=system, protocol=protocol, **SPLIT)
+
+
+def metric_row(system: str, giou: float, **others) -> dict:
+    plain = {"dataset": "earthreason", "split": "val", "protocol": "strict", "n": 10, "answers": 60}
+    return {**plain, "system": system, "giou": giou, "giou_low": giou - 1, "giou_high": giou + 1, **others}
+
+
+def test_every_question_is_asked_in_words_and_answers_an_empty_lake(settings):
+    found = questions(settings)
+    assert {"leaderboard", "failures", "checkpoint_trend", "category_breakdown", "label_ceiling"} <= {
+        question.name for question in found
+    }
+    assert set(TABLE_VIEWS.values()) <= {question.name for question in found}
+    for question in found:
+        assert question.sql.startswith("-- ") and question.sql.splitlines()[0].count("?") == 1, question.name
+        assert ask(settings, f"SELECT * FROM {question.name}") == [], question.name
+
+
+def test_the_169_published_numbers_are_each_in_their_table_s_view(settings):
+    write(settings, schema.PUBLISHED_METRICS, published_metrics())
+    total = 0
+    columns = ("system", "prompter", "segmenter", "prompt_schema", "dataset", "split", "metric")
+    for number, view in TABLE_VIEWS.items():
+        expected = {
+            (*(row[name] for name in columns), row["value"])
+            for row in published_metrics().to_pylist()
+            if row["paper_table"] == number
+        }
+        rows = ask(settings, f"SELECT * FROM {view}")
+        assert {(*(row[name] for name in columns), row["published"]) for row in rows} == expected, view
+        assert len(rows) == len(expected), view
+        assert {row["measured"] for row in rows} == {None} == {row["protocol"] for row in rows}, view
+        total += len(rows)
+    assert total == 169
+
+
+def test_a_measured_number_stands_beside_its_published_one_under_each_protocol(settings):
+    write(settings, schema.PUBLISHED_METRICS, published_metrics())
+    rows = [metric_row("think2seg-rs-3b", 70.0), metric_row("think2seg-rs-3b", 68.0, protocol="reference")]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    for view in ("table1_earthreason", "table4_prompters", "table5_segmenters", "table6_prompt_combinations"):
+        found = ask(
+            settings,
+            "SELECT published, protocol, measured, low, high, difference, n "
+            f"FROM {view} WHERE measured_as = 'think2seg-rs-3b' AND split = 'val' AND metric = 'giou'",
+        )
+        assert [tuple(row.values()) for row in found] == [
+            (69.3, "strict", 70.0, 69.0, 71.0, 0.7, 10),
+            (69.3, "reference", 68.0, 67.0, 69.0, -1.3, 10),
+        ], view
+
+
+def test_a_system_the_paper_does_not_list_follows_with_the_published_value_blank(settings):
+    write(settings, schema.PUBLISHED_METRICS, published_metrics())
+    rows = [
+        metric_row("ours", 80.0, rejection_true=3, rejection_false=1),
+        metric_row("ours--20", 50.0),
+        metric_row("ours", 90.0, dataset="synthetic"),
+    ]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    first = ask(settings, "SELECT * FROM table1_earthreason WHERE split = 'val'")[0]
+    assert (first["system"], first["published"], first["measured"]) == ("ours", None, 80.0)
+    counts = ask(settings, "SELECT metric, measured, n FROM table2_rejection WHERE system = 'ours'")
+    assert counts == [
+        {"metric": "rejection_true", "measured": 3, "n": 4},
+        {"metric": "rejection_false", "measured": 1, "n": 4},
+    ]
+    assert ask(settings, "SELECT * FROM compared_with_published WHERE system = 'ours--20'") == []
+    assert len(ask(settings, "SELECT * FROM compared_with_published WHERE system = 'ours' AND metric = 'giou'")) == 1
+
+
+def test_the_leaderboard_is_ranked_within_dataset_split_and_protocol(settings):
+    rows = [
+        metric_row("weak", 40.0),
+        metric_row("strong", 60.0),
+        metric_row("weak", 45.0, protocol="reference"),
+        metric_row("weak", 20.0, dataset="synthetic", split="test"),
+    ]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    found = ask(settings, "SELECT dataset, split, protocol, place, system, giou, giou_low FROM leaderboard")
+    assert [tuple(row.values()) for row in found] == [
+        ("earthreason", "val", "strict", 1, "strong", 60.0, 59.0),
+        ("earthreason", "val", "strict", 2, "weak", 40.0, 39.0),
+        ("earthreason", "val", "reference", 1, "weak", 45.0, 44.0),
+        ("synthetic", "test", "strict", 1, "weak", 20.0, 19.0),
+    ]
+
+
+def test_failures_say_what_went_wrong_worst_first(settings):
+    split = samples(
+        over=(rectangle(4, 4, slice(0, 1), slice(0, 4)), 2),
+        under=TOP,
+        beside=TOP,
+        missed=TOP,
+        unread=TOP,
+        broken=TOP,
+        alarm=EMPTY,
+        garbled=EMPTY,
+        unanswered=TOP,
+        good=TOP,
+        rightly=EMPTY,
+    )
+    write(settings, schema.SAMPLES, split, **SPLIT)
+    whole, bottom = np.ones((4, 4), bool), ~TOP
+    bottom[1, 0] = True  # one pixel of the target, seven beside it and one more
+    rows = [
+        prediction("over", whole, question_index=1),  # precision 4/16, recall 1
+        prediction("under", rectangle(4, 4, slice(0, 1), slice(0, 3))),  # precision 1, recall 3/8
+        prediction("beside", bottom),
+        prediction("missed", EMPTY, "rejected"),
+        {**prediction("unread", None, "format_error"), "detail": "tags: none"},
+        prediction("broken", None, "error"),
+        prediction("alarm", TOP),
+        prediction("garbled", None, "format_error"),
+        prediction("good", TOP),
+        prediction("rightly", EMPTY, "rejected"),
+    ]
+    write_system(settings, "ours", split, rows)
+    answer = {"sample_id": "unread", "question_index": 0, "text": "well…"}
+    write(settings, schema.COMPLETIONS, [answer], checkpoint="ours", **SPLIT)
+    found = ask(settings, "SELECT * FROM failures")
+    assert {row["sample_id"]: row["reason"] for row in found} == {
+        "over": "over-segmentation",
+        "under": "under-segmentation",
+        "beside": "wrong place",
+        "missed": "missed target",
+        "unread": "format error",
+        "broken": "failure of ours",
+        "alarm": "false alarm",
+        "garbled": "format error",
+        "unanswered": "no answer",
+    }
+    assert [row["iou"] for row in found] == sorted(row["iou"] for row in found)
+    by_sample = {row["sample_id"]: row for row in found}
+    assert len(found) == len(by_sample)
+    assert (by_sample["over"]["precision"], by_sample["over"]["recall"]) == (0.25, 1.0)
+    assert by_sample["over"]["question"] == "Question 1?"
+    assert (by_sample["unread"]["detail"], by_sample["unread"]["answer"]) == ("tags: none", "well…")
+    assert by_sample["alarm"]["predicted_area"] == 8 and by_sample["alarm"]["recall"] is None
+
+
+def test_category_breakdown_counts_a_sample_once_and_agrees_with_the_metrics(settings):
+    split = samples(a=(TOP, 2), b=TOP, c=EMPTY)
+    split = split.set_column(2, "category", pa.array(["bridge", "bridge", None]))
+    write(settings, schema.SAMPLES, split, **SPLIT)
+    half = rectangle(4, 4, slice(0, 1), slice(0, 4))
+    rows = [
+        prediction("a", TOP),
+        prediction("a", half, question_index=1),
+        prediction("b", half),
+        prediction("c", EMPTY, "rejected"),
+    ]
+    write_system(settings, "ours", split, rows)
+    found = ask(
+        settings,
+        "SELECT category, n, empty_targets, giou, ciou, p_at_50 FROM category_breakdown WHERE protocol = 'strict'",
+    )
+    # a: IoU (1 + 0.5) / 2, intersection 6 of union 8, half a hit; b: IoU 0.5, 4 of 8, no hit (not above 0.5)
+    assert found == [
+        {"category": "(none)", "n": 1, "empty_targets": 1, "giou": 100.0, "ciou": None, "p_at_50": 100.0},
+        {"category": "bridge", "n": 2, "empty_targets": 0, "giou": 62.5, "ciou": 62.5, "p_at_50": 25.0},
+    ]
+    scores = score_predictions(split, pa.Table.from_pylist(rows, schema=schema.PREDICTIONS.schema), "strict")
+    overall = benchmark_metrics(scores, "ours", "earthreason", "val", "strict").to_pylist()[0]
+    assert overall["giou"] == pytest.approx((100 + 2 * 62.5) / 3)
+
+
+def test_checkpoint_trend_follows_a_run_by_step(settings):
+    rows = [metric_row("run--20", 40.0), metric_row("run", 52.0), metric_row("run--5", 30.0), metric_row("other", 9.0)]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    checkpoints = [{"checkpoint": name, "step": step} for name, step in (("run--20", 20), ("run--5", 5), ("run", 60))]
+    write(settings, schema.CHECKPOINTS, checkpoints, run="run")
+    found = ask(settings, "SELECT run, step, checkpoint, giou, giou_change FROM checkpoint_trend")
+    assert [tuple(row.values()) for row in found] == [
+        ("run", 5, "run--5", 30.0, None),
+        ("run", 20, "run--20", 40.0, 10.0),
+        ("run", 60, "run", 52.0, 12.0),
+    ]
+
+
+def test_rejection_has_wilson_intervals(settings):
+    rows = [
+        metric_row("ours", 50.0, rejection_true=24, rejection_false=15),
+        metric_row("never", 50.0, rejection_true=0, rejection_false=10),
+        metric_row("no empty targets", 50.0, rejection_true=0, rejection_false=0),
+    ]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    found = ask(settings, "SELECT system, rejected, rejected_low, rejected_high FROM rejection")
+    # 24 of 39, z = 1.96: centre (0.61538 + 0.04925) / 1.09850, half-width 0.16043 / 1.0985
+    assert [tuple(row.values()) for row in found] == [
+        ("ours", 61.54, pytest.approx(45.9, abs=0.1), pytest.approx(75.11, abs=0.1)),
+        ("never", 0.0, 0.0, pytest.approx(27.75, abs=0.01)),
+    ]
+
+
+def test_label_ceiling_averages_what_the_segmenter_makes_of_labels(settings):
+    rows = [{"sample_id": str(n), "prompt_combination": "bbox", "iou": iou} for n, iou in enumerate((0.2, 0.8))]
+    write(settings, schema.LABEL_QUALITY, rows, method="seg-zero", segmenter="sam2-mini", **SPLIT)
+    found = ask(settings, "SELECT method, n, giou, p_at_50 FROM label_ceiling")
+    assert found == [{"method": "seg-zero", "n": 2, "giou": 50.0, "p_at_50": 50.0}]
+
+
+def test_training_curve_smooths_over_the_last_ten_steps_of_the_same_run(settings):
+    for run, offset in (("a", 0.0), ("b", 100.0)):
+        steps = [{"step": n, "reward": n + offset, "seconds": 2.0} for n in range(1, 13)]
+        write(settings, schema.TRAINING_LOG, steps, run=run)
+    found = ask(settings, "SELECT run, step, reward_smoothed, seconds_so_far FROM training_curve WHERE step IN (1, 12)")
+    # steps 3 to 12 average 7.5
+    assert [tuple(row.values()) for row in found] == [
+        ("a", 1, 1.0, 2.0),
+        ("a", 12, 7.5, 24.0),
+        ("b", 1, 101.0, 2.0),
+        ("b", 12, 107.5, 24.0),
+    ]
+
+
+def test_masks_survive_the_way_into_sql(settings):
+    split = samples(a=TOP)
+    write(settings, schema.SAMPLES, split, **SPLIT)
+    value = ask(settings, "SELECT mask FROM samples")[0]["mask"]
+    assert np.array_equal(masks.decode(masks.Rle.from_arrow(value)), TOP)
