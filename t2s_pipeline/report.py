@@ -5,6 +5,7 @@ model answers are hostile text: the template escapes everything, and the page fo
 and any outside resource.
 """
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.reporting import charts
 from t2s_pipeline.reporting.findings import NOTHING, Difference, counted, percent, signed
 from t2s_pipeline.reporting.sections import Cast, section
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.settings import REPO, Settings
 
 TRAINED = "think2seg-mini"
 EXAMPLES_IN_ALL = 24
@@ -76,6 +77,8 @@ def build_report(
     sections = [section(lake, name, metrics, differences, cast, each) for name in datasets]
     sections.sort(key=lambda s: (s.dataset != dataset, -s.n, s.dataset))
     chart = Markup(charts.svg(charts.training_chart(logs, cast.series), "training")) if logs else None
+    # A page's commands must find the tables that the page was made from.
+    at_home = "" if settings.home == REPO / "data" else f"T2S_HOME={shlex.quote(str(settings.home))} "
     text = _environment().get_template("report.html.j2").render(
         finding=sections[0].finding if sections else NOTHING,
         sections=sections,
@@ -85,6 +88,8 @@ def build_report(
         colours=charts.SERIES,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         home=str(settings.home),
+        at_home=at_home,
+        t2s=f"{at_home}.venv/bin/t2s",
     )
     target = settings.report / "index.html"
     with atomic_file(target) as temporary:

@@ -56,6 +56,10 @@ def test_an_empty_lake_makes_a_page_that_says_so(settings):
     assert "<img" not in page and "Leaderboard" not in page
 
 
+def test_its_commands_find_the_tables_it_was_made_from(settings):
+    assert f"T2S_HOME={settings.home} .venv/bin/t2s sql" in words(page_of(settings))
+
+
 def test_full_page_states_who_wins_by_how_much_and_on_what(settings):
     report_lake.write(settings.lake, n=14)
     report_lake.write_training(settings.lake)
