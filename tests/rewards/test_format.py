@@ -1,0 +1,52 @@
+"""The form of an answer pays once under the paper's recipe and twice under the authors'."""
+
+import pytest
+
+from t2s_pipeline.geometry import Frame
+from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.rewards.format import format_reward, json_reward, tags_reward, text_of
+from t2s_pipeline.rewards.recipes import RECIPES
+
+BBOX, FRAME = SCHEMAS["bbox"], Frame.square(168)
+GOOD = '<think>a</think><answer>[{"bbox_2d": [1, 2, 30, 40]}]</answer>'
+EMPTY = "<think>a</think><answer>[]</answer>"
+NO_TAGS = '[{"bbox_2d": [1, 2, 30, 40]}]'
+OUTSIDE = '<think>a</think><answer>[{"bbox_2d": [1, 2, 300, 40]}]</answer>'
+REVERSED = '<think>a</think><answer>[{"bbox_2d": [30, 2, 1, 40]}]</answer>'
+TO_REPAIR = '<think>a</think><answer>[{"bbox_2d": [1, 2, 30, 40]}</answer>'
+
+
+@pytest.mark.parametrize(
+    ("text", "format", "tags", "json"),
+    [
+        (GOOD, 1, 1, 1),
+        (EMPTY, 1, 1, 1),
+        (NO_TAGS, 0, 0, 0),
+        (OUTSIDE, 0, 1, 0),
+        (REVERSED, 0, 1, 0),
+        (TO_REPAIR, 1, 1, 1),
+        ("", 0, 0, 0),
+    ],
+)
+def test_what_each_part_pays(text: str, format: int, tags: int, json: int):
+    assert format_reward(BBOX, FRAME)([text]) == [format]
+    assert tags_reward(BBOX, FRAME)([text]) == [tags]
+    assert json_reward(BBOX, FRAME)([text]) == [json]
+
+
+def test_whether_repaired_json_pays_is_a_choice():
+    assert format_reward(BBOX, FRAME, repair=False)([TO_REPAIR, GOOD]) == [0, 1]
+    assert json_reward(BBOX, FRAME, repair=False)([TO_REPAIR, GOOD]) == [0, 1]
+
+
+def test_completions_come_as_texts_or_as_chat_messages():
+    chat = [{"role": "assistant", "content": GOOD}]
+    assert text_of(chat) == text_of(GOOD) == GOOD
+    # TRL passes the columns of the training set along; a reward takes what it needs.
+    assert format_reward(BBOX, FRAME)([chat, EMPTY], image_key=["a", "b"], trainer_state=None) == [1, 1]
+
+
+def test_the_recipes_maxima_are_the_papers_and_the_authors():
+    assert RECIPES["paper"].maximum == 3
+    assert RECIPES["reference"].maximum == 4
+    assert dict(RECIPES["paper"].parts) == {"format": 1, "mask_iou": 2}
