@@ -3,6 +3,11 @@
 import importlib.util
 
 import pytest
+from hypothesis import settings
+
+# No deadline: a machine that also trains is slow now and then, and that is not a fault of the code.
+settings.register_profile("t2s", deadline=None, max_examples=50)
+settings.load_profile("t2s")
 
 DAGSTER_WARNINGS = (
     "error::dagster_shared.utils.warnings.BetaWarning",

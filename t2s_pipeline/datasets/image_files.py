@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from t2s_pipeline.errors import InputError
 
@@ -22,7 +22,10 @@ MAX_BYTES = 1_000_000_000
 # Pillow's own limit would warn below ours and raise elsewhere; ours is checked on every file we open.
 Image.MAX_IMAGE_PIXELS = None
 
-# What Pillow's decoders raise for damaged files, besides OSError (which UnidentifiedImageError is one of).
+# Pillow knows forty more, some of which start other programs; benchmarks have these.
+FORMATS = ("JPEG", "PNG", "TIFF")
+
+# What Pillow's decoders raise for damaged files.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -89,7 +92,7 @@ def decode_label(data: bytes) -> np.ndarray:
 def _loaded(data: bytes, damage: str) -> Image.Image:
     """The picture, every pixel decoded, turned as its EXIF says."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise UnusableFileError(
@@ -99,6 +102,8 @@ def _loaded(data: bytes, damage: str) -> Image.Image:
             return ImageOps.exif_transpose(picture)
     except UnusableFileError:
         raise
+    except UnidentifiedImageError as error:
+        raise UnusableFileError(damage, f"not a {', '.join(FORMATS)} file") from error
     except _DAMAGE as error:
         raise UnusableFileError(damage, f"{type(error).__name__}: {error}") from error
 
