@@ -35,7 +35,7 @@ def completions(
 @dg.asset(
     group_name=GROUP,
     partitions_def=systems_on_splits,
-    deps=["completions", "images"],
+    deps=["completions"],
     pool=GPU,
     kinds={"pytorch", "parquet"},
     check_specs=check_specs("predictions"),

@@ -35,7 +35,7 @@ class TrainingConfig(dg.Config):
         ),
         dg.AssetSpec(
             "checkpoints",
-            deps=TRAINED_ON,
+            deps=["training_log"],
             kinds={"pytorch", "parquet"},
             description="The prompter's weights at steps of its training.",
         ),

@@ -23,6 +23,9 @@ def prepare(settings: Settings) -> dict[str, str]:
     if not settled.is_file() or settled.read_bytes() != wanted:
         with atomic_file(settled) as temporary:
             temporary.write_bytes(wanted)
+    # Dagster greets a new instance with a newsletter dialog over the graph unless this file exists.
+    (home / ".nux").mkdir(exist_ok=True)
+    (home / ".nux" / "nux.yaml").touch()
     paths = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,

@@ -18,9 +18,12 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")
     """Serve the web UI until Ctrl-C. Runs, logs and assets are still there after a restart."""
     require_free(port)
     environment = prepare(Settings.from_env())
+    # `dagster dev` announces on every start that another package has a newer one.
+    environment["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded:FutureWarning"
     print(f"Dagster's web UI: http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
-    os.chdir(REPO)
-    command = [sys.executable, "-m", "dagster", "dev", "--workspace", "workspace.yaml"]
+    # Not from the checkout: it would warn of the dagster.yaml there, which is the one already in use.
+    os.chdir(environment["DAGSTER_HOME"])
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(REPO / "workspace.yaml")]
     os.execve(sys.executable, [*command, "--host", HOST, "--port", str(port)], environment)
 
 
