@@ -1,6 +1,7 @@
 """`t2s ui`: Dagster's web UI and daemon on this machine, with the history of earlier runs."""
 
 import os
+import signal
 import socket
 import sys
 from typing import Annotated
@@ -23,6 +24,8 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")
     print(f"Dagster's web UI: http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
     # Not from the checkout: it would warn of the dagster.yaml there, which is the one already in use.
     os.chdir(environment["DAGSTER_HOME"])
+    # A shell's background job inherits "ignore SIGINT", and Dagster stops its services and runs by that signal.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(REPO / "workspace.yaml")]
     os.execve(sys.executable, [*command, "--host", HOST, "--port", str(port)], environment)
 
