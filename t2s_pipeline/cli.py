@@ -14,13 +14,14 @@ import typer
 
 from t2s_pipeline.commands.demo import demo
 from t2s_pipeline.commands.ingest import ingest
+from t2s_pipeline.commands.leaderboard import leaderboard
 from t2s_pipeline.commands.sql import sql
 from t2s_pipeline.commands.tables import tables
 from t2s_pipeline.commands.ui import ui
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.settings import Settings
 
-COMMANDS: tuple[Callable, ...] = (demo, ui, ingest, sql, tables)
+COMMANDS: tuple[Callable, ...] = (demo, ui, ingest, leaderboard, sql, tables)
 """In the order in which `t2s --help` lists them."""
 
 app = typer.Typer(

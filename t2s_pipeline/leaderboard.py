@@ -11,12 +11,12 @@ HEADINGS = ("system", "data", "protocol", "n", "gIoU [95 %]", "cIoU", "P@0.5", "
 NUMBERS_FROM = HEADINGS.index("n")
 
 _SQL = """
-SELECT b.*, d.baseline, d.difference, d.low, d.high
-FROM benchmark_metrics b
-LEFT JOIN paired_differences d
-  ON d.system = b.system AND d.dataset = b.dataset AND d.split = b.split AND d.protocol = b.protocol
- AND d.metric = 'giou'
-ORDER BY b.dataset, b.split, b.protocol DESC, b.giou DESC
+SELECT leaderboard.*, differences.difference, differences.low, differences.high
+FROM leaderboard
+LEFT JOIN paired_differences AS differences
+    USING (system, dataset, split, protocol)
+WHERE differences.metric IS NULL OR differences.metric = 'giou'
+ORDER BY dataset, split, protocol DESC, place, system
 """
 
 

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.commands.instance import prepare
-from t2s_pipeline.datasets.registry import splits_of
 from t2s_pipeline.settings import REPO, Settings
 
 
@@ -28,6 +26,9 @@ def demo(
     ] = None,
 ) -> None:
     """Everything once: files, tables, training, completions, masks, scores, leaderboard, results page."""
+    from t2s_pipeline.commands.instance import prepare
+    from t2s_pipeline.datasets.registry import splits_of
+
     settings = Settings.from_env()
     settings.require_worker()
     if scenes is not None:

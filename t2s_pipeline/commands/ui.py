@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.commands.instance import prepare
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.settings import REPO, Settings
 
@@ -17,6 +16,8 @@ HOST = "127.0.0.1"
 
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 3000) -> None:
     """Serve the web UI until Ctrl-C. Runs, logs and assets are still there after a restart."""
+    from t2s_pipeline.commands.instance import prepare
+
     require_free(port)
     environment = prepare(Settings.from_env())
     # `dagster dev` announces on every start that another package has a newer one.

@@ -1,0 +1,16 @@
+"""`t2s leaderboard`: who is best, as the demo prints it."""
+
+from typing import Annotated
+
+import typer
+
+from t2s_pipeline.settings import Settings
+
+
+def leaderboard(dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None) -> None:
+    """Every scored system with its intervals and its difference from the untrained base."""
+    from rich.console import Console
+
+    from t2s_pipeline.leaderboard import as_table
+
+    Console().print(as_table(Settings.from_env(), dataset))
