@@ -36,13 +36,13 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps and learning rates of the three phases; ``batch`` answers a step, ``questions_per_scene`` to a scene."""
+    """Steps and learning rates of the three phases."""
 
     look_steps: int = 300
     answer_steps: int = 4000
     careless_steps: int = 400
-    batch: int = 32
-    questions_per_scene: int = 2
+    scenes_per_step: int = 12
+    questions_per_scene: int = 4
     look_rate: float = 1.5e-3
     answer_rate: float = 1.2e-3
     careless_rate: float = 3e-4
@@ -67,16 +67,23 @@ class Heads(nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    ids: torch.Tensor  # (b, t), right-padded
-    labels: torch.Tensor  # (b, t), IGNORE outside the answer
-    pixels: torch.Tensor  # patches of s scenes as the processor makes them; b is a multiple of s, a scene's rows adjoin
-    grid: torch.Tensor  # (s, 3)
-    cover: torch.Tensor  # (s, cells², categories)
-    cell_box: torch.Tensor  # (s, cells², 4), NaN where nothing is
+    """Scenes, each with one instruction and several questions with their answers behind it in one row.
+
+    A question and its answer see the image and the instruction but not the other questions: ``segment`` is 0 for
+    what all of a row share, then 1, 2, … and -1 for padding. That halves the tokens an answer costs.
+    """
+
+    ids: torch.Tensor  # (scenes, t), right-padded
+    labels: torch.Tensor  # (scenes, t), IGNORE outside the answers
+    segment: torch.Tensor  # (scenes, t)
+    pixels: torch.Tensor  # patches as the processor makes them
+    grid: torch.Tensor  # (scenes, 3)
+    cover: torch.Tensor  # (scenes, cells², categories)
+    cell_box: torch.Tensor  # (scenes, cells², 4), NaN where nothing is
 
 
 class Teacher:
-    """Makes batches: draws scenes, categories, schemas and questions, and writes the wanted answers."""
+    """Makes batches: draws scenes, schemas, categories and questions, and writes the wanted answers."""
 
     def __init__(self, lessons: Lessons, processor, shape: PrompterShape, schedule: Schedule):
         self.lessons, self.processor, self.shape, self.schedule = lessons, processor, shape, schedule
@@ -85,30 +92,24 @@ class Teacher:
 
     def batches(self, rng: np.random.Generator, careless: float) -> Iterator[Batch]:
         """Endless batches. Eight are drawn at a time and dealt out by length, so that little is padding."""
-        tokenizer = self.processor.tokenizer
-        per_scene, at_once = self.schedule.questions_per_scene, 8
+        at_once, size = 8, self.schedule.scenes_per_step
         while True:
-            scenes = rng.integers(len(self.lessons), size=at_once * self.schedule.batch // per_scene)
-            drawn = []
-            for scene in scenes:
-                pairs = [self._example(rng, self.lessons.objects[scene], careless) for _ in range(per_scene)]
-                asked = tokenizer([prompt for prompt, _ in pairs]).input_ids
-                wanted = tokenizer([answer for _, answer in pairs]).input_ids
-                drawn.append((scene, list(zip(asked, wanted, strict=True))))
-            drawn.sort(key=lambda item: max(len(a) + len(w) for a, w in item[1]))
-            size = self.schedule.batch // per_scene
+            scenes = rng.integers(len(self.lessons), size=at_once * size)
+            drawn = [(scene, *self._row(rng, self.lessons.objects[scene], careless)) for scene in scenes]
+            drawn.sort(key=lambda row: len(row[1]))
             for part in rng.permutation(at_once):
                 yield self._batch(rng, drawn[part * size : (part + 1) * size])
 
-    def _batch(self, rng: np.random.Generator, drawn: list) -> Batch:
-        rows = [row for _, pairs in drawn for row in pairs]
-        length = max(len(a) + len(w) for a, w in rows)
+    def _batch(self, rng: np.random.Generator, rows: list) -> Batch:
+        length = max(len(row[1]) for row in rows)
         ids = torch.full((len(rows), length), self.processor.tokenizer.pad_token_id)
         labels = torch.full((len(rows), length), IGNORE)
-        for row, (a, w) in enumerate(rows):
-            ids[row, : len(a) + len(w)] = torch.tensor(a + w)
-            labels[row, len(a) : len(a) + len(w)] = torch.tensor(w)
-        picks = np.array([scene for scene, _ in drawn])
+        segment = torch.full((len(rows), length), -1)
+        for at, (_, row_ids, row_labels, row_segment) in enumerate(rows):
+            ids[at, : len(row_ids)] = torch.tensor(row_ids)
+            labels[at, : len(row_ids)] = torch.tensor(row_labels)
+            segment[at, : len(row_ids)] = torch.tensor(row_segment)
+        picks = np.array([row[0] for row in rows])
         images = torch.from_numpy(self.lessons.images[picks]).permute(0, 3, 1, 2)
         # A little light and contrast of its own for every showing of a scene.
         gain = torch.from_numpy(rng.uniform(0.85, 1.15, (len(picks), 3, 1, 1)).astype(np.float32))
@@ -117,39 +118,54 @@ class Teacher:
         return Batch(
             ids,
             labels,
+            segment,
             seen.pixel_values,
             seen.image_grid_thw,
             torch.from_numpy(self.lessons.cover[picks].astype(np.float32)).clamp(0, 1),
             torch.from_numpy(self.lessons.cell_box[picks]),
         )
 
-    def _example(self, rng: np.random.Generator, objects: dict, careless: float) -> tuple[str, str]:
-        name = DEFAULT_SCHEMA if rng.random() < self.schedule.default_share else rng.choice(self.others)
+    def _row(self, rng: np.random.Generator, objects: dict, careless: float) -> tuple[list, list, list]:
+        """Token ids, labels and segments of one scene with its questions."""
+        tokenizer = self.processor.tokenizer
+        name = DEFAULT_SCHEMA if rng.random() < self.schedule.default_share else str(rng.choice(self.others))
+        ids = tokenizer(self._shared(name)).input_ids
+        labels, segment = [IGNORE] * len(ids), [0] * len(ids)
+        kinds = list(rng.permutation(list(objects)))
+        while len(kinds) < self.schedule.questions_per_scene:
+            kinds.append(rng.choice(list(objects)))
+        for number, kind in enumerate(kinds[: self.schedule.questions_per_scene], start=1):
+            question, answer = self._example(rng, objects, int(kind), name, careless)
+            asked = tokenizer(f"{question}<|im_end|>\n<|im_start|>assistant\n").input_ids
+            wanted = tokenizer(f"{answer}<|im_end|>").input_ids
+            ids += asked + wanted
+            labels += [IGNORE] * len(asked) + wanted
+            segment += [number] * (len(asked) + len(wanted))
+        return ids, labels, segment
+
+    def _shared(self, name: str) -> str:
+        """The chat up to the question, with one placeholder for every visual token."""
+        turn = [{"type": "image"}, {"type": "text", "text": instruction("", SCHEMAS[name])}]
+        text = self.processor.apply_chat_template([{"role": "user", "content": turn}], tokenize=False)
+        return text.removesuffix("<|im_end|>\n").replace("<|image_pad|>", "<|image_pad|>" * self.shape.cells**2)
+
+    def _example(
+        self, rng: np.random.Generator, objects: dict, kind: int, name: str, careless: float
+    ) -> tuple[str, str]:
+        """A question and its wanted answer, true or imprecise."""
         schema = SCHEMAS[name]
-        present = list(objects)
-        absent = [kind for kind in range(len(CATEGORIES)) if kind not in objects]
         poor = rng.random() < careless
-        empty = rng.random() < EMPTY_SHARE and name != "seg-zero"
-        kind = int(rng.choice(absent if empty else present))
-        target = () if empty else objects[kind]
-        if empty and poor:
+        target = objects[kind]
+        if rng.random() < EMPTY_SHARE and name != "seg-zero":
+            kind = int(rng.choice([other for other in range(len(CATEGORIES)) if other not in objects]))
             # The careless answer to an absent target marks something else.
-            target = objects[int(rng.choice(present))][:1]
+            target = target[:1] if poor else ()
         if poor:
             target = imprecise(rng, target, self.frame)
         target = fitted(target, schema)
         options = questions(kind)
         question = options[rng.integers(len(options))]
-        answer = answer_text(thought(kind, len(target)), schema.render(target))
-        return self.prompt(question, name), answer + "<|im_end|>"
-
-    def prompt(self, question: str, name: str) -> str:
-        """The chat up to the assistant's turn, with one placeholder for every visual token."""
-        turn = [{"type": "image"}, {"type": "text", "text": instruction(question, SCHEMAS[name])}]
-        text = self.processor.apply_chat_template(
-            [{"role": "user", "content": turn}], tokenize=False, add_generation_prompt=True
-        )
-        return text.replace("<|image_pad|>", "<|image_pad|>" * self.shape.cells**2)
+        return question, answer_text(thought(kind, len(target)), schema.render(target))
 
 
 class Student:
@@ -169,10 +185,9 @@ class Student:
         self.centres = torch.stack([xs, ys, xs, ys], -1).reshape(-1, 4)  # (cells², 4) pixels
 
     def losses(self, batch: Batch, answers: bool) -> dict[str, torch.Tensor]:
-        """Every loss of a batch; without ``answers`` the text ends with the image, once a scene."""
+        """Every loss of a batch; without ``answers`` the text ends with the image."""
         core = self.model.model
         scenes, cells = len(batch.grid), self.shape.cells**2
-        repeats = len(batch.ids) // scenes
         seen = core.visual(batch.pixels, grid_thw=batch.grid).pooler_output.view(scenes, cells, -1)
         known = ~torch.isnan(batch.cell_box[..., 0])
         target = torch.nan_to_num(batch.cell_box) / self.shape.side
@@ -181,28 +196,35 @@ class Student:
             "cover": 5 * functional.binary_cross_entropy_with_logits(self.heads.cover(seen), batch.cover),
             "sides": 10 * functional.smooth_l1_loss(self.heads.sides(seen)[known], sides[known], beta=0.02),
         }
-        ids = batch.ids
-        if not answers:
-            end = int((ids[0] == self.model.config.image_token_id).nonzero().max()) + 1
-            ids, repeats = ids[::repeats, :end], 1
+        image_end = int((batch.ids[0] == self.model.config.image_token_id).nonzero().max()) + 1
+        end = batch.ids.shape[1] if answers else image_end
+        ids, segment = batch.ids[:, :end], batch.segment[:, :end]
         at = ids == self.model.config.image_token_id
-        embeds = core.get_input_embeddings()(ids)
-        embeds = embeds.masked_scatter(at.unsqueeze(-1), seen.repeat_interleave(repeats, 0))
-        # The image stands at the same place in every row, so one row's positions serve all.
-        position, _ = core.get_rope_index(ids[:1], mm_token_type_ids=at[:1].int(), image_grid_thw=batch.grid[:1])
+        embeds = core.get_input_embeddings()(ids).masked_scatter(at.unsqueeze(-1), seen)
         out = core.language_model(
             inputs_embeds=embeds,
-            position_ids=position.expand(3, len(ids), -1),
+            position_ids=self._positions(ids, segment, at, batch.grid),
+            attention_mask={"full_attention": _visible(segment)},
             output_hidden_states=True,
             use_cache=False,
         )
-        early = out.hidden_states[2][at].view(len(ids), cells, -1)[::repeats]
+        early = out.hidden_states[2][at].view(scenes, cells, -1)
         cover = self.heads.text_cover(early)
         losses["text_cover"] = 5 * functional.binary_cross_entropy_with_logits(cover, batch.cover)
         losses["box"] = 10 * functional.smooth_l1_loss(self.heads.box(early)[known], target[known], beta=0.02)
         if answers:
             losses |= self._answer_losses(out.last_hidden_state, batch.labels)
         return losses
+
+    def _positions(self, ids, segment, at, grid) -> torch.Tensor:
+        """Rotary positions (3, scenes, t): every question goes on where the shared part ends."""
+        # The image stands at the same place in every row, so one row's positions serve all.
+        first, _ = self.model.model.get_rope_index(ids[:1], mm_token_type_ids=at[:1].int(), image_grid_thw=grid[:1])
+        position = first.repeat(1, len(ids), 1)
+        index = torch.arange(ids.shape[1]).expand_as(ids)
+        begins = torch.where((segment > 0) & (segment != segment.roll(1, 1)), index, 0).cummax(1).values
+        shared = (segment == 0).sum(1, keepdim=True)
+        return torch.where(segment > 0, position - (begins - shared), position)
 
     def _answer_losses(self, hidden: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Cross-entropy; a coordinate's target is spread over its neighbours, for 57 is nearly 58."""
@@ -217,6 +239,12 @@ class Student:
         soft = torch.softmax(-0.5 * (offsets / self.schedule.sigma) ** 2, -1)
         number = -(soft * logs[is_number][:, self.numbers]).sum()
         return {"answer": (text + number) / len(wanted), "number": (number / is_number.sum()).detach()}
+
+
+def _visible(segment: torch.Tensor) -> torch.Tensor:
+    """Which token sees which: (scenes, 1, t, t), earlier ones of its own segment and of the shared part."""
+    same = segment[:, :, None] == segment[:, None, :]
+    return ((same | (segment[:, None, :] == 0)).tril())[:, None]
 
 
 def run_phase(student, teacher, rng, name, steps, rate, careless, log, deadline, save):

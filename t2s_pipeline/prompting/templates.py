@@ -8,14 +8,19 @@ from t2s_pipeline.prompting.schemas import PromptSchema, Shape
 
 
 def instruction(question: str, schema: PromptSchema) -> str:
-    """The text of the user's turn; the image stands before it."""
+    """The text of the user's turn; the image stands before it, the question at its end."""
+    return f"{task(schema)} {question}"
+
+
+def task(schema: PromptSchema) -> str:
+    """The part of the instruction that is the same for every question."""
     if schema.shape is Shape.ONE_OBJECT:
-        task, none = "Mark the region that answers it as one JSON object", ""
+        wanted, none = "the region that answers the question as one JSON object", ""
     else:
-        task, none = "Mark every object that answers it in one JSON list", " If nothing fits, the list is []."
+        wanted, none = "every object that answers the question in one JSON list", " If nothing fits, the list is []."
     return (
-        f"{question}\n{task}, in pixels of this overhead image.{none} "
-        f"Reply: <think>your reasoning</think><answer>{schema.example}</answer>"
+        f"Mark {wanted}, in pixels of this overhead image.{none} "
+        f"Reply: <think>your reasoning</think><answer>{schema.example}</answer>\nQuestion:"
     )
 
 

@@ -11,7 +11,7 @@ from t2s_pipeline.prompting.templates import instruction
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=str)
 def test_the_instruction_names_its_keys_and_counts(schema):
     text = instruction("Where would tankers unload?", schema)
-    assert text.startswith("Where would tankers unload?\n")
+    assert text.endswith("\nQuestion: Where would tankers unload?")
     shown = re.search(r"<answer>(.*)</answer>", text).group(1)
     if schema.shape is not Shape.BARE_BOXES:
         assert re.findall(r'"(\w+)":', shown) == [key.name for key in schema.keys]

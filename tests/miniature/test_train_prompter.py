@@ -1,0 +1,112 @@
+"""What the miniature prompter is taught, and that packing several questions to a scene changes nothing."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.worker
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from t2s_pipeline.geometry import Frame  # noqa: E402
+from t2s_pipeline.miniature.lessons import draw_lessons, fitted, imprecise, true_prompts  # noqa: E402
+from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
+from t2s_pipeline.miniature.train_prompter import Schedule, Student, Teacher, corpus  # noqa: E402
+from t2s_pipeline.prompting.parsing import Answer, parse  # noqa: E402
+from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+
+SHAPE = PrompterShape()
+
+
+@pytest.fixture(scope="module")
+def lessons():
+    return draw_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=1)
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return build_processor(train_tokenizer(corpus(SHAPE), SHAPE), SHAPE)
+
+
+@pytest.fixture(scope="module")
+def teacher(lessons, processor):
+    return Teacher(lessons, processor, SHAPE, Schedule(scenes_per_step=3))
+
+
+def test_a_packed_row_gives_the_logits_of_each_chat_alone(teacher, processor):
+    schedule = teacher.schedule
+    model = build_model(processor.tokenizer, SHAPE).eval()
+    numbers = torch.tensor(processor.tokenizer.convert_tokens_to_ids([str(n) for n in range(SHAPE.side + 1)]))
+    student = Student(model, SHAPE, schedule, numbers)
+    batch = next(teacher.batches(np.random.default_rng(1), careless=0.5))
+    hidden = {}
+    handle = model.model.language_model.norm.register_forward_hook(lambda m, i, out: hidden.update(packed=out))
+    with torch.no_grad():
+        student.losses(batch, answers=True)
+        handle.remove()
+        patches = SHAPE.side**2 // SHAPE.patch_size**2
+        for row in range(3):
+            for number in range(1, schedule.questions_per_scene + 1):
+                use = (batch.segment[row] == 0) | (batch.segment[row] == number)
+                ids = batch.ids[row, use][None]
+                alone = model(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    mm_token_type_ids=(ids == model.config.image_token_id).int(),
+                    pixel_values=batch.pixels[row * patches : (row + 1) * patches],
+                    image_grid_thw=batch.grid[row : row + 1],
+                ).logits[0]
+                packed = model.lm_head(hidden["packed"][row, use])
+                assert torch.allclose(alone, packed, atol=1e-4)
+
+
+def test_every_wanted_answer_parses(teacher, lessons):
+    rng = np.random.default_rng(2)
+    for name, schema in SCHEMAS.items():
+        for scene in lessons.objects:
+            for careless in (0.0, 1.0):
+                _, answer = teacher._example(rng, scene, next(iter(scene)), name, careless)
+                assert isinstance(parse(answer, schema, Frame.square(SHAPE.side)), Answer), answer
+
+
+def test_true_prompts_of_a_bar():
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 5:45] = True  # 40 wide, 10 high: centroid (24.5, 14.5), deviations 11.54 and 2.87
+    item = true_prompts(mask)
+    assert item.bbox == (5, 10, 45, 20)
+    assert [x for x, _ in item.positive_points[:2]] == [14, 35]  # 24.5 ∓ 0.9 · 11.69
+    assert all(mask[y, x] for x, y in item.positive_points)
+
+
+def test_points_of_an_odd_shape_lie_on_it():
+    ring = np.asarray(Image.new("L", (64, 64)))
+    ys, xs = np.mgrid[:64, :64]
+    radius = np.hypot(xs - 32, ys - 32)
+    ring = (radius < 25) & (radius > 18)
+    item = true_prompts(ring)
+    assert all(ring[y, x] for x, y in item.positive_points)
+    assert not any(ring[y, x] for x, y in item.negative_points)
+
+
+def test_careless_boxes_are_too_large_and_stay_inside():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((168, 168), bool)
+    mask[60:90, 50:90] = True
+    frame = Frame.square(168)
+    for _ in range(50):
+        [item] = imprecise(rng, (true_prompts(mask),), frame)
+        x0, y0, x1, y1 = item.bbox
+        assert 1.35 < (x1 - x0) / 40 < 1.75 and 1.3 < (y1 - y0) / 30 < 1.8
+        assert 0 <= x0 and x1 <= 168 and 0 <= y0 and y1 <= 168
+
+
+def test_one_object_schemas_get_the_box_around_all():
+    objects = tuple(true_prompts(np.pad(np.ones((10, 10), bool), ((y, 50 - y), (x, 50 - x)))) for x, y in ((0, 0), (40, 30)))
+    [item] = fitted(objects, SCHEMAS["seg-zero"])
+    assert item.bbox == (0, 0, 50, 40)
+    assert len(item.positive_points) == 2 and not item.negative_points
+
+
+def test_lessons_do_not_depend_on_the_number_of_workers(lessons):
+    again = draw_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=2)
+    assert (again.images == lessons.images).all() and again.objects == lessons.objects
