@@ -8,22 +8,20 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline.evaluation.questions import asked_questions
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
+from t2s_pipeline.experiments import System
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.progress import Progress
-from t2s_pipeline.prompters.base import Completion, Prompter
+from t2s_pipeline.prompters.base import Completion
 from t2s_pipeline.prompters.load import load_prompter
+from t2s_pipeline.prompters.qwen2_5_vl import Prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
-
-if TYPE_CHECKING:
-    from t2s_pipeline.experiments import System
 
 BATCHES_PER_WINDOW = 4
 """Batches that are sorted by prompt length together, and lost together if the process dies."""
@@ -31,7 +29,7 @@ BATCHES_PER_WINDOW = 4
 
 def generate_completions(
     home: Path,
-    system: "System",
+    system: System,
     dataset: str,
     split: str,
     fingerprint: str,
@@ -82,7 +80,7 @@ def _questions(samples: pa.Table, max_questions: int | None) -> dict[str, list[I
 
 
 def _answered(
-    prompter: Prompter, system: "System", window: Window, images: Iterator[np.ndarray]
+    prompter: Prompter, system: System, window: Window, images: Iterator[np.ndarray]
 ) -> Iterator[list[tuple[Item, Completion]]]:
     """A window's questions in batches, longest first, so that a batch pads little and memory peaks at once."""
     # Only squares are kept: a window holds dozens of images, and a native one can have 58 million pixels.
@@ -97,7 +95,7 @@ def _answered(
         yield list(zip(items, completions, strict=True))
 
 
-def _settings(prompter: Prompter, system: "System", max_questions: int | None) -> str:
+def _settings(prompter: Prompter, system: System, max_questions: int | None) -> str:
     """What shaped the answers, as JSON; segmentation reads ``side`` and ``schema`` back from it."""
     return json.dumps(
         {

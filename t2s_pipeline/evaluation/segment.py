@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow as pa
 from t2s_pipeline import masks
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
+from t2s_pipeline.experiments import System
 from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
@@ -24,9 +24,6 @@ from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
-
-if TYPE_CHECKING:
-    from t2s_pipeline.experiments import System
 
 ANSWERS_PER_WINDOW = 256
 """Answers staged together, and lost together if the process dies."""
@@ -37,7 +34,7 @@ OUR_FAILURES = (InputError, RuntimeError, ValueError, ArithmeticError, LookupErr
 
 def segment_completions(
     home: Path,
-    system: "System",
+    system: System,
     dataset: str,
     split: str,
     fingerprint: str,
