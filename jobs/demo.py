@@ -116,7 +116,7 @@ def score(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Pla
     steps = pipeline.steps(context, plan.fresh)
     for evaluation in plan.evaluations:
         record(context, steps.settings, steps.score(*evaluation))
-    record(context, steps.settings, steps.summarize())
+    record(context, steps.settings, [*steps.summarize(), steps.publish()])
     return plan
 
 

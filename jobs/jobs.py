@@ -15,7 +15,9 @@ evaluate = dg.define_asset_job(
 
 summarize = dg.define_asset_job(
     "summarize",
-    selection=dg.AssetSelection.assets("benchmark_metrics", "paired_differences", "leaderboard", "report"),
+    selection=dg.AssetSelection.assets(
+        "benchmark_metrics", "paired_differences", "published_metrics", "leaderboard", "report"
+    ),
     description="Metrics, leaderboard and results page of everything scored so far.",
 )
 

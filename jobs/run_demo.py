@@ -21,7 +21,7 @@ from jobs.terminal import TERMINAL
 from t2s_pipeline.atomic import disk_room
 from t2s_pipeline.definitions import defs
 from t2s_pipeline.errors import T2SError
-from t2s_pipeline.leaderboard import as_table
+from t2s_pipeline.leaderboard import as_tables
 from t2s_pipeline.settings import Settings
 
 
@@ -54,7 +54,7 @@ def main(config: dict) -> int:
         return failed(f"The disk is full: free some space below {settings.home}; what was finished before is kept.")
     except KeyboardInterrupt:
         return failed("Stopped. What was finished is kept: the same command goes on from there.")
-    Console(file=terminal).print(as_table(settings))
+    Console(file=terminal).print(as_tables(settings))
     print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
     print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
     print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)

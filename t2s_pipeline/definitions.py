@@ -17,6 +17,7 @@ defs = dg.Definitions(
         predictions.predictions,
         results.sample_scores,
         results.summaries,
+        results.published_metrics,
         results.leaderboard,
         results.report,
     ],

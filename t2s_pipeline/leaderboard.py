@@ -1,14 +1,19 @@
 """The view `leaderboard` as a person reads it: in a terminal and as Markdown. Orchestrator only (DuckDB)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.settings import Settings
 
-HEADINGS = ("system", "data", "protocol", "n", "gIoU [95 %]", "cIoU", "P@0.5", "rejected", "Δ gIoU [95 %]")
-NUMBERS_FROM = HEADINGS.index("n")
+HEADINGS = ("system", "gIoU [95 %]", "cIoU", "P@0.5", "rejected", "Δ gIoU [95 %]")
+CAPTION = "Percent. Δ: less the untrained base on the same images, in points. Brackets: 95 % intervals."
 
 _SQL = """
 SELECT leaderboard.*, differences.difference, differences.low, differences.high
@@ -20,36 +25,53 @@ ORDER BY dataset, split, protocol DESC, place, system
 """
 
 
-def lines(settings: Settings, dataset: str | None = None) -> list[tuple[str, ...]]:
-    """One line a system, split and protocol, best first, under ``HEADINGS``; a blank where nothing was measured."""
-    rows = query(settings, _SQL).to_pylist()
-    return [_line(row) for row in rows if dataset in (None, row["dataset"])]
+@dataclass(frozen=True)
+class Board:
+    """One dataset's split under one protocol: a line a system, best first, under ``HEADINGS``."""
+
+    title: str
+    lines: list[tuple[str, ...]]
 
 
-def as_table(settings: Settings, dataset: str | None = None) -> Table:
-    """For a terminal. Percent; Δ is against the untrained base on the same images, in points."""
-    table = Table(title="Leaderboard (percent)", title_justify="left", caption_justify="left")
-    table.caption = "Δ gIoU: less the untrained base on the same images, in points. Brackets: 95 % intervals."
-    for index, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if index >= NUMBERS_FROM else "left", no_wrap=index < 3)
-    for line in lines(settings, dataset):
-        table.add_row(*line)
-    return table
+def boards(settings: Settings, dataset: str | None = None) -> list[Board]:
+    """Every board, or one dataset's; a blank stands where nothing was measured."""
+    rows = [row for row in query(settings, _SQL).to_pylist() if dataset in (None, row["dataset"])]
+    grouped = groupby(rows, key=lambda row: (row["dataset"], row["split"], row["protocol"], row["n"]))
+    return [
+        Board(f"{dataset}-{split}, {protocol} protocol, {n} samples", [_line(row) for row in same])
+        for (dataset, split, protocol, n), same in grouped
+    ]
+
+
+def as_tables(settings: Settings, dataset: str | None = None) -> Group:
+    """For a terminal of 80 columns."""
+    tables: list[RenderableType] = []
+    for board in boards(settings, dataset):
+        table = Table(title=board.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for heading, width in zip(HEADINGS, (20, 17, 4, 5, 8, 18), strict=True):
+            left = heading == "system"
+            table.add_column(heading, justify="left" if left else "right", min_width=width, no_wrap=not left)
+        for line in board.lines:
+            table.add_row(*line)
+        tables.append(table)
+    return Group(*tables, Text(CAPTION if tables else "Nothing has been scored yet: t2s demo", style="dim"))
 
 
 def as_markdown(settings: Settings, dataset: str | None = None) -> str:
     """For the web UI."""
-    rule = ["---:" if index >= NUMBERS_FROM else "---" for index in range(len(HEADINGS))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [HEADINGS, rule, *lines(settings, dataset)])
+    rule = ["---", *["---:"] * (len(HEADINGS) - 1)]
+    parts = []
+    for board in boards(settings, dataset):
+        parts.append(f"**{board.title}**\n")
+        parts += [f"| {' | '.join(row)} |" for row in [HEADINGS, rule, *board.lines]]
+        parts.append("")
+    return "\n".join([*parts, CAPTION])
 
 
 def _line(row: Mapping) -> tuple[str, ...]:
     empty_targets = row["rejection_true"] + row["rejection_false"]
     return (
         row["system"],
-        f"{row['dataset']}-{row['split']}",
-        row["protocol"],
-        str(row["n"]),
         _with_interval(row["giou"], row["giou_low"], row["giou_high"]),
         _number(row["ciou"]),
         _number(row["p_at_50"]),

@@ -1,12 +1,15 @@
 """What the steps are made from: their code and models' weights as fingerprints, and where datasets lie."""
 
+import ast
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 from t2s_pipeline.atomic import atomic_file
 from t2s_pipeline.datasets.registry import slug, splits_of
 from t2s_pipeline.errors import InputError
+from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.provenance import code_fingerprint, fingerprint
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.training.checkpoints import weights_sha256
@@ -14,23 +17,58 @@ from t2s_pipeline.training.checkpoints import weights_sha256
 _EMBEDDED_WEIGHTS = Path(__file__).parent / "miniature" / "weights"
 _EMBEDDED = {"qwen2.5-vl-mini": "prompter", "sam2-mini": "segmenter"}
 
-_PACKAGE = "t2s_pipeline."
 _CODE = {
-    "scenes": "datasets.synthetic",
-    "reading": "datasets.ingest datasets.earthreason datasets.image_files datasets.records masks",
-    "training": "training rewards prompting prompters segmenters miniature.prompter miniature.segmenter geometry",
-    "generating": "evaluation.generate evaluation.questions prompting.schemas prompting.templates prompters"
-    " miniature.prompter",
-    "segmenting": "evaluation.segment prompting segmenters miniature.segmenter masks geometry",
-    "scoring": "evaluation.score evaluation.questions masks",
-    "summarizing": "evaluation.metrics evaluation.intervals",
+    "scenes": "datasets.synthetic.layout",
+    "reading": "datasets.ingest",
+    "training": "training.run",
+    "generating": "evaluation.generate",
+    "segmenting": "evaluation.segment",
+    "scoring": "evaluation.score",
+    "summarizing": "evaluation.metrics",
+    "publishing": "published",
 }
-"""Which modules a step's result depends on. The lake's schema counts for all of them: it shapes every result."""
+"""The module that does a step's work; what it imports of ours counts as well."""
+
+_NO_PART = {
+    f"t2s_pipeline.{module}"
+    for module in ("atomic", "errors", "experiments", "launching", "progress", "provenance", "settings")
+} | {"t2s_pipeline.lake.row_groups", "t2s_pipeline.lake.schema", "t2s_pipeline.lake.store"}
+"""Code that no result depends on: how work is launched, told and stored. Experiments count by their settings,
+tables by their columns. Whatever is not named here counts, so that a new module is never forgotten."""
 
 
-def code(step: str) -> str:
-    """The fingerprint of a step's code."""
-    return code_fingerprint(_PACKAGE + "lake.schema", *(_PACKAGE + module for module in _CODE[step].split()))
+def code(step: str, *tables: Table) -> str:
+    """The fingerprint of a step's code, found by following its imports, and of the columns that it writes."""
+    modules = _closure(f"t2s_pipeline.{_CODE[step]}")
+    return fingerprint(code=code_fingerprint(*modules), columns=[str(table.schema) for table in tables])
+
+
+@cache
+def _closure(root: str) -> frozenset[str]:
+    """The modules of this package that ``root`` imports, itself included; read from the source, not imported."""
+    found: set[str] = set()
+    waiting = [root]
+    while waiting:
+        module = waiting.pop()
+        if module in found or module in _NO_PART:
+            continue
+        found.add(module)
+        for node in ast.walk(ast.parse(_source(module).read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                waiting += [name.name for name in node.names if _source(name.name)]
+            elif isinstance(node, ast.ImportFrom) and node.module and _source(node.module):
+                inner = (f"{node.module}.{name.name}" for name in node.names)
+                waiting += [node.module, *(module for module in inner if _source(module))]
+    # A package's own file only: naming the package would take in everything below it.
+    return frozenset(module for module in found if _source(module).name != "__init__.py")
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module of this package, without importing it."""
+    if module.partition(".")[0] != "t2s_pipeline":
+        return None
+    place = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
 def weights_mark(name: str) -> str:

@@ -22,6 +22,7 @@ from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.lake.store import Partition, fingerprint_of, list_partitions, read_partition, write_partition
 from t2s_pipeline.launching import Launch
 from t2s_pipeline.provenance import fingerprint
+from t2s_pipeline.published import PUBLISHED_CSV, published_metrics
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.summaries import Number, numbers
 from t2s_pipeline.training.checkpoints import latest
@@ -75,8 +76,8 @@ class Steps:
         """Read a dataset's split into images, samples and rejects."""
         root = sources.dataset_root(self.settings, dataset)
         partition = {"dataset": dataset, "split": split}
-        mark = fingerprint(code=sources.code("reading"), files=split_fingerprint(dataset, root, split))
         tables = (schema.IMAGES, schema.SAMPLES, schema.REJECTS)
+        mark = fingerprint(code=sources.code("reading", *tables), files=split_fingerprint(dataset, root, split))
         skipped = all(self._stands(table, partition, mark) for table in tables)
         if not skipped:
             ingest_split(self.settings.lake, dataset, root, split, mark)
@@ -86,14 +87,14 @@ class Steps:
         """Train an experiment's prompter with GRPO; leaves its log and its checkpoints."""
         plan = experiment(name, overrides)
         partition = {"run": plan.run}
+        tables = (schema.TRAINING_LOG, schema.CHECKPOINTS)
         mark = fingerprint(
-            code=sources.code("training"),
+            code=sources.code("training", *tables),
             experiment=plan.fingerprint,
             base=sources.weights_mark(plan.prompter),
             segmenter=sources.weights_mark(plan.segmenter),
             samples=self._mark(schema.SAMPLES, {"dataset": plan.dataset, "split": "train"}),
         )
-        tables = (schema.TRAINING_LOG, schema.CHECKPOINTS)
         kept = latest(self.settings.runs / plan.run)
         skipped = kept is not None and all(self._stands(table, partition, mark) for table in tables)
         if not skipped:
@@ -106,7 +107,7 @@ class Steps:
         answering = system(name, self.settings)
         partition = {"checkpoint": name, "dataset": dataset, "split": split}
         mark = fingerprint(
-            code=sources.code("generating"),
+            code=sources.code("generating", schema.COMPLETIONS),
             prompter=sources.weights_mark(answering.prompter),
             prompts=answering.schema,
             generation=answering.generation,
@@ -120,7 +121,7 @@ class Steps:
         answers = {"checkpoint": name, "dataset": dataset, "split": split}
         partition = {**answers, "segmenter": answering.segmenter}
         mark = fingerprint(
-            code=sources.code("segmenting"),
+            code=sources.code("segmenting", schema.PREDICTIONS),
             segmenter=sources.weights_mark(answering.segmenter),
             completions=self._mark(schema.COMPLETIONS, answers),
         )
@@ -135,7 +136,7 @@ class Steps:
         for protocol in PROTOCOLS:
             partition = {**place, "system": name, "protocol": protocol}
             mark = fingerprint(
-                code=sources.code("scoring"),
+                code=sources.code("scoring", schema.SAMPLE_SCORES),
                 predictions=self._mark(schema.PREDICTIONS, predicted),
                 samples=self._mark(schema.SAMPLES, place),
             )
@@ -152,8 +153,8 @@ class Steps:
         lake = self.settings.lake
         scored = list_partitions(lake, schema.SAMPLE_SCORES)
         marks = [self._mark(schema.SAMPLE_SCORES, partition) for partition in scored]
-        mark = fingerprint(code=sources.code("summarizing"), scored=scored, marks=marks)
         tables = (schema.BENCHMARK_METRICS, schema.PAIRED_DIFFERENCES)
+        mark = fingerprint(code=sources.code("summarizing", *tables), scored=scored, marks=marks)
         skipped = all(self._stands(table, {}, mark) for table in tables)
         if not skipped:
             rows = [schema.BENCHMARK_METRICS.schema.empty_table()]
@@ -168,6 +169,14 @@ class Steps:
             write_partition(lake, schema.BENCHMARK_METRICS, {}, pa.concat_tables(rows), mark)
             write_partition(lake, schema.PAIRED_DIFFERENCES, {}, pa.concat_tables(differences), mark)
         return [self._report(table, {}, skipped) for table in tables]
+
+    def publish(self) -> StepReport:
+        """The paper's own numbers, for standing beside the measured ones."""
+        mark = fingerprint(code=sources.code("publishing", schema.PUBLISHED_METRICS), csv=PUBLISHED_CSV.read_text())
+        skipped = self._stands(schema.PUBLISHED_METRICS, {}, mark)
+        if not skipped:
+            write_partition(self.settings.lake, schema.PUBLISHED_METRICS, {}, published_metrics(), mark)
+        return self._report(schema.PUBLISHED_METRICS, {}, skipped)
 
     def report(self, dataset: str | None = None) -> StepReport:
         """The results page, headed by ``dataset``. Always made anew: it takes seconds, and people delete pages."""

@@ -11,6 +11,6 @@ def leaderboard(dataset: Annotated[str | None, typer.Option(help="Only this data
     """Every scored system with its intervals and its difference from the untrained base."""
     from rich.console import Console
 
-    from t2s_pipeline.leaderboard import as_table
+    from t2s_pipeline.leaderboard import as_tables
 
-    Console().print(as_table(Settings.from_env(), dataset))
+    Console().print(as_tables(Settings.from_env(), dataset))
