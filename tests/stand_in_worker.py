@@ -1,0 +1,98 @@
+"""A worker that needs no torch: it writes the partitions that the real one would, with answers made up.
+
+For tests of what decides whether work is done. What the real worker does is tested with the real one.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from t2s_pipeline import masks
+from t2s_pipeline.experiments import experiment
+from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.settings import Settings
+from t2s_pipeline.training import checkpoints
+
+SQUARE = masks.encode(np.ones((168, 168), bool)).as_arrow()
+
+
+@dataclass
+class StandIn:
+    """A ``Launch``; ``calls`` remembers each verb and what it was about."""
+
+    settings: Settings
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+
+    def __call__(self, arguments: Sequence[str]) -> None:
+        verb, *rest = arguments
+        options = dict(zip(rest[::2], rest[1::2], strict=True))
+        self.calls.append((verb, options.get("--system") or options["--experiment"], options.get("--split", "")))
+        getattr(self, verb)(options, options["--fingerprint"])
+
+    def verbs(self) -> list[str]:
+        return [call[0] for call in self.calls]
+
+    def train(self, options: dict[str, str], mark: str) -> None:
+        plan = experiment(options["--experiment"])
+        folder = self.settings.runs / plan.run / "checkpoint-2"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.safetensors").write_bytes(mark.encode())
+        marker = checkpoints.Checkpoint(
+            path=folder,
+            run=plan.run,
+            step=2,
+            steps=2,
+            experiment=plan.as_json(),
+            fingerprint=mark,
+            data_fingerprint="",
+            sha256=checkpoints.weights_sha256(folder),
+            created_at=datetime.now(UTC).isoformat(),
+        )
+        fields = {name: value for name, value in vars(marker).items() if name != "path"}
+        (folder / checkpoints.MARKER).write_text(json.dumps(fields))
+        where = {"run": plan.run}
+        steps = [{"step": 1, "reward": 0.2, "seconds": 1.0}, {"step": 2, "reward": 0.4, "seconds": 1.0}]
+        self._write(schema.TRAINING_LOG, where, steps, mark)
+        self._write(schema.CHECKPOINTS, where, [{"checkpoint": plan.run, "step": 2, "path": str(folder)}], mark)
+
+    def generate(self, options: dict[str, str], mark: str) -> None:
+        rows = [
+            {"sample_id": row["sample_id"], "question_index": index, "text": "", "tokens": 3, "finish_reason": "stop"}
+            for row in self._samples(options)
+            for index in range(len(row["questions"]))
+        ]
+        self._write(schema.COMPLETIONS, self._answers(options), rows, mark)
+
+    def segment(self, options: dict[str, str], mark: str) -> None:
+        """Every answer is the true mask."""
+        rows = [
+            {
+                "sample_id": row["sample_id"],
+                "question_index": index,
+                "status": "rejected" if row["is_empty"] else "ok",
+                "repaired": False,
+                "side": 168,
+                "mask": None if row["is_empty"] else row["mask"],
+                "square_mask": None if row["is_empty"] else SQUARE,
+            }
+            for row in self._samples(options)
+            for index in range(len(row["questions"]))
+        ]
+        self._write(schema.PREDICTIONS, {**self._answers(options), "segmenter": "sam2-mini"}, rows, mark)
+
+    def _samples(self, options: dict[str, str]) -> list[dict]:
+        where = {"dataset": options["--dataset"], "split": options["--split"]}
+        return read_partition(self.settings.lake, schema.SAMPLES, where).to_pylist()
+
+    @staticmethod
+    def _answers(options: dict[str, str]) -> dict[str, str]:
+        return {"checkpoint": options["--system"], "dataset": options["--dataset"], "split": options["--split"]}
+
+    def _write(self, table: schema.Table, where: dict[str, str], rows: list[dict], mark: str) -> None:
+        full = [{**dict.fromkeys(table.schema.names), **row} for row in rows]
+        write_partition(self.settings.lake, table, where, pa.Table.from_pylist(full, table.schema), mark)
