@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     with disk_room(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     _remove_orphans(path)
-    temporary = path.parent / f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = path.parent / f".{path.name}.{owner_mark()}-{secrets.token_hex(4)}.tmp"
     try:
         with disk_room(path):
             yield temporary
@@ -62,10 +63,20 @@ def _flush(path: Path) -> None:
 
 def _remove_orphans(path: Path) -> None:
     """Remove what killed writers of ``path`` left: those of this host that run no more."""
-    for left in path.parent.glob(f".{path.name}.{_host()}-*.tmp"):
-        pid = left.name.rsplit("-", 2)[1]
-        if pid.isdecimal() and not _runs(int(pid)):
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        if is_abandoned(left.name):
             left.unlink(missing_ok=True)
+
+
+def owner_mark() -> str:
+    """``<host>-<pid>``, for the name of something that is of no use once this process is gone."""
+    return f"{_host()}-{os.getpid()}"
+
+
+def is_abandoned(name: str) -> bool:
+    """Whether a name that holds an owner's mark and a token is that of a process of this host that runs no more."""
+    found = re.search(rf"[.-]{_host()}-(\d+)-[0-9a-f]+(\.tmp)?$", name)
+    return found is not None and not _runs(int(found[1]))
 
 
 def _host() -> str:

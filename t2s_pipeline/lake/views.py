@@ -1,10 +1,12 @@
 """The lake as SQL sees it: an in-memory DuckDB with a view per table and a view per file of ``sql/``.
 
-Nothing is stored: a connection is made in milliseconds and sees the partitions that exist at that moment.
-Before it is handed out it is locked: it reads below the lake and nowhere else, and its settings stay.
+Nothing is stored: a connection is made in milliseconds and sees the lake of that moment, whatever is replaced
+later. Before it is handed out it is locked: it reads the lake and nothing else, and its settings stay.
 Orchestrator only; the worker has no need of DuckDB.
 """
 
+import shutil
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pyarrow as pa
 
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake.schema import TABLES, Table
+from t2s_pipeline.lake.snapshot import take_snapshot
 from t2s_pipeline.lake.store import list_partitions, partition_file
 from t2s_pipeline.settings import Settings
 
@@ -30,19 +33,22 @@ class Question:
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     """A locked connection in which every table and every question is a view; missing tables are empty.
 
+    Keep it for as long as you use what it gave you: the files it reads are let go with it.
+
     Raises:
         InputError: naming the file of ``sql/`` that is not one SELECT or does not fit the tables.
     """
     connection = duckdb.connect()
-    lake = settings.lake.resolve()
+    scratch = settings.home.resolve() / "tmp"
+    folder = take_snapshot(settings.lake, scratch)
+    if folder is not None:
+        weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
+    files = folder or settings.lake.resolve()
     for table in TABLES.values():
-        _create_table_view(connection, lake, table)
+        _create_table_view(connection, files, table, settings.lake)
     _create_question_views(connection, questions(settings))
-    folders = f"[{_text(f'{lake}/')}]"
-    spill = _text(str(settings.home / "tmp"))
-    connection.execute(f"SET allowed_directories = {folders}")
-    connection.execute(f"SET temp_directory = {spill}")
-    # Blocks of a file are cached by its path and time of change; partitions are replaced under one path.
+    connection.execute(f"SET allowed_directories = [{_text(f'{files}/')}]")
+    connection.execute(f"SET temp_directory = {_text(str(scratch / 'spill'))}")
     connection.execute("SET enable_external_file_cache = false")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET enable_external_access = false")
@@ -76,9 +82,9 @@ def questions(settings: Settings) -> list[Question]:
     return found
 
 
-def _create_table_view(connection: duckdb.DuckDBPyConnection, lake: Path, table: Table) -> None:
+def _create_table_view(connection: duckdb.DuckDBPyConnection, folder: Path, table: Table, lake: Path) -> None:
     """The partition columns, then the table's; a column that older files lack is null in their rows."""
-    files = [partition_file(lake, table, partition) for partition in list_partitions(lake, table)]
+    files = [partition_file(folder, table, partition) for partition in list_partitions(folder, table)]
     if not files:
         partition_columns = [pa.field(name, pa.string()) for name in table.partition_by]
         # A registered Arrow table needs no file access, and its types are the lake's own.
@@ -94,9 +100,9 @@ def _create_table_view(connection: duckdb.DuckDBPyConnection, lake: Path, table:
         columns = ", ".join(_name(c) if c in there else f"NULL AS {_name(c)}" for c in wanted)
         connection.execute(f"CREATE VIEW {_name(table.name)} AS SELECT {columns} FROM {source}")
     except duckdb.Error as error:
+        found = _sentence(error).replace(str(folder), str(lake))
         raise InputError(
-            f"Table {table.name} cannot be read below {lake / table.name} ({_sentence(error)}): delete the damaged "
-            "partition and materialize it again."
+            f"Table {table.name} cannot be read ({found}): delete the damaged file and materialize it again."
         ) from error
 
 

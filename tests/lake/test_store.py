@@ -1,0 +1,255 @@
+"""A partition is replaced whole or not at all, remembers what it was made from, and streams."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from t2s_pipeline.errors import InputError, NotMaterializedError
+from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, REJECTS
+from t2s_pipeline.lake.store import (
+    StagedPartition,
+    fingerprint_of,
+    list_partitions,
+    partition_file,
+    read_partition,
+    scan,
+    write_partition,
+)
+
+VAL = {"dataset": "synthetic", "split": "val"}
+
+
+def rejects(*sources: str, reason: str = "missing_label") -> pa.Table:
+    rows = [{"source": source, "reason": reason, "detail": None} for source in sources]
+    return pa.Table.from_pylist(rows, schema=REJECTS.schema)
+
+
+def images(count: int, size: int = 10) -> pa.Table:
+    rows = [
+        {"image_id": f"{i}", "file_name": "", "width": 1, "height": 1, "sha256": "", "bytes": bytes([i % 256]) * size}
+        for i in range(count)
+    ]
+    return pa.Table.from_pylist(rows, schema=IMAGES.schema)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_is_written_is_read_back_and_remembers_its_origin(tmp_path):
+    assert write_partition(tmp_path, REJECTS, VAL, rejects("a", "b"), "f00d") == 2
+    assert read_partition(tmp_path, REJECTS, VAL).equals(rejects("a", "b"))
+    assert read_partition(tmp_path, REJECTS, VAL, ["source"]).to_pylist() == [{"source": "a"}, {"source": "b"}]
+    assert fingerprint_of(tmp_path, REJECTS, VAL) == "f00d"
+    assert files(tmp_path) == ["rejects/dataset=synthetic/split=val/data.parquet"]
+
+
+def test_a_partition_is_replaced_not_added_to(tmp_path):
+    write_partition(tmp_path, REJECTS, VAL, rejects("a", "b"), "old")
+    write_partition(tmp_path, REJECTS, VAL, rejects("c"), "new")
+    assert read_partition(tmp_path, REJECTS, VAL)["source"].to_pylist() == ["c"]
+    assert fingerprint_of(tmp_path, REJECTS, VAL) == "new"
+
+
+def test_no_rows_are_a_partition_too(tmp_path):
+    assert write_partition(tmp_path, REJECTS, VAL, [], "none") == 0
+    assert read_partition(tmp_path, REJECTS, VAL).schema.equals(REJECTS.schema)
+    assert fingerprint_of(tmp_path, REJECTS, VAL) == "none"
+
+
+def test_what_is_absent_has_no_fingerprint_and_says_what_to_do(tmp_path):
+    assert fingerprint_of(tmp_path, REJECTS, VAL) is None
+    assert list_partitions(tmp_path, REJECTS) == []
+    for read in (read_partition, scan):
+        with pytest.raises(NotMaterializedError, match=r"rejects has nothing for dataset=synthetic, split=val"):
+            read(tmp_path, REJECTS, VAL)
+
+
+def test_a_damaged_file_counts_as_to_be_made_and_is_named_when_read(tmp_path):
+    path = partition_file(tmp_path, REJECTS, VAL)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 but not really")
+    assert fingerprint_of(tmp_path, REJECTS, VAL) is None
+    with pytest.raises(InputError, match=r"data\.parquet is damaged"):
+        read_partition(tmp_path, REJECTS, VAL)
+
+
+def test_an_unpartitioned_table_is_one_file(tmp_path):
+    assert partition_file(tmp_path, BENCHMARK_METRICS, {}) == tmp_path / "benchmark_metrics" / "data.parquet"
+    write_partition(tmp_path, BENCHMARK_METRICS, {}, BENCHMARK_METRICS.schema.empty_table())
+    assert list_partitions(tmp_path, BENCHMARK_METRICS) == [{}]
+
+
+def test_partition_columns_are_those_of_the_table(tmp_path):
+    for partition in ({}, {"dataset": "a"}, {"dataset": "a", "split": "b", "run": "c"}, {"run": "a", "split": "b"}):
+        with pytest.raises(InputError, match="partitioned by"):
+            partition_file(tmp_path, REJECTS, partition)
+
+
+@pytest.mark.parametrize("value", ["", "x" * 201])
+def test_values_that_cannot_be_folder_names_are_refused(tmp_path, value):
+    with pytest.raises(InputError, match="empty or too long"):
+        partition_file(tmp_path, REJECTS, {"dataset": value, "split": "val"})
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
+def test_any_value_stays_inside_the_lake_and_comes_back(tmp_path_factory, value):
+    lake = tmp_path_factory.mktemp("lake")
+    partition = {"dataset": value, "split": "val"}
+    path = partition_file(lake, REJECTS, partition)
+    assert path.resolve().is_relative_to(lake.resolve() / "rejects")
+    write_partition(lake, REJECTS, partition, rejects("a"))
+    assert list_partitions(lake, REJECTS) == [partition]
+    assert read_partition(lake, REJECTS, partition).num_rows == 1
+
+
+def test_partitions_are_listed_in_order(tmp_path):
+    for dataset, split in [("b", "val"), ("a", "val"), ("a", "test")]:
+        write_partition(tmp_path, REJECTS, {"dataset": dataset, "split": split}, rejects("x"))
+    (tmp_path / "rejects" / "dataset=c" / "split=val").mkdir(parents=True)  # a folder without a file
+    found = [tuple(partition.values()) for partition in list_partitions(tmp_path, REJECTS)]
+    assert found == [("a", "test"), ("a", "val"), ("b", "val")]
+
+
+def test_row_groups_hold_as_many_rows_as_the_table_says_however_they_arrive(tmp_path):
+    single = (batch for i in range(150) for batch in images(150).slice(i, 1).to_batches())
+    write_partition(tmp_path, IMAGES, VAL, single)
+    metadata = pq.read_metadata(partition_file(tmp_path, IMAGES, VAL))
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [64, 64, 22]
+    assert read_partition(tmp_path, IMAGES, VAL).equals(images(150))
+    write_partition(tmp_path, IMAGES, VAL, images(150))
+    assert pq.read_metadata(partition_file(tmp_path, IMAGES, VAL)).num_row_groups == 3
+
+
+def test_large_rows_make_smaller_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr("t2s_pipeline.lake.row_groups.GROUP_BYTES", 1000)
+    batches = (batch for i in range(10) for batch in images(10, size=400).slice(i, 1).to_batches())
+    assert write_partition(tmp_path, IMAGES, VAL, batches) == 10
+    assert pq.read_metadata(partition_file(tmp_path, IMAGES, VAL)).num_row_groups == 5
+
+
+def test_types_are_cast_and_columns_put_in_order(tmp_path):
+    loose = pa.table({"detail": ["d"], "reason": pa.array(["r"]).dictionary_encode(), "source": ["s"]})
+    write_partition(tmp_path, REJECTS, VAL, loose)
+    assert read_partition(tmp_path, REJECTS, VAL).schema.equals(REJECTS.schema)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (pa.table({"source": ["a"], "reason": ["b"]}), "missing columns .'detail'."),
+        (rejects("a").append_column("extra", pa.array([1])), "unknown ones .'extra'."),
+        (pa.table({"source": [[1]], "reason": ["b"], "detail": ["c"]}), "column source does not fit string"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_and_change_nothing(tmp_path, rows, words):
+    write_partition(tmp_path, REJECTS, VAL, rejects("old"), "old")
+    with pytest.raises(InputError, match=words):
+        write_partition(tmp_path, REJECTS, VAL, rows, "new")
+    assert fingerprint_of(tmp_path, REJECTS, VAL) == "old"
+    assert files(tmp_path) == ["rejects/dataset=synthetic/split=val/data.parquet"]
+
+
+def test_a_source_that_fails_half_way_changes_nothing(tmp_path):
+    write_partition(tmp_path, IMAGES, VAL, images(3), "old")
+
+    def failing():
+        yield from images(100).to_batches()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_partition(tmp_path, IMAGES, VAL, failing(), "new")
+    assert read_partition(tmp_path, IMAGES, VAL).equals(images(3))
+    assert files(tmp_path) == ["images/dataset=synthetic/split=val/data.parquet"]
+
+
+def test_a_scan_goes_on_with_the_file_it_began_with(tmp_path):
+    write_partition(tmp_path, IMAGES, VAL, images(150))
+    batches = scan(tmp_path, IMAGES, VAL, ["image_id"])
+    first = next(batches)
+    write_partition(tmp_path, IMAGES, VAL, images(1))
+    rest = list(batches)
+    assert first.num_rows == 64
+    assert first.num_rows + sum(batch.num_rows for batch in rest) == 150
+    assert [batch.num_rows for batch in scan(tmp_path, IMAGES, VAL)] == [1]
+
+
+WRITE_PAST_A_LIMIT = """
+    import os, resource, sys
+    from pathlib import Path
+    import pyarrow as pa
+    from t2s_pipeline.errors import T2SError
+    from t2s_pipeline.lake.schema import IMAGES
+    from t2s_pipeline.lake.store import StagedPartition, write_partition
+    lake, kind = Path(sys.argv[1]), sys.argv[2]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    row = {"image_id": "", "file_name": "", "width": 1, "height": 1, "sha256": "", "bytes": os.urandom(400_000)}
+    rows = pa.Table.from_pylist([row], schema=IMAGES.schema)
+    partition = {"dataset": "synthetic", "split": "val"}
+    try:
+        if kind == "staged":
+            StagedPartition(lake, IMAGES, partition, "new").append(rows)
+        else:
+            write_partition(lake, IMAGES, partition, rows, "new")
+    except T2SError as error:
+        sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("kind", ["whole", "staged"])
+def test_no_room_on_the_disk_is_one_sentence_and_leaves_what_was_there(tmp_path, kind):
+    write_partition(tmp_path, IMAGES, VAL, images(3), "old")
+    script = textwrap.dedent(WRITE_PAST_A_LIMIT)
+    done = subprocess.run([sys.executable, "-c", script, tmp_path, kind], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The disk is full (File too large) while writing ")
+    assert "free some space at " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert fingerprint_of(tmp_path, IMAGES, VAL) == "old"
+    assert files(tmp_path) == ["images/dataset=synthetic/split=val/data.parquet"]
+
+
+def test_staged_pieces_survive_and_commit_makes_them_the_partition(tmp_path):
+    staged = StagedPartition(tmp_path, REJECTS, VAL, "f1")
+    staged.append(rejects("a", "b"))
+    staged.append(rejects("c"))
+    assert list_partitions(tmp_path, REJECTS) == []
+    again = StagedPartition(tmp_path, REJECTS, VAL, "f1")
+    assert again.keys(["source"]) == {("a",), ("b",), ("c",)}
+    assert again.keys(["source", "reason"]) >= {("a", "missing_label")}
+    again.append(rejects("d"))
+    assert again.commit() == 4
+    assert read_partition(tmp_path, REJECTS, VAL)["source"].to_pylist() == ["a", "b", "c", "d"]
+    assert fingerprint_of(tmp_path, REJECTS, VAL) == "f1"
+    assert files(tmp_path) == ["rejects/dataset=synthetic/split=val/data.parquet"]
+
+
+def test_pieces_of_another_fingerprint_are_dropped_and_those_of_another_partition_kept(tmp_path):
+    StagedPartition(tmp_path, REJECTS, VAL, "old").append(rejects("a"))
+    StagedPartition(tmp_path, REJECTS, {"dataset": "synthetic", "split": "test"}, "old").append(rejects("b"))
+    new = StagedPartition(tmp_path, REJECTS, VAL, "new")
+    assert new.keys(["source"]) == set()
+    assert StagedPartition(tmp_path, REJECTS, VAL, "old").keys(["source"]) == set()
+    other = StagedPartition(tmp_path, REJECTS, {"dataset": "synthetic", "split": "test"}, "old")
+    assert other.keys(["source"]) == {("b",)}
+
+
+def test_nothing_staged_commits_to_an_empty_partition(tmp_path):
+    assert StagedPartition(tmp_path, REJECTS, VAL, "f").commit() == 0
+    assert read_partition(tmp_path, REJECTS, VAL).num_rows == 0
+
+
+def test_a_piece_that_does_not_fit_is_refused_and_stages_nothing(tmp_path):
+    staged = StagedPartition(tmp_path, REJECTS, VAL, "f")
+    with pytest.raises(InputError):
+        staged.append(pa.table({"nonsense": [1]}))
+    assert staged.keys(["source"]) == set()
+
+
