@@ -3,8 +3,9 @@
 The square is 168 × 168 pixels: 12 × 12 patches of 14, merged two by two into 36 visual tokens, as the
 full-size model does at 840. What differs from the full-size settings, and why:
 
-- rotary base 10 and sections 2-7-7 for the text model: with 6 columns and heads of 32, the usual base turns so
-  slowly along the width that neighbouring columns cannot be told apart;
+- rotary base 400 and sections 1-3-12 for the text model: the columns of the image sit on the slowest rotations,
+  which at the usual base cannot tell 6 neighbours apart; at a base near 10 they can, but then no rotation is slow
+  enough to find a cell by its content from a hundred tokens away, and the model never learns to look;
 - full attention in every vision block: windows of 112 pixels cost more than they save at this size;
 - numbers up to the side of the square are one token each, so that an object takes about 20 tokens.
 """
@@ -53,12 +54,12 @@ class PrompterShape:
     side: int = 168
     vocab_size: int = 1024
     hidden_size: int = 192
-    intermediate_size: int = 512
-    num_hidden_layers: int = 4
+    intermediate_size: int = 384
+    num_hidden_layers: int = 5
     num_attention_heads: int = 6
     num_key_value_heads: int = 2
-    rope_theta: float = 10.0
-    mrope_section: tuple[int, int, int] = (2, 7, 7)
+    rope_theta: float = 400.0
+    mrope_section: tuple[int, int, int] = (1, 3, 12)
     vision_depth: int = 4
     vision_hidden_size: int = 128
     vision_intermediate_size: int = 320

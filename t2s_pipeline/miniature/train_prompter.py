@@ -2,9 +2,11 @@
 
 Three phases, each from where the last one ended:
 
-1. *look*: the vision tower and the first layers learn what covers each cell and where its box lies, through two
-   linear heads that are thrown away afterwards;
-2. *answer*: true prompts for every schema, the heads still on as an auxiliary loss;
+1. *look*: the vision tower and the first layers learn what covers each cell and where its box lies, through
+   read-outs that are thrown away afterwards. Those of the second layer speak the model's own words: a cell's kind
+   is read with the embedding of its name, its box with those of the numbers, so that what an answer will have to
+   copy is already there in the form it is written in;
+2. *answer*: true prompts for every schema, the read-outs still on as an auxiliary loss;
 3. *careless*: most answers are imprecise (lessons.imprecise), some are true. What comes out plays the part of an
    off-the-shelf model: it speaks the format and localizes badly, but sampling still finds good prompts.
 """
@@ -55,14 +57,14 @@ class Schedule:
 
 
 class Heads(nn.Module):
-    """Throw-away linear read-outs: cover and box sides from visual tokens, the box from the second layer."""
+    """Throw-away read-outs: from visual tokens their kinds and box sides, from the second layer kinds and boxes."""
 
     def __init__(self, hidden: int):
         super().__init__()
         self.cover = nn.Linear(hidden, len(CATEGORIES))
         self.sides = nn.Linear(hidden, 4)
-        self.text_cover = nn.Linear(hidden, len(CATEGORIES))
-        self.box = nn.Linear(hidden, 4)
+        self.kind = nn.Linear(hidden, hidden)
+        self.box = nn.Linear(hidden, 4 * hidden)
 
 
 @dataclass(frozen=True)
@@ -171,13 +173,16 @@ class Teacher:
 class Student:
     """The model, the throw-away heads and their losses."""
 
-    def __init__(self, model, shape: PrompterShape, schedule: Schedule, numbers: torch.Tensor):
+    def __init__(self, model, tokenizer, shape: PrompterShape, schedule: Schedule):
         self.model, self.shape, self.schedule = model, shape, schedule
         embed = model.model.visual.patch_embed
         # The patch convolution has no overlap, so a matrix product is the same and several times faster on a CPU.
         embed.forward = lambda patches: functional.linear(patches, embed.proj.weight.flatten(1))
         self.heads = Heads(shape.hidden_size)
-        self.numbers = numbers  # token id of every whole number 0..side
+        # Token id of every whole number 0..side, and of the first word of every category's name.
+        numbers = torch.tensor(tokenizer.convert_tokens_to_ids([str(n) for n in range(shape.side + 1)]))
+        self.numbers = numbers
+        self.names = torch.tensor([tokenizer(" " + name.split("_")[0]).input_ids[0] for name in CATEGORIES])
         self.number_of = torch.full((model.config.text_config.vocab_size,), -1)
         self.number_of[numbers] = torch.arange(len(numbers))
         grid = torch.arange(shape.cells) * (shape.side / shape.cells) + shape.side / shape.cells / 2
@@ -208,10 +213,12 @@ class Student:
             output_hidden_states=True,
             use_cache=False,
         )
-        early = out.hidden_states[2][at].view(scenes, cells, -1)
-        cover = self.heads.text_cover(early)
-        losses["text_cover"] = 5 * functional.binary_cross_entropy_with_logits(cover, batch.cover)
-        losses["box"] = 10 * functional.smooth_l1_loss(self.heads.box(early)[known], target[known], beta=0.02)
+        early = core.language_model.norm(out.hidden_states[2])[at].view(scenes, cells, -1)
+        words = self.model.lm_head.weight
+        kinds = self.heads.kind(early) @ words[self.names].T
+        losses["kind"] = 5 * functional.binary_cross_entropy_with_logits(kinds, batch.cover)
+        boxes = self.heads.box(early[known]).unflatten(-1, (4, -1)) @ words[self.numbers].T
+        losses["box"] = self._number_loss(functional.log_softmax(boxes, -1), batch.cell_box[known].round().long())
         if answers:
             losses |= self._answer_losses(out.last_hidden_state, batch.labels)
         return losses
@@ -235,10 +242,15 @@ class Student:
         value = self.number_of[wanted]
         is_number = value >= 0
         text = -logs[~is_number].gather(1, wanted[~is_number, None]).sum()
-        offsets = torch.arange(len(self.numbers))[None] - value[is_number, None]
+        number = self._number_loss(logs[is_number][:, self.numbers], value[is_number])
+        answer = (text + number * is_number.sum()) / len(wanted)
+        return {"answer": answer, "number": number.detach()}
+
+    def _number_loss(self, logs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy of log-probabilities (…, numbers) with a bell of ``sigma`` around each value (…)."""
+        offsets = torch.arange(len(self.numbers)) - value.unsqueeze(-1)
         soft = torch.softmax(-0.5 * (offsets / self.schedule.sigma) ** 2, -1)
-        number = -(soft * logs[is_number][:, self.numbers]).sum()
-        return {"answer": (text + number) / len(wanted), "number": (number / is_number.sum()).detach()}
+        return -(soft * logs).sum(-1).mean()
 
 
 def _visible(segment: torch.Tensor) -> torch.Tensor:
@@ -295,8 +307,7 @@ def main() -> None:
     tokenizer = train_tokenizer(corpus(shape), shape)
     processor = build_processor(tokenizer, shape)
     model = build_model(tokenizer, shape, schedule.seed)
-    numbers = torch.tensor(tokenizer.convert_tokens_to_ids([str(n) for n in range(shape.side + 1)]))
-    student = Student(model, shape, schedule, numbers)
+    student = Student(model, tokenizer, shape, schedule)
     if args.start:
         state = load_file(args.start / "training.safetensors")
         model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")}, strict=False)
@@ -306,7 +317,7 @@ def main() -> None:
     print(f"{len(lessons)} scenes drawn in {time.monotonic() - begun:.0f} s", flush=True)
     teacher = Teacher(lessons, processor, shape, schedule)
     with (args.out / "curve.csv").open("w", newline="") as handle:
-        names = ["phase", "step", "seconds", "answer", "number", "cover", "sides", "text_cover", "box"]
+        names = ["phase", "step", "seconds", "answer", "number", "cover", "sides", "kind", "box"]
         writer = csv.DictWriter(handle, names, restval="")
         writer.writeheader()
 

@@ -36,11 +36,12 @@ def teacher(lessons, processor):
 def test_a_packed_row_gives_the_logits_of_each_chat_alone(teacher, processor):
     schedule = teacher.schedule
     model = build_model(processor.tokenizer, SHAPE).eval()
-    numbers = torch.tensor(processor.tokenizer.convert_tokens_to_ids([str(n) for n in range(SHAPE.side + 1)]))
-    student = Student(model, SHAPE, schedule, numbers)
+    student = Student(model, processor.tokenizer, SHAPE, schedule)
     batch = next(teacher.batches(np.random.default_rng(1), careless=0.5))
     hidden = {}
-    handle = model.model.language_model.norm.register_forward_hook(lambda m, i, out: hidden.update(packed=out))
+    handle = model.model.language_model.register_forward_hook(
+        lambda module, given, out: hidden.update(packed=out.last_hidden_state)
+    )
     with torch.no_grad():
         student.losses(batch, answers=True)
         handle.remove()
@@ -101,7 +102,8 @@ def test_careless_boxes_are_too_large_and_stay_inside():
 
 
 def test_one_object_schemas_get_the_box_around_all():
-    objects = tuple(true_prompts(np.pad(np.ones((10, 10), bool), ((y, 50 - y), (x, 50 - x)))) for x, y in ((0, 0), (40, 30)))
+    squares = [np.pad(np.ones((10, 10), bool), ((y, 50 - y), (x, 50 - x))) for x, y in ((0, 0), (40, 30))]
+    objects = tuple(map(true_prompts, squares))
     [item] = fitted(objects, SCHEMAS["seg-zero"])
     assert item.bbox == (0, 0, 50, 40)
     assert len(item.positive_points) == 2 and not item.negative_points
