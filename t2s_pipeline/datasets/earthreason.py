@@ -67,8 +67,7 @@ class EarthReason:
         if not any("images" in folders for folders in found.values()):
             raise InputError(f"{root / split / 'images'} holds no jpg, jpeg, png or tif image.")
         return strangers + [
-            Source(stem, *(tuple(files.get(folder, ())) for folder in FOLDERS))
-            for stem, files in sorted(found.items())
+            Source(stem, *(tuple(files.get(folder, ())) for folder in FOLDERS)) for stem, files in sorted(found.items())
         ]
 
     def files(self, root: Path, split: str) -> list[Path]:
@@ -112,8 +111,7 @@ def _sample(root: Path, source: Source) -> list[Record]:
     missing = [name for name, files in (("label", source.labels), ("qa", source.qas)) if not files]
     if missing:
         return [
-            _reject(root, image_path, f"missing_{name}", f"no {name} file is called {source.stem}")
-            for name in missing
+            _reject(root, image_path, f"missing_{name}", f"no {name} file is called {source.stem}") for name in missing
         ]
     image = _attempt(root, image_path, lambda data: (data, displayed_size(data)))
     mask = _attempt(root, source.labels[0], decode_label)

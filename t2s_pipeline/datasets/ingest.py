@@ -7,7 +7,7 @@ reasons). Sources are decoded in threads, since decoding leaves the interpreter 
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from t2s_pipeline.lake.store import write_partition
 from t2s_pipeline.progress import NoProgress, Progress
 
 IMAGES_AT_ONCE = 16
+BYTES_AT_ONCE = 32 * 1024 * 1024
 _SILENT = NoProgress()
 A, B = TypeVar("A"), TypeVar("B")
 
@@ -103,8 +104,15 @@ def _content_hash(path: Path) -> bytes:
 
 
 def read_records(reader: Reader, root: Path, split: str, progress: Progress = _SILENT) -> Iterator[Record]:
-    """Every record of the split, in the order of its sources."""
-    sources = reader.sources(root, split)
+    """Every record of the split, in the order of its sources.
+
+    Raises:
+        InputError: at once, if the folder is missing or not in the reader's layout.
+    """
+    return _records(reader, root, split, reader.sources(root, split), progress)
+
+
+def _records(reader: Reader, root: Path, split: str, sources: Sequence[Any], progress: Progress) -> Iterator[Record]:
     progress.start(f"reading {split}", len(sources))
     with ThreadPoolExecutor(_threads()) as pool:
         for done, records in enumerate(_in_order(pool, lambda s: reader.read(root, s), sources), start=1):
@@ -136,17 +144,19 @@ class _SortedOut:
 
     def images(self, records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
         rows: list[dict[str, Any]] = []
+        size = 0
         for record in records:
             match record:
                 case ImageRecord():
                     rows.append(_image_row(record))
+                    size += len(record.data)
                 case SampleRecord():
                     self.samples.append(_sample_row(record))
                 case RejectRecord():
                     self.rejects.append(vars(record))
-            if len(rows) == IMAGES_AT_ONCE:
+            if len(rows) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:
                 yield pa.RecordBatch.from_pylist(rows, schema=IMAGES.schema)
-                rows = []
+                rows, size = [], 0
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=IMAGES.schema)
 

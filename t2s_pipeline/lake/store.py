@@ -34,8 +34,7 @@ def partition_file(lake: Path, table: Table, partition: Partition) -> Path:
     """
     if set(partition) != set(table.partition_by):
         raise InputError(
-            f"Table {table.name} is partitioned by ({', '.join(table.partition_by)}), not by "
-            f"({', '.join(partition)})."
+            f"Table {table.name} is partitioned by ({', '.join(table.partition_by)}), not by ({', '.join(partition)})."
         )
     folder = lake / table.name
     for column in table.partition_by:
@@ -79,9 +78,7 @@ def write_partition(
     return count
 
 
-def read_partition(
-    lake: Path, table: Table, partition: Partition, columns: Iterable[str] | None = None
-) -> pa.Table:
+def read_partition(lake: Path, table: Table, partition: Partition, columns: Iterable[str] | None = None) -> pa.Table:
     """The partition's rows, or some of its columns.
 
     Raises:
@@ -120,8 +117,7 @@ def _open(path: Path, table: Table, partition: Partition) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise NotMaterializedError(
-            f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first "
-            f"({path} is missing)."
+            f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first ({path} is missing)."
         ) from error
     except pa.ArrowException as error:
         raise InputError(f"{path} is damaged ({error}): delete it and materialize it again.") from error

@@ -251,5 +251,3 @@ def test_a_piece_that_does_not_fit_is_refused_and_stages_nothing(tmp_path):
     with pytest.raises(InputError):
         staged.append(pa.table({"nonsense": [1]}))
     assert staged.keys(["source"]) == set()
-
-

@@ -1,0 +1,147 @@
+"""A split goes into the lake in one pass, the same every time, however large, and is known by its contents."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from t2s_pipeline.datasets.ingest import ingest_split, read_dataset, split_fingerprint
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
+from t2s_pipeline.lake.store import fingerprint_of, read_partition
+from tests.data.make_earthreason import HERE, Split, file_of, picture
+
+VAL = {"dataset": "look-alike", "split": "val"}
+
+
+def test_the_lake_holds_what_the_reader_read_under_one_fingerprint(tmp_path):
+    report = ingest_split(tmp_path, "look-alike", HERE, "val", "f00d")
+    tables = read_dataset("look-alike", HERE, "val")
+    assert read_partition(tmp_path, IMAGES, VAL).equals(tables.images)
+    assert read_partition(tmp_path, SAMPLES, VAL).equals(tables.samples)
+    assert read_partition(tmp_path, REJECTS, VAL).equals(tables.rejects)
+    assert {fingerprint_of(tmp_path, table, VAL) for table in (IMAGES, SAMPLES, REJECTS)} == {"f00d"}
+    assert (report.images, report.samples, report.empty, report.questions) == (3, 3, 0, 6)
+    assert report.rejects["corrupt_image"] == 3
+    assert sum(report.rejects.values()) == tables.rejects.num_rows
+
+
+def test_progress_counts_every_source(tmp_path):
+    seen: list[int] = []
+
+    class Counting:
+        def start(self, what: str, total: int, done: int = 0) -> None:
+            seen.append(-total)
+
+        def advance(self, done: int, note: str = "") -> None:
+            seen.append(done)
+
+        def say(self, message: str, warning: bool = False) -> None: ...
+
+        def result(self, **metadata: object) -> None: ...
+
+    ingest_split(tmp_path, "look-alike", HERE, "train", progress=Counting())
+    assert seen == [-9, *range(1, 10)]
+
+
+def test_order_does_not_depend_on_which_file_was_read_first(tmp_path):
+    first = read_dataset("look-alike", HERE, "val")
+    for _ in range(3):
+        again = read_dataset("look-alike", HERE, "val")
+        assert again.samples.equals(first.samples)
+        assert again.rejects.equals(first.rejects)
+
+
+def test_a_split_that_is_not_there_writes_nothing(tmp_path):
+    with pytest.raises(InputError):
+        ingest_split(tmp_path / "lake", "look-alike", tmp_path, "val")
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    shutil.copytree(HERE, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_a_copy_with_other_times_is_the_same_data(copy):
+    for path in (copy / "test").rglob("*"):
+        os.utime(path, (0, 0))
+    assert split_fingerprint("x", copy, "test") == split_fingerprint("x", HERE, "test")
+
+
+@pytest.mark.parametrize("folder", ["images", "labels", "QAs"])
+def test_one_changed_byte_of_the_same_length_is_other_data(copy, folder):
+    path = sorted((copy / "test" / folder).iterdir())[0]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert split_fingerprint("x", copy, "test") != split_fingerprint("x", HERE, "test")
+
+
+def test_renamed_added_and_removed_files_are_other_data(copy):
+    marks = {split_fingerprint("x", copy, "test")}
+    (copy / "test" / "QAs" / "first.json").rename(copy / "test" / "QAs" / "third.json")
+    marks.add(split_fingerprint("x", copy, "test"))
+    (copy / "test" / "QAs" / "third.json").unlink()
+    marks.add(split_fingerprint("x", copy, "test"))
+    (copy / "test" / "images" / "notes.txt").write_text("would become a reject")
+    marks.add(split_fingerprint("x", copy, "test"))
+    assert len(marks) == 4
+
+
+def test_other_splits_and_clutter_do_not_count(copy):
+    (copy / "test" / "images" / ".DS_Store").write_bytes(b"x")
+    (copy / "test" / "images" / "Thumbs.db").write_bytes(b"x")
+    (copy / "val" / "QAs" / "good.json").unlink()
+    assert split_fingerprint("x", copy, "test") == split_fingerprint("x", HERE, "test")
+
+
+def test_the_fingerprint_of_two_hundred_scenes_takes_no_time(tmp_path):
+    split = Split(tmp_path, "val")
+    data = file_of(picture(0, 64, 64), "PNG")
+    for n in range(200):
+        split.sample(f"{n:04}", n, image=data)
+    began = time.process_time()
+    split_fingerprint("x", tmp_path, "val")
+    assert time.process_time() - began < 1
+
+
+INGEST_AND_MEASURE = """
+    import resource, sys
+    from pathlib import Path
+    from t2s_pipeline.datasets import ingest
+    from t2s_pipeline.lake import row_groups
+    ingest.BYTES_AT_ONCE = row_groups.GROUP_BYTES = 8_000_000
+    def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    lake, root = Path(sys.argv[1]), Path(sys.argv[2])
+    ingest.ingest_split(lake, "warm", root, "test")
+    before = peak()
+    report = ingest.ingest_split(lake, "large", root, "train")
+    print(report.images, peak() - before)
+"""
+
+
+def test_images_stream_through_and_are_never_all_in_memory(tmp_path):
+    """60 uncompressed images of 3 MB, 180 MB together, pass through batches and row groups of 8 MB."""
+    large = file_of(picture(0, 1000, 1000), "TIFF")
+    blank = file_of(Image.new("1", (1000, 1000)), "PNG")
+    for name, count in (("train", 60), ("test", 10)):
+        split = Split(tmp_path, name)
+        split.sample("0000", 0, image=large, label=blank)
+        for n in range(1, count):
+            for folder, ending in (("images", "png"), ("labels", "png"), ("QAs", "json")):
+                os.link(split.folder / folder / f"0000.{ending}", split.folder / folder / f"{n:04}.{ending}")
+    script = textwrap.dedent(INGEST_AND_MEASURE)
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "lake", tmp_path], capture_output=True, text=True, check=True
+    )
+    images, megabytes = done.stdout.split()
+    assert int(images) == 60
+    assert float(megabytes) < 90

@@ -1,0 +1,54 @@
+"""A dataset's key picks its reader; a folder of a user's own gets a key from its name."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from t2s_pipeline.datasets.registry import READERS, reader_of, slug, splits_of
+from t2s_pipeline.errors import InputError
+from tests.data.make_earthreason import HERE
+
+
+def test_any_other_key_is_read_as_a_folder_in_earthreason_layout():
+    assert reader_of("my-own") is reader_of("earthreason")
+
+
+def test_splits_are_those_that_are_there_in_their_order(tmp_path):
+    assert splits_of(HERE) == ["train", "val", "test"]
+    (tmp_path / "test").mkdir()
+    (tmp_path / "other").mkdir()
+    assert splits_of(tmp_path) == ["test"]
+
+
+def test_a_missing_folder_and_one_without_splits_say_what_was_expected(tmp_path):
+    with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
+        splits_of(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds none of train, val, test"):
+        splits_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("real_scenes", "real-scenes"), ("Real  Scenes (2)", "real-scenes-2"), ("--x--", "x"), ("a" * 99, "a" * 64)],
+)
+def test_a_key_is_the_folders_name_made_plain(name, key):
+    assert slug(Path("/data") / name) == key
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=40))
+def test_a_key_is_always_fit_for_a_partition_or_refused(name):
+    try:
+        key = slug(Path("/data") / name)
+    except InputError:
+        return
+    assert key.strip("-") == key
+    assert set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert key not in READERS
+
+
+@pytest.mark.parametrize("name", ["synthetic", "EarthReason", "!!!"])
+def test_a_known_datasets_name_and_an_empty_key_are_refused(name):
+    with pytest.raises(InputError, match="rename the folder"):
+        slug(Path("/data") / name)
