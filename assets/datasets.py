@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.events import check_specs, results
 from assets.partitions import dataset_and_split, dataset_splits
-from assets.resources import Pipeline
+from assets.resources import WorkerLauncher
 
 GROUP = "datasets"
 
@@ -21,13 +21,13 @@ class ScenesConfig(dg.Config):
 
 
 @dg.asset(group_name=GROUP, kinds={"png"})
-def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, pipeline: Pipeline) -> dg.MaterializeResult:
+def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, worker: WorkerLauncher) -> dg.MaterializeResult:
     """Files: procedural overhead scenes with implicit questions, drawn from a seed, in EarthReason's layout.
 
     A folder of your own takes their place with `make demo SCENES=<folder>`.
     """
-    report = pipeline.steps(context, config.fresh).scenes(config.train, config.val, config.test)
-    return dg.MaterializeResult(metadata={**report.metadata, "folder": dg.MetadataValue.path(pipeline.settings.scenes)})
+    report = worker.steps(context, config.fresh).scenes(config.train, config.val, config.test)
+    return dg.MaterializeResult(metadata={**report.metadata, "folder": dg.MetadataValue.path(worker.settings.scenes)})
 
 
 class TablesConfig(dg.Config):
@@ -50,8 +50,8 @@ class TablesConfig(dg.Config):
     check_specs=check_specs("images", "samples", "rejects"),
 )
 def read_split(
-    context: dg.AssetExecutionContext, config: TablesConfig, pipeline: Pipeline
+    context: dg.AssetExecutionContext, config: TablesConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """Read a dataset's split into the lake."""
-    reports = pipeline.steps(context, config.fresh).tables(*dataset_and_split(context.partition_key))
-    yield from results(pipeline.settings, reports)
+    reports = worker.steps(context, config.fresh).tables(*dataset_and_split(context.partition_key))
+    yield from results(worker.settings, reports)

@@ -65,6 +65,7 @@ def results(settings: Settings, reports: Sequence[StepReport]) -> Iterator[dg.Ma
             metadata=outcome.metadata,
             check_results=[
                 dg.AssetCheckResult(
+                    asset_key=outcome.asset,
                     check_name=check.name,
                     passed=finding.passed,
                     severity=_severity(check),

@@ -10,8 +10,8 @@ there. Keys never hold ``|``, ``,``, ``/`` or ``...``, which Dagster's own synta
 from collections.abc import Iterable
 
 import dagster as dg
-from t2s_pipeline.experiments import EXPERIMENTS
 
+from t2s_pipeline.experiments import EXPERIMENTS
 from t2s_pipeline.lake.store import Partition
 
 dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")

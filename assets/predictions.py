@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.events import check_specs, results
 from assets.partitions import dataset_and_split, systems_on_splits
-from assets.resources import Pipeline
+from assets.resources import WorkerLauncher
 from assets.training import GPU
 
 GROUP = "predictions"
@@ -25,11 +25,11 @@ class PredictionConfig(dg.Config):
     check_specs=check_specs("completions"),
 )
 def completions(
-    context: dg.AssetExecutionContext, config: PredictionConfig, pipeline: Pipeline
+    context: dg.AssetExecutionContext, config: PredictionConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """The prompter's answer to every question: its thought and its prompts, as text."""
     system, place = _system_and_place(context)
-    yield from results(pipeline.settings, [pipeline.steps(context, config.fresh).complete(system, *place)])
+    yield from results(worker.settings, [worker.steps(context, config.fresh).complete(system, *place)])
 
 
 @dg.asset(
@@ -41,11 +41,11 @@ def completions(
     check_specs=check_specs("predictions"),
 )
 def predictions(
-    context: dg.AssetExecutionContext, config: PredictionConfig, pipeline: Pipeline
+    context: dg.AssetExecutionContext, config: PredictionConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """Masks: every answer parsed, its prompts handed to the frozen SAM2, or the reason why not."""
     system, place = _system_and_place(context)
-    yield from results(pipeline.settings, [pipeline.steps(context, config.fresh).segment(system, *place)])
+    yield from results(worker.settings, [worker.steps(context, config.fresh).segment(system, *place)])
 
 
 def _system_and_place(context: dg.AssetExecutionContext) -> tuple[str, tuple[str, str]]:

@@ -41,16 +41,11 @@ class WorkerLauncher(dg.ConfigurableResource):
 
         return launch
 
-
-class Pipeline(dg.ConfigurableResource):
-    """The library's steps, bound to T2S_HOME and to the worker's launcher."""
-
-    worker: WorkerLauncher
-
     @property
     def settings(self) -> Settings:
         return Settings.from_env()
 
     def steps(self, context: Context, fresh: bool = False) -> Steps:
+        """The library's steps, bound to T2S_HOME and launching through here; what they say is logged."""
         settings = self.settings
-        return Steps(settings, self.worker.launcher(context, settings), context.log.info, fresh)
+        return Steps(settings, self.launcher(context, settings), context.log.info, fresh)

@@ -10,7 +10,7 @@ import dagster as dg
 
 from assets.events import check_specs, results
 from assets.partitions import dataset_and_split, systems_on_splits
-from assets.resources import Pipeline
+from assets.resources import WorkerLauncher
 from t2s_pipeline import leaderboard as standing
 
 GROUP = "results"
@@ -28,12 +28,12 @@ class ScoreConfig(dg.Config):
     check_specs=check_specs("sample_scores"),
 )
 def sample_scores(
-    context: dg.AssetExecutionContext, config: ScoreConfig, pipeline: Pipeline
+    context: dg.AssetExecutionContext, config: ScoreConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """Every mask against the ground truth, under the strict and the reference protocol."""
     keys = context.partition_key.keys_by_dimension
     place = dataset_and_split(keys["dataset_split"])
-    yield from results(pipeline.settings, pipeline.steps(context, config.fresh).score(keys["system"], *place))
+    yield from results(worker.settings, worker.steps(context, config.fresh).score(keys["system"], *place))
 
 
 @dg.multi_asset(
@@ -54,16 +54,16 @@ def sample_scores(
     ],
 )
 def summaries(
-    context: dg.AssetExecutionContext, config: ScoreConfig, pipeline: Pipeline
+    context: dg.AssetExecutionContext, config: ScoreConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """Metrics and paired differences of all that was scored."""
-    yield from results(pipeline.settings, pipeline.steps(context, config.fresh).summarize())
+    yield from results(worker.settings, worker.steps(context, config.fresh).summarize())
 
 
 @dg.asset(group_name=GROUP, kinds={"parquet"})
-def published_metrics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult]:
+def published_metrics(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Iterator[dg.MaterializeResult]:
     """The paper's own numbers, Tables 1 to 6."""
-    yield from results(pipeline.settings, [pipeline.steps(context).publish()])
+    yield from results(worker.settings, [worker.steps(context).publish()])
 
 
 @dg.asset(
@@ -71,13 +71,13 @@ def published_metrics(context: dg.AssetExecutionContext, pipeline: Pipeline) -> 
     deps=["benchmark_metrics", "paired_differences", "published_metrics"],
     kinds={"duckdb", "sql"},
 )
-def leaderboard(pipeline: Pipeline) -> dg.MaterializeResult:
+def leaderboard(worker: WorkerLauncher) -> dg.MaterializeResult:
     """The view `leaderboard` over all results: `t2s sql "select * from leaderboard"`."""
-    return dg.MaterializeResult(metadata={"leaderboard": dg.MetadataValue.md(standing.as_markdown(pipeline.settings))})
+    return dg.MaterializeResult(metadata={"leaderboard": dg.MetadataValue.md(standing.as_markdown(worker.settings))})
 
 
 @dg.asset(group_name=GROUP, deps=["leaderboard"], kinds={"html"})
-def report(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
+def report(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.MaterializeResult:
     """Pictures: the results page, with panels of what each system drew."""
-    page = pipeline.steps(context).report().metadata["page"]
+    page = worker.steps(context).report().metadata["page"]
     return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(page)})

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from assets.events import results
 from assets.partitions import runs, systems
-from assets.resources import Pipeline
+from assets.resources import WorkerLauncher
 
 GROUP = "training"
 GPU = "gpu"
@@ -42,13 +42,13 @@ class TrainingConfig(dg.Config):
     ],
 )
 def trained(
-    context: dg.AssetExecutionContext, config: TrainingConfig, pipeline: Pipeline
+    context: dg.AssetExecutionContext, config: TrainingConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """Train a prompter with GRPO on the mask reward of the frozen segmenter."""
     run = context.partition_key
-    reports = pipeline.steps(context, config.fresh).train(run, config.overrides)
+    reports = worker.steps(context, config.fresh).train(run, config.overrides)
     announce(context, run)
-    yield from results(pipeline.settings, reports)
+    yield from results(worker.settings, reports)
 
 
 checkpoint = dg.AssetSpec(
@@ -62,6 +62,7 @@ checkpoint = dg.AssetSpec(
 
 
 def announce(context: dg.AssetExecutionContext | dg.OpExecutionContext, system: str) -> None:
-    """Make a system known, so that it can be evaluated."""
-    context.instance.add_dynamic_partitions(systems.name, [system])
-    context.log_event(dg.AssetMaterialization("checkpoint", partition=system))
+    """Make a system known, so that it can be evaluated; once."""
+    if not context.instance.has_dynamic_partition(systems.name, system):
+        context.instance.add_dynamic_partitions(systems.name, [system])
+        context.log_event(dg.AssetMaterialization("checkpoint", partition=system))

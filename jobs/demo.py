@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.events import record
-from assets.resources import Pipeline
+from assets.resources import WorkerLauncher
 from assets.training import GPU, announce
 from t2s_pipeline import leaderboard, sources
 from t2s_pipeline.datasets.registry import splits_of
@@ -54,9 +54,9 @@ class DemoConfig(dg.Config):
 
 
 @dg.op
-def files(context: dg.OpExecutionContext, config: DemoConfig, pipeline: Pipeline) -> Plan:
+def files(context: dg.OpExecutionContext, config: DemoConfig, worker: WorkerLauncher) -> Plan:
     """Files: draw the embedded scenes, and look at the folder that is evaluated in their place."""
-    settings = pipeline.settings
+    settings = worker.settings
     settings.require_worker()
     dataset, splits = EMBEDDED, ("val", "test")
     if config.scenes:
@@ -64,7 +64,7 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, pipeline: Pipeline
         dataset = sources.add_dataset(settings, folder)
         found = splits_of(folder)
         splits = tuple(split for split in found if split != "train") or tuple(found)
-    report = pipeline.steps(context, config.fresh).scenes(config.train_scenes, config.val_scenes, config.test_scenes)
+    report = worker.steps(context, config.fresh).scenes(config.train_scenes, config.val_scenes, config.test_scenes)
     record(context, settings, [report])
     runs = tuple(EXPERIMENT if seed == 0 else f"{EXPERIMENT}-seed{seed}" for seed in config.seeds)
     systems = tuple(config.systems) or (BASELINE, *runs)
@@ -72,18 +72,18 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, pipeline: Pipeline
 
 
 @dg.op
-def tables(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+def tables(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
     """Tables: read each split into images, samples and rejects."""
-    steps = pipeline.steps(context, plan.fresh)
+    steps = worker.steps(context, plan.fresh)
     for place in [(EMBEDDED, "train"), *((plan.dataset, split) for split in plan.splits)]:
         record(context, steps.settings, steps.tables(*place))
     return plan
 
 
 @dg.op(pool=GPU)
-def train(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
     """Training: GRPO on the mask reward of the frozen segmenter, one run a seed."""
-    steps = pipeline.steps(context, plan.fresh)
+    steps = worker.steps(context, plan.fresh)
     for experiment in plan.experiments:
         reports = steps.train(experiment, plan.overrides)
         record(context, steps.settings, reports)
@@ -93,27 +93,27 @@ def train(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Pla
 
 
 @dg.op(pool=GPU)
-def complete(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+def complete(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
     """Completions: each system answers every question."""
-    steps = pipeline.steps(context, plan.fresh)
+    steps = worker.steps(context, plan.fresh)
     for evaluation in plan.evaluations:
         record(context, steps.settings, [steps.complete(*evaluation)])
     return plan
 
 
 @dg.op(pool=GPU)
-def segment(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+def segment(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
     """Masks: the frozen segmenter draws what the answers ask for."""
-    steps = pipeline.steps(context, plan.fresh)
+    steps = worker.steps(context, plan.fresh)
     for evaluation in plan.evaluations:
         record(context, steps.settings, [steps.segment(*evaluation)])
     return plan
 
 
 @dg.op
-def score(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Plan:
+def score(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
     """Scores: masks against the ground truth, then metrics, intervals and differences."""
-    steps = pipeline.steps(context, plan.fresh)
+    steps = worker.steps(context, plan.fresh)
     for evaluation in plan.evaluations:
         record(context, steps.settings, steps.score(*evaluation))
     record(context, steps.settings, [*steps.summarize(), steps.publish()])
@@ -121,9 +121,9 @@ def score(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> Pla
 
 
 @dg.op
-def show(context: dg.OpExecutionContext, pipeline: Pipeline, plan: Plan) -> None:
+def show(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> None:
     """SQL and pictures: the leaderboard and the results page."""
-    steps = pipeline.steps(context, plan.fresh)
+    steps = worker.steps(context, plan.fresh)
     board = dg.MetadataValue.md(leaderboard.as_markdown(steps.settings))
     context.log_event(dg.AssetMaterialization("leaderboard", metadata={"leaderboard": board}))
     record(context, steps.settings, [steps.report(plan.dataset)])

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets import datasets, predictions, results, training
-from assets.resources import Pipeline, WorkerLauncher
+from assets.resources import WorkerLauncher
 from jobs import jobs
 from jobs.terminal import terminal_logger
 
@@ -22,6 +22,6 @@ defs = dg.Definitions(
         results.report,
     ],
     jobs=jobs.ALL,
-    resources={"pipeline": Pipeline(worker=WorkerLauncher())},
+    resources={"worker": WorkerLauncher()},
     loggers={"console": dg.colored_console_logger, "terminal": terminal_logger},
 )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,8 +11,11 @@ from rich.text import Text
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.settings import Settings
 
-HEADINGS = ("system", "gIoU [95 %]", "cIoU", "P@0.5", "rejected", "Δ gIoU [95 %]")
-CAPTION = "Percent. Δ: less the untrained base on the same images, in points. Brackets: 95 % intervals."
+HEADINGS = ("system", "gIoU [95 %]", "cIoU", "P@.5", "empty", "Δ gIoU [95 %]")
+CAPTION = (
+    "Percent; brackets: 95 % intervals. Empty: empty targets left empty. "
+    "Δ: less the untrained base on the same images, in points."
+)
 
 _SQL = """
 SELECT leaderboard.*, differences.difference, differences.low, differences.high
@@ -47,13 +49,12 @@ def as_tables(settings: Settings, dataset: str | None = None) -> Group:
     """For a terminal of 80 columns."""
     tables: list[RenderableType] = []
     for board in boards(settings, dataset):
-        table = Table(title=board.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for heading, width in zip(HEADINGS, (20, 17, 4, 5, 8, 18), strict=True):
-            left = heading == "system"
-            table.add_column(heading, justify="left" if left else "right", min_width=width, no_wrap=not left)
+        table = Table(title=board.title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
+        for heading, width in zip(HEADINGS, (20, 17, 5, 5, 5, 18), strict=True):
+            table.add_column(heading, justify="left" if heading == "system" else "right", min_width=width)
         for line in board.lines:
             table.add_row(*line)
-        tables.append(table)
+        tables += [table, ""]
     return Group(*tables, Text(CAPTION if tables else "Nothing has been scored yet: t2s demo", style="dim"))
 
 
@@ -87,4 +88,4 @@ def _number(value: float | None, sign: str = "") -> str:
 def _with_interval(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
     if value is None:
         return ""
-    return f"{_number(value, sign)} [{_number(low, sign)}, {_number(high, sign)}]"
+    return f"{_number(value, sign)} [{_number(low)}, {_number(high)}]"

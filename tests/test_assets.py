@@ -1,0 +1,144 @@
+"""Assets and the job `demo` record in Dagster what the library's steps left in the lake."""
+
+from pathlib import Path
+
+import pytest
+
+dg = pytest.importorskip("dagster")
+
+from assets import datasets, predictions, results, training  # noqa: E402
+from assets.resources import WorkerLauncher  # noqa: E402
+from t2s_pipeline.definitions import defs  # noqa: E402
+from t2s_pipeline.launching import Launch  # noqa: E402
+from t2s_pipeline.settings import Settings  # noqa: E402
+from tests.stand_in_worker import StandIn  # noqa: E402
+
+pytestmark = pytest.mark.orchestrator
+
+CONFIG = {"train_scenes": 3, "val_scenes": 1, "test_scenes": 3}
+RUN, BASE = "think2seg-mini", "zero-shot-mini"
+
+
+class StandInLauncher(WorkerLauncher):
+    """Launches the worker that needs no torch."""
+
+    def launcher(self, context, settings: Settings) -> Launch:
+        return StandIn(settings)
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory):
+    """(home, instance, result) of a demo that has run; read only."""
+    home = tmp_path_factory.mktemp("walked")
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        at(home, patch)
+        yield home, instance, run_demo(instance)
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An instance and a T2S_HOME of the test's own."""
+    at(tmp_path, monkeypatch)
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def at(home: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("T2S_HOME", str(home))
+    patch.setenv("T2S_WORKER_PYTHON", "/bin/sh")  # it only has to be there
+
+
+def run_demo(instance, **config):
+    return defs.resolve_job_def("demo").execute_in_process(
+        instance=instance,
+        run_config={"ops": {"files": {"config": {**CONFIG, **config}}}},
+        resources={"worker": StandInLauncher()},
+    )
+
+
+def partitions(instance, asset: str) -> set[str]:
+    return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def test_the_demo_records_every_partition_that_it_made(walked):
+    home, instance, result = walked
+    assert result.success
+    assert partitions(instance, "samples") == {"synthetic-train", "synthetic-val", "synthetic-test"}
+    assert partitions(instance, "checkpoints") == {RUN}
+    assert partitions(instance, "checkpoint") == {BASE, RUN}
+    answered = {f"synthetic-{split}|{system}" for split in ("val", "test") for system in (BASE, RUN)}
+    for asset in ("completions", "predictions", "sample_scores"):
+        assert partitions(instance, asset) == answered
+    assert set(instance.get_dynamic_partitions("system")) == {BASE, RUN}
+    for asset in ("scenes", "benchmark_metrics", "paired_differences", "leaderboard", "report"):
+        assert instance.get_latest_materialization_event(dg.AssetKey(asset)), asset
+    assert (home / "report" / "index.html").is_file()
+
+
+def test_materializations_carry_numbers_and_pictures(walked):
+    _, instance, _ = walked
+
+    def metadata(asset: str) -> dict:
+        return instance.get_latest_materialization_event(dg.AssetKey(asset)).asset_materialization.metadata
+
+    assert metadata("samples")["questions"].value > 3
+    assert metadata("samples")["preview"].value.startswith("![")
+    assert "data:image/jpeg;base64," in metadata("predictions")["preview"].value
+    assert metadata("sample_scores")["strict mean_iou"].value == 1.0
+    assert metadata("training_log")["reward_last_tenth"].value == 0.4
+    assert "think2seg-mini" in metadata("leaderboard")["leaderboard"].value
+
+
+def test_the_checks_of_a_table_are_recorded_with_it(walked):
+    _, _, result = walked
+    evaluated = {
+        (evaluation.asset_key.to_user_string(), evaluation.check_name): evaluation
+        for evaluation in result.get_asset_check_evaluations()
+    }
+    assert evaluated["samples", "masks_decode"].passed
+    assert evaluated["predictions", "answers_parse"].passed
+    assert evaluated["sample_scores", "scores_are_possible"].blocking
+    specified = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
+    assert set(evaluated) <= specified
+
+
+def test_the_second_demo_has_nothing_to_record_but_the_page(walked, monkeypatch: pytest.MonkeyPatch):
+    home, instance, _ = walked
+    at(home, monkeypatch)
+    recorded = [event for event in run_demo(instance).all_events if event.event_type_value == "ASSET_MATERIALIZATION"]
+    assert {event.asset_key.to_user_string() for event in recorded} == {"leaderboard", "report"}
+
+
+def test_one_partition_of_an_asset_is_materialized_by_itself(walked, monkeypatch: pytest.MonkeyPatch):
+    home, instance, _ = walked
+    at(home, monkeypatch)
+    for asset, key, names in (
+        (datasets.read_split, "synthetic-val", {"images", "samples", "rejects"}),
+        (training.trained, RUN, {"training_log", "checkpoints"}),
+        (predictions.completions, on("synthetic-val", BASE), {"completions"}),
+        (predictions.predictions, on("synthetic-test", RUN), {"predictions"}),
+        (results.sample_scores, on("synthetic-test", RUN), {"sample_scores"}),
+        (results.summaries, None, {"benchmark_metrics", "paired_differences"}),
+        (results.leaderboard, None, {"leaderboard"}),
+    ):
+        done = dg.materialize([asset], instance=instance, partition_key=key, resources={"worker": StandInLauncher()})
+        assert done.success
+        recorded = {event.asset_key.to_user_string() for event in done.get_asset_materialization_events()}
+        assert recorded == names
+
+
+def on(split: str, system: str):
+    return dg.MultiPartitionKey({"system": system, "dataset_split": split})
+
+
+def test_a_folder_of_ones_own_is_evaluated_in_place_of_the_scenes(instance):
+    folder = Path(__file__).parent / "data" / "real_scenes"
+    assert run_demo(instance, scenes=str(folder)).success
+    assert partitions(instance, "samples") == {"synthetic-train", "real-scenes-val", "real-scenes-test"}
+    assert {key.split("|")[0] for key in partitions(instance, "predictions")} == {"real-scenes-val", "real-scenes-test"}
+
+
+def test_seeds_are_runs_and_systems_of_their_own(instance):
+    run_demo(instance, seeds=[0, 2])
+    assert partitions(instance, "checkpoints") == {RUN, f"{RUN}-seed2"}
+    assert {key.split("|")[1] for key in partitions(instance, "predictions")} == {BASE, RUN, f"{RUN}-seed2"}
