@@ -125,13 +125,11 @@ def intersection_union(a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
     return intersection, int(np.count_nonzero(a)) + int(np.count_nonzero(b)) - intersection
 
 
-def overlap(a: Rle, b: Rle) -> int:
-    """Pixels in both masks, counted on the run lengths; both checked by the caller and of one size."""
-    return int(coco.area(coco.merge([a._coco(), b._coco()], intersect=True)))
-
-
 def nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """The mask at another size: each new pixel takes the old one under its centre (Pillow's NEAREST)."""
-    rows = ((np.arange(height) + 0.5) * (mask.shape[0] / height)).astype(np.intp)
-    columns = ((np.arange(width) + 0.5) * (mask.shape[1] / width)).astype(np.intp)
-    return mask[np.ix_(rows, columns)]
+    return mask[np.ix_(nearest_indices(mask.shape[0], height), nearest_indices(mask.shape[1], width))]
+
+
+def nearest_indices(old: int, new: int) -> np.ndarray:
+    """For each of ``new`` pixels along a side, the one of ``old`` that lies under its centre."""
+    return ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)

@@ -150,7 +150,6 @@ def test_intersection_and_union_agree_with_coco(height, width, one, other):
     pair = [{"size": list(a.shape), "counts": masks.encode(mask).counts} for mask in (a, b)]
     assert intersection == coco.area(coco.merge(pair, intersect=True))
     assert union == coco.area(coco.merge(pair, intersect=False))
-    assert intersection == masks.overlap(masks.encode(a), masks.encode(b))
 
 
 def test_a_mask_at_another_size_takes_the_pixel_under_each_centre():

@@ -18,13 +18,13 @@ or points alone allowed). Ours parses once, with the training parser, and both p
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline import masks
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.evaluation.questions import question_order
 from t2s_pipeline.lake.schema import SAMPLE_SCORES
+from t2s_pipeline.runs import Runs
 
 PROTOCOLS = ("strict", "reference")
 
@@ -37,8 +37,7 @@ class Truth:
     """A sample's ground truth at the resolution that is scored."""
 
     image_id: str
-    mask: masks.Rle
-    area: int
+    mask: Runs
     empty: bool
     questions: int
 
@@ -110,14 +109,14 @@ def _score(
                 f"(height × width) but its {protocol} ground truth is {truth.mask.height}×{truth.mask.width}: "
                 "give masks at that size."
             )
-        masks.check(mask)
-        area = mask.area
-        intersection = masks.overlap(mask, truth.mask) if area and truth.area else 0
+        predicted = Runs.of(mask)
+        area = predicted.area
+        intersection = predicted.intersection(truth.mask)
     if truth.empty:
         iou = 1.0 if area == 0 and status not in UNANSWERED else 0.0
         union = area if protocol == "strict" else 0
     else:
-        union = truth.area + area - intersection
+        union = truth.mask.area + area - intersection
         iou = intersection / union if union else 0.0
     if protocol == "strict":
         hit = iou > 0.5
@@ -192,11 +191,9 @@ class _Truths:
         value = self._masks[row].as_py()
         if value is None:
             raise InputError(f"Sample {sample_id} has no ground-truth mask: an empty target needs an all-zero one.")
-        rle = masks.Rle.from_arrow(value)
-        masks.check(rle)
+        mask = Runs.of(masks.Rle.from_arrow(value))
         # Emptiness is a fact of the native mask: a speck that the square loses was a target all the same.
-        empty = rle.area == 0
+        empty = mask.area == 0
         if self._side is not None:
-            shape = (self._side, self._side)
-            rle = masks.encode(np.zeros(shape, bool) if empty else masks.nearest(masks.decode(rle), *shape))
-        return Truth(self._images[row], rle, rle.area, empty, len(self._questions[row]))
+            mask = mask.nearest(self._side, self._side)
+        return Truth(self._images[row], mask, empty, len(self._questions[row]))
