@@ -4,7 +4,7 @@ The order of a whole run is drawn before it starts, from the experiment's seed a
 goes on with the sample it would have seen. Each image is decoded and resized once a run, not once a completion.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from t2s_pipeline.lake.store import read_partition, scan
 from t2s_pipeline.masks import Rle
 
 if TYPE_CHECKING:
-    from t2s_pipeline.prompters.qwen2_5_vl import Prompter
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Squares:
         shape = (len(image_ids), side, side, 3)
         self._pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
-    def fill(self, lake: Path, dataset: str, prompter: "Prompter") -> Iterator[int]:
-        """Read the images from the lake, resize and keep them; yields how many are done.
+    def fill(self, lake: Path, dataset: str, square: Callable[[np.ndarray], "Image"]) -> Iterator[int]:
+        """Read the images from the lake, resize them by ``square`` and keep them; yields how many are done.
 
         Raises:
             NotMaterializedError: if the split's images are not in the lake.
@@ -98,7 +98,7 @@ class Squares:
         for batch in scan(lake, IMAGES, {"dataset": dataset, "split": "train"}, ["image_id", "bytes"]):
             for image_id, data in zip(batch["image_id"].to_pylist(), batch["bytes"], strict=True):
                 if image_id in left:
-                    self._pixels[self._place[image_id]] = np.asarray(prompter.square(decode_image(data.as_py())))
+                    self._pixels[self._place[image_id]] = np.asarray(square(decode_image(data.as_py())))
                     left.remove(image_id)
                     yield len(self._place) - len(left)
         if left:

@@ -112,7 +112,7 @@ def _squares(folder: RunFolder, staging: Path, image_ids: list[str], prompter: P
     needed = list(dict.fromkeys(image_ids))
     squares = Squares(staging / "squares.npy", prompter.frame.width, needed)
     progress.start(f"{folder.experiment.run}: images", len(needed))
-    for done in squares.fill(folder.settings.lake, folder.experiment.dataset, prompter):
+    for done in squares.fill(folder.settings.lake, folder.experiment.dataset, prompter.square):
         progress.advance(done)
     return squares
 
