@@ -77,12 +77,13 @@ def _train(
     # Weights stay in float32 whatever the precision of the arithmetic: at a rate of 1e-6, an update of a
     # bfloat16 weight is nearly always rounded away.
     prompter.model.float()
+    def on_checkpoint(staged: Path, step: int) -> None:
+        progress.say(f"{folder.publish(staged, step, steps).name} is complete at step {step}.")
+
     segmenter = load_segmenter(experiment.segmenter, device)
     rewards = reward_functions(recipe, segmenter, schema, prompter.frame, experiment.repair, on_failure)
     log = folder.log(done)
-    recorder = Recorder(
-        log, progress, recipe.valid_part, lambda staged, step: folder.publish(staged, step, steps), device
-    )
+    recorder = Recorder(log, progress, recipe.valid_part, on_checkpoint, device)
     _quiet()
     trainer = MaskGRPOTrainer(
         model=prompter.model,

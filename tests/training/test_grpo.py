@@ -11,23 +11,11 @@ torch = pytest.importorskip("torch")
 import datasets  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
+from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.training.config import GRPOSettings  # noqa: E402
 from t2s_pipeline.training.trainer import MaskGRPOTrainer, grpo_config, summarize  # noqa: E402
+from tests.small_models import save_prompter  # noqa: E402
 
-SMALL = PrompterShape(
-    side=56,
-    vocab_size=400,
-    hidden_size=64,
-    intermediate_size=96,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    num_key_value_heads=1,
-    vision_depth=2,
-    vision_hidden_size=32,
-    vision_intermediate_size=48,
-    vision_heads=2,
-)
 BETA, EPSILON = 0.3, 0.2
 REWARDS = {"form": [1.0, 1.0, 0.0, 1.0], "mask": [0.5, 0.25, 0.0, 0.75]}
 WEIGHTS = [1.0, 2.0]
@@ -43,13 +31,7 @@ class Recording(MaskGRPOTrainer):
 
 def trainer(folder: Path, rewards: dict[str, list[float | None]]) -> Recording:
     """A small model with random weights, one prompt, a group of four with given rewards; one step is run."""
-    tokenizer = train_tokenizer(["Where are the roofs?"], SMALL)
-    processor = build_processor(tokenizer, SMALL)
-    processor.tokenizer.padding_side = "left"
-    base = folder / "base"
-    build_model(tokenizer, SMALL).save_pretrained(base)
-    # From the folder, as a real prompter is: TRL loads the reference model from where the policy came from.
-    model = build_model(tokenizer, SMALL).from_pretrained(base)
+    prompter = load_prompter(str(save_prompter(folder / "base")))
 
     def paid(name: str):
         def reward(completions, **_):
@@ -75,8 +57,8 @@ def trainer(folder: Path, rewards: dict[str, list[float | None]]) -> Recording:
         lambda batch: {name: values * len(batch["row"]) for name, values in row.items()}
     )
     made = Recording(
-        model=model,
-        processing_class=processor,
+        model=prompter.model,
+        processing_class=prompter.processor,
         reward_funcs=[paid(name) for name in rewards],
         args=grpo_config(settings, WEIGHTS, steps=1, seed=0, output=folder / "out", device="cpu"),
         train_dataset=prompts,
