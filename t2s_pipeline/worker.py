@@ -40,7 +40,7 @@ class Terminated(BaseException):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         with _progress() as progress:
             options.run(options, progress)
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Terminated, KeyboardInterrupt):
         print("stopped; what was finished is kept", file=sys.stderr)
         return TERMINATED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

@@ -31,7 +31,7 @@ class Prompts:
         self._prompter, self._schema = prompter, schema
 
     def dataset(self) -> datasets.Dataset:
-        """Columns: ``prompt`` and ``image`` for TRL; the rest for the rewards (``rewards.mask_iou``)."""
+        """Columns: ``prompt`` and ``image`` for TRL, ``row`` for our trainer, the rest for ``rewards.mask_iou``."""
         return datasets.Dataset.from_dict({"row": list(range(len(self._order)))}).with_transform(self._look_up)
 
     def _look_up(self, batch: dict[str, list[int]]) -> dict[str, list]:
@@ -45,6 +45,7 @@ class Prompts:
         sample = self._samples[draw.sample]
         square = np.ascontiguousarray(self._squares[sample.image_id])
         return {
+            "row": index,
             "prompt": self._prompter.messages(sample.questions[draw.question], self._schema),
             "image": Image.fromarray(square),
             "square": square,

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from transformers import TrainerCallback
 
 from t2s_pipeline.progress import Progress
 from t2s_pipeline.training.log import StepRecord, TrainingLog
-from t2s_pipeline.training.trainer import MaskGRPOTrainer, peak_megabytes
+from t2s_pipeline.training.stats import peak_resident_megabytes
+from t2s_pipeline.training.trainer import MaskGRPOTrainer
 
 
 class Recorder(TrainerCallback):
@@ -62,11 +64,17 @@ class Recorder(TrainerCallback):
                 seconds=now - self._began,
                 generate_seconds=stats.generate_seconds,
                 reward_seconds=stats.reward_seconds,
-                peak_mb=peak_megabytes(self._device),
+                peak_mb=self._peak_megabytes(),
             )
         )
         self._progress.advance(state.global_step, _note(stats.reward, parts))
         self._began = time.perf_counter()
+
+    def _peak_megabytes(self) -> float:
+        """The device's where there is one, else this process's."""
+        if self._device == "cpu":
+            return peak_resident_megabytes()
+        return torch.cuda.max_memory_allocated() / 1e6
 
     def on_save(self, args, state, control, **kwargs) -> None:
         if state.is_world_process_zero:

@@ -13,13 +13,14 @@ from t2s_pipeline.prompters.qwen2_5_vl import Prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.rewards.recipes import RECIPES, reward_functions
 from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.training.arguments import grpo_config
 from t2s_pipeline.training.checkpoints import Checkpoint
 from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.dataset import Squares, TrainingSample, draw_order, read_samples
 from t2s_pipeline.training.prompts import Prompts
 from t2s_pipeline.training.recorder import Recorder
 from t2s_pipeline.training.run_folder import RunFolder
-from t2s_pipeline.training.trainer import MaskGRPOTrainer, grpo_config
+from t2s_pipeline.training.trainer import MaskGRPOTrainer
 
 
 def train(experiment: Experiment, home: Path, fingerprint: str, progress: Progress, device: str = "cpu") -> Checkpoint:
@@ -77,6 +78,7 @@ def _train(
     # Weights stay in float32 whatever the precision of the arithmetic: at a rate of 1e-6, an update of a
     # bfloat16 weight is nearly always rounded away.
     prompter.model.float()
+
     def on_checkpoint(staged: Path, step: int) -> None:
         progress.say(f"{folder.publish(staged, step, steps).name} is complete at step {step}.")
 

@@ -1,55 +1,131 @@
-"""TRL's GRPO trainer with the paper's settings, and what it tells about each step.  [torch]
+"""TRL's GRPO trainer, and what it tells about each step.  [torch]
 
-Three things differ from TRL as it comes:
+What differs from TRL as it comes:
 
-- the settings: loss ``grpo`` (mean over a sequence's tokens, then over sequences) instead of ``dapo``, and the
-  plain k3 estimate of the KL instead of the ratio-weighted one, as in equation 2 of the paper;
 - a completion with any part of its reward missing (a failure of ours) is left out altogether. TRL would add up
   the parts that are there and so call it worse than its group;
+- a prompt goes through the model once for its group of completions, not once for each;
 - the clock is read around drawing completions and around rewarding them.
 """
 
-import math
-import os
-import resource
-import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
-from trl import GRPOConfig, GRPOTrainer
+from transformers import Trainer
+from trl import GRPOTrainer
+from trl.trainer.utils import pad
 
-from t2s_pipeline.training.config import GRPOSettings
-
-
-@dataclass
-class BatchStats:
-    """What one batch of completions earned, over all ranks, and how long that took."""
-
-    reward: float | None = None
-    reward_std: float | None = None
-    parts: dict[str, float] | None = None
-    zero_variance_share: float | None = None
-    abstained: int = 0
-    generate_seconds: float = 0.0
-    reward_seconds: float = 0.0
+from t2s_pipeline.training.once_per_prompt import OncePerPrompt
+from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, draw, log_probabilities
+from t2s_pipeline.training.stats import BatchStats, summarize
 
 
 class MaskGRPOTrainer(GRPOTrainer):
-    """``GRPOTrainer`` that keeps the last batch's ``stats`` and leaves out completions it could not judge."""
+    """``GRPOTrainer`` that keeps the last batch's ``stats`` and leaves out completions it could not judge.
 
-    def __init__(self, *args, **kwargs) -> None:
+    Where the training set has a column ``row`` that numbers the prompts, a prompt goes through the model once
+    for its whole group (shared_prompts). Not with several ranks or DeepSpeed, whose wrappers must see every
+    call, nor with gradient checkpointing, which keeps no keys and values,
+    nor for models that place an image's tokens in another way than Qwen2.5-VL.
+    """
+
+    def __init__(self, *args, share_prompts: bool = True, **kwargs) -> None:
         self.stats = BatchStats()
+        self._groups: torch.Tensor | None = None
         super().__init__(*args, **kwargs)
+        plain = self.accelerator.num_processes == 1 and not self.is_deepspeed_enabled
+        knows_how = hasattr(self.model.base_model, "rope_deltas")
+        self._shares = share_prompts and plain and knows_how and not self.args.gradient_checkpointing
 
-    def _generate_single_turn(self, *args, **kwargs):
+    def _generate_and_score_completions(self, inputs: list[dict]) -> dict[str, torch.Tensor]:
+        if not (self._shares and "row" in inputs[0]):
+            self._groups = None
+            return super()._generate_and_score_completions(inputs)
+        self._groups = torch.tensor([row["row"] for row in inputs], device=self.accelerator.device)
+        processor = self.processing_class
+        self.processing_class = OncePerPrompt(processor, self._groups)
+        try:
+            batch = super()._generate_and_score_completions(inputs)
+        finally:
+            self.processing_class = processor
+        # Travels with the batch, which is shuffled and split before the loss.
+        batch["groups"] = self._groups
+        return batch
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], images: list, fields: dict, *args, **kwargs):
         began = time.perf_counter()
-        drawn = super()._generate_single_turn(*args, **kwargs)
+        if self._groups is None:
+            drawn = super()._generate_single_turn(prompt_ids, images, fields, *args, **kwargs)
+        else:
+            drawn = self._draw(prompt_ids, fields), None
         self.stats = BatchStats(generate_seconds=time.perf_counter() - began)
         return drawn
+
+    def _draw(self, prompt_ids: list[list[int]], fields: dict) -> list[list[int]]:
+        """Completions of the batch's prompts; ``fields`` are the processor's, for all of them."""
+        ids = pad([torch.tensor(row) for row in prompt_ids], self._tokenizer.pad_token_id, padding_side="left")
+        mask = pad([torch.ones(len(row), dtype=torch.long) for row in prompt_ids], 0, padding_side="left")
+        types = pad([torch.as_tensor(row) for row in fields["mm_token_type_ids"]], 0, padding_side="left")
+        images = {name: torch.as_tensor(fields[name]) for name in ("pixel_values", "image_grid_thw")}
+        inputs = Trainer._prepare_inputs(self, {"ids": ids, "mask": mask, "mm_token_type_ids": types, **images})
+        prompts, owner = self._distinct(inputs.pop("ids"), inputs.pop("mask"), inputs, self._groups)
+        with self.accelerator.autocast():
+            return draw(
+                self.model,
+                prompts,
+                owner,
+                self.max_completion_length,
+                self.temperature,
+                self.eos_token_ids,
+                # A drawn image token would have no image behind it.
+                never=[self.model.config.image_token_id],
+            )
+
+    def _get_per_token_logps_and_entropies(
+        self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **kwargs
+    ):
+        if self._groups is None:
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
+            )
+        length = input_ids.shape[1] - logits_to_keep
+        found = []
+        for rows in torch.arange(len(input_ids), device=input_ids.device).split(batch_size or len(input_ids)):
+            ids, mask = input_ids[rows], attention_mask[rows]
+            prompts, owner = self._distinct(ids[:, :length], mask[:, :length], kwargs, self._groups[rows], rows)
+            with self.accelerator.autocast():
+                found.append(
+                    log_probabilities(model, prompts, owner, ids[:, length:], mask[:, length:], self.temperature)
+                )
+        log_p, entropy = (torch.cat(part) for part in zip(*found, strict=True))
+        return log_p, entropy if compute_entropy else None, None
+
+    def _distinct(
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        images: dict[str, torch.Tensor],
+        groups: torch.Tensor,
+        rows: torch.Tensor | None = None,
+    ) -> tuple[PromptBatch, torch.Tensor]:
+        """The prompts of some ``rows`` of a batch, each once, and which of them each row has.
+
+        ``images`` are the whole batch's, one image a row.
+        """
+        first, owner = distinct(groups)
+        chosen = first if rows is None else rows[first]
+        grids = images["image_grid_thw"]
+        patches = images["pixel_values"].split(grids.prod(dim=1).tolist())
+        kept = {
+            "pixel_values": torch.cat([patches[row] for row in chosen.tolist()]),
+            "image_grid_thw": grids[chosen],
+            "mm_token_type_ids": images["mm_token_type_ids"][chosen, : ids.shape[1]],
+        }
+        return PromptBatch(ids[first], mask[first], kept), owner
+
+    def _compute_loss(self, model, inputs: dict) -> torch.Tensor:
+        self._groups = inputs.get("groups")
+        return super()._compute_loss(model, inputs)
 
     def _calculate_rewards(self, *args, **kwargs) -> torch.Tensor:
         """Rewards (completions of all ranks, parts); a row is NaN throughout if any part of it abstained."""
@@ -63,80 +139,3 @@ class MaskGRPOTrainer(GRPOTrainer):
         summary.reward_seconds = time.perf_counter() - began
         self.stats = summary
         return rewards
-
-
-def summarize(rewards: np.ndarray, weights: Sequence[float], names: Sequence[str], group_size: int) -> BatchStats:
-    """A batch in a few numbers, completions that abstained left out.
-
-    Args:
-        rewards: (groups × ``group_size``, parts), unweighted; a row of NaN abstained.
-        weights: of the parts.
-        names: of the parts.
-    """
-    missing = np.isnan(rewards).any(axis=1)
-    totals = np.where(missing, np.nan, rewards @ np.asarray(weights))
-    judged = totals[~missing]
-    if judged.size == 0:
-        return BatchStats(parts={}, abstained=int(missing.sum()))
-    groups = [group[~np.isnan(group)] for group in totals.reshape(-1, group_size)]
-    deviations = [float(group.std(ddof=1)) if group.size > 1 else 0.0 for group in groups if group.size]
-    return BatchStats(
-        reward=float(judged.mean()),
-        reward_std=float(np.mean(deviations)),
-        parts={name: float(column) for name, column in zip(names, rewards[~missing].mean(axis=0), strict=True)},
-        zero_variance_share=float(np.mean([math.isclose(value, 0.0, abs_tol=1e-8) for value in deviations])),
-        abstained=int(missing.sum()),
-    )
-
-
-def grpo_config(
-    settings: GRPOSettings, weights: Sequence[float], steps: int, seed: int, output: Path, device: str
-) -> GRPOConfig:
-    """TRL's arguments for our settings. ``output`` receives unfinished checkpoints."""
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    per_rank = settings.completions_per_step // ranks
-    per_pass = min(settings.completions_per_pass or per_rank, per_rank)
-    return GRPOConfig(
-        output_dir=str(output),
-        max_steps=steps,
-        num_generations=settings.group_size,
-        per_device_train_batch_size=per_pass,
-        gradient_accumulation_steps=per_rank // per_pass,
-        max_completion_length=settings.max_new_tokens,
-        temperature=settings.temperature,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=settings.warmup_steps,
-        weight_decay=0.0,
-        max_grad_norm=settings.max_grad_norm,
-        beta=settings.beta,
-        epsilon=settings.epsilon,
-        num_iterations=1,
-        loss_type="grpo",
-        scale_rewards="group",
-        use_bias_correction_kl=False,
-        reward_weights=list(weights),
-        bf16=settings.precision == "bfloat16",
-        gradient_checkpointing=settings.gradient_checkpointing,
-        use_cpu=device == "cpu",
-        # The order is drawn beforehand (dataset.draw_order).
-        shuffle_dataset=False,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=device != "cpu",
-        seed=seed,
-        save_strategy="steps",
-        save_steps=settings.checkpoint_every,
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to="none",
-        log_multimodal=False,
-    )
-
-
-def peak_megabytes(device: str) -> float:
-    """The most memory used so far: the device's where there is one, else this process's resident memory."""
-    if device != "cpu":
-        return torch.cuda.max_memory_allocated() / 1e6
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -12,8 +12,10 @@ import datasets  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
+from t2s_pipeline.training.arguments import grpo_config  # noqa: E402
 from t2s_pipeline.training.config import GRPOSettings  # noqa: E402
-from t2s_pipeline.training.trainer import MaskGRPOTrainer, grpo_config, summarize  # noqa: E402
+from t2s_pipeline.training.stats import summarize  # noqa: E402
+from t2s_pipeline.training.trainer import MaskGRPOTrainer  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402
 
 BETA, EPSILON = 0.3, 0.2
@@ -22,10 +24,10 @@ WEIGHTS = [1.0, 2.0]
 
 
 class Recording(MaskGRPOTrainer):
-    """Keeps what the loss was computed from."""
+    """Keeps what the step's loss was computed from."""
 
     def _compute_loss(self, model, inputs):
-        self.seen = inputs
+        self.__dict__.setdefault("seen", inputs)
         return super()._compute_loss(model, inputs)
 
 
@@ -52,7 +54,7 @@ def trainer(folder: Path, rewards: dict[str, list[float | None]]) -> Recording:
         gradient_checkpointing=False,
     )
     message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where are the roofs?"}]}
-    row = {"prompt": [[message]], "image": [Image.new("RGB", (56, 56), "green")]}
+    row = {"row": [0], "prompt": [[message]], "image": [Image.new("RGB", (56, 56), "green")]}
     prompts = datasets.Dataset.from_dict({"row": [0]}).with_transform(
         lambda batch: {name: values * len(batch["row"]) for name, values in row.items()}
     )
@@ -142,6 +144,21 @@ def test_loss_and_gradient_are_those_of_equation_2(trained: Recording):
     assert (reference - log_probabilities(model, ids, mask, 4)).abs().max() > 1e-3, "the policy must have moved"
     assert theirs.item() == pytest.approx(ours.item(), abs=1e-5)
     assert torch.allclose(their_gradient, model.get_input_embeddings().weight.grad, atol=1e-5)
+
+
+def test_a_prompt_shared_by_its_group_gives_the_same_loss_and_gradient(trained: Recording):
+    found = []
+    for inputs in (trained.seen, {**trained.seen, "groups": None}):
+        trained.model.zero_grad()
+        loss = trained._compute_loss(trained.model, inputs)
+        loss.backward()
+        found.append((loss.item(), {name: p.grad.clone() for name, p in trained.model.named_parameters()}))
+    assert trained.seen["groups"].tolist() == [0] * 4
+    (shared, gradients), (plain, expected) = found
+    assert shared == pytest.approx(plain, abs=1e-6)
+    assert max(gradient.abs().max() for gradient in expected.values()) > 1e-3
+    for name, gradient in expected.items():
+        assert torch.allclose(gradients[name], gradient, atol=1e-5, rtol=1e-3), name
 
 
 def test_a_completion_that_abstains_is_left_out_of_its_group(tmp_path: Path):

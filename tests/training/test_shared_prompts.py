@@ -9,6 +9,7 @@ from PIL import Image  # noqa: E402
 
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.training.once_per_prompt import OncePerPrompt  # noqa: E402
 from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, draw, log_probabilities  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402
 
@@ -118,6 +119,37 @@ def test_draws_follow_the_models_distribution(prompter):
         expected = prompter.model(**inputs).logits[0, -1].softmax(-1) * 4000
     # Chi-square with about 400 degrees of freedom: mean 400, standard deviation 28.
     assert ((counts - expected) ** 2 / expected).sum() < 400 + 6 * 28
+
+
+def test_the_processor_gives_what_it_would_give_for_every_completion(prompter):
+    groups = torch.tensor([4, 9, 4, 4, 9])
+    squares = [Image.new("RGB", (56, 56), colour) for colour in ("green", "gray")]
+    chats = []
+    for question, square in zip(
+        ("Where are the roofs?", "Where does water stand and what floats on it?"), squares, strict=True
+    ):
+        (message,) = prompter.messages(question, SCHEMAS["bbox"])
+        chats.append([{**message, "content": [{"type": "image", "image": square}, message["content"][1]]}])
+    once = OncePerPrompt(prompter.processor, groups)
+    options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
+    same(
+        once.apply_chat_template([chats[i] for i in OWNER], **options),
+        prompter.processor.apply_chat_template([chats[i] for i in OWNER], **options),
+    )
+    texts = [once.apply_chat_template(chats[i], tokenize=False, add_generation_prompt=True) for i in OWNER]
+    images = [[squares[i]] for i in OWNER]
+    options = {"images": images, "text": texts, "padding": True, "return_tensors": "pt"}
+    same(once(**options), prompter.processor(**options))
+    assert once.tokenizer is prompter.processor.tokenizer
+
+
+def same(one: dict, other: dict) -> None:
+    assert set(one) == set(other)
+    for name, value in other.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(one[name], value), name
+        else:
+            assert [list(row) for row in one[name]] == [list(row) for row in value], name
 
 
 def test_groups_need_not_be_in_order():
