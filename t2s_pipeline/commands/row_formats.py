@@ -94,7 +94,8 @@ def plain(value: Any) -> Any:
             return value.isoformat()
         case Decimal():
             # A sum of whole numbers is a decimal without places in DuckDB.
-            return int(value) if value == value.to_integral_value() and value.as_tuple().exponent >= 0 else float(value)
+            whole = value.is_finite() and value.as_tuple().exponent >= 0
+            return int(value) if whole else plain(float(value))
         case timedelta() | UUID():
             return str(value)
         case dict():

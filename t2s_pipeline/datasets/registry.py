@@ -7,7 +7,8 @@ from t2s_pipeline.datasets.earthreason import SPLITS, EarthReason
 from t2s_pipeline.datasets.records import Reader
 from t2s_pipeline.errors import InputError
 
-READERS: dict[str, Reader] = {"synthetic": EarthReason(), "earthreason": EarthReason()}
+EMBEDDED = "synthetic"
+READERS: dict[str, Reader] = {EMBEDDED: EarthReason(), "earthreason": EarthReason()}
 """Dataset key → reader. Any other key is a user's own folder in EarthReason's layout."""
 
 
@@ -36,12 +37,14 @@ def slug(root: Path) -> str:
     >>> slug(Path("/data/Real scenes"))
     'real-scenes'
 
+    A folder called EarthReason gets the key ``earthreason``, as it should.
+
     Raises:
-        InputError: if nothing is left, or the key is that of a known benchmark.
+        InputError: if nothing is left, or the key is that of the embedded scenes.
     """
     key = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-")[:64]
     if not key:
         raise InputError(f"{root} has no letter or digit to name a dataset by: rename the folder.")
-    if key in READERS:
-        raise InputError(f"{key} is the name of a dataset this pipeline knows: rename the folder {root}.")
+    if key == EMBEDDED:
+        raise InputError(f"{key} is the name of the embedded scenes: rename the folder {root}.")
     return key

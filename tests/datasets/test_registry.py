@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline.datasets.registry import READERS, reader_of, slug, splits_of
+from t2s_pipeline.datasets.registry import EMBEDDED, reader_of, slug, splits_of
 from t2s_pipeline.errors import InputError
 from tests.data.make_earthreason import HERE
 
@@ -31,7 +31,13 @@ def test_a_missing_folder_and_one_without_splits_say_what_was_expected(tmp_path)
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("real_scenes", "real-scenes"), ("Real  Scenes (2)", "real-scenes-2"), ("--x--", "x"), ("a" * 99, "a" * 64)],
+    [
+        ("real_scenes", "real-scenes"),
+        ("Real  Scenes (2)", "real-scenes-2"),
+        ("EarthReason", "earthreason"),
+        ("--x--", "x"),
+        ("a" * 99, "a" * 64),
+    ],
 )
 def test_a_key_is_the_folders_name_made_plain(name, key):
     assert slug(Path("/data") / name) == key
@@ -45,10 +51,10 @@ def test_a_key_is_always_fit_for_a_partition_or_refused(name):
         return
     assert key.strip("-") == key
     assert set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert key not in READERS
+    assert key != EMBEDDED
 
 
-@pytest.mark.parametrize("name", ["synthetic", "EarthReason", "!!!"])
-def test_a_known_datasets_name_and_an_empty_key_are_refused(name):
+@pytest.mark.parametrize("name", ["synthetic", "Synthetic!", "!!!"])
+def test_the_embedded_scenes_name_and_an_empty_key_are_refused(name):
     with pytest.raises(InputError, match="rename the folder"):
         slug(Path("/data") / name)

@@ -1,0 +1,288 @@
+"""The command line: a readable answer, an exit code that means something, one sentence for every mendable fault."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("dagster")
+pytestmark = pytest.mark.orchestrator
+
+from t2s_pipeline.cli import COMMANDS, main  # noqa: E402
+from t2s_pipeline.lake.schema import BENCHMARK_METRICS  # noqa: E402
+from t2s_pipeline.lake.store import write_partition  # noqa: E402
+from tests.data.make_earthreason import HERE  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A T2S_HOME in which two systems have been scored."""
+    place = tmp_path_factory.mktemp("home")
+    row = {"dataset": "synthetic", "split": "test", "protocol": "strict", "n": 200, "answers": 600}
+    rows = [
+        {**row, "system": "zero-shot-mini", "giou": 31.25, "ciou": 28.0, "p_at_50": float("nan")},
+        {**row, "system": "think2seg-mini", "giou": 55.5, "ciou": 61.125, "p_at_50": 57.0},
+    ]
+    table = pa.Table.from_pylist(rows, schema=BENCHMARK_METRICS.schema)
+    write_partition(place / "lake", BENCHMARK_METRICS, {}, table)
+    return place
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def t2s(home: Path, *arguments: object, given: str = "") -> Done:
+    """Run `t2s` in this process: what the console script calls, with everything that a process is given."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        patch.dict(os.environ, T2S_HOME=str(home), COLUMNS="200"),
+        patch.object(sys, "argv", ["t2s", *map(str, arguments)]),
+        patch.object(sys, "stdin", io.StringIO(given)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as leaving:
+            code = leaving.code or 0
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def told(done: Done) -> str:
+    """The one sentence of a mendable fault."""
+    assert done.returncode == 1, done
+    assert done.stdout == ""
+    assert done.stderr.startswith("t2s: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr.removeprefix("t2s: ").strip()
+
+
+SYSTEMS = "SELECT system, giou, p_at_50 FROM benchmark_metrics ORDER BY giou"
+
+
+def test_a_table_for_people(home):
+    done = t2s(home, "sql", SYSTEMS)
+    assert done.returncode == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines == [
+        ["system", "giou", "p_at_50"],
+        ["zero-shot-mini", "31.25", "nan"],
+        ["think2seg-mini", "55.50", "57.00"],
+        ["2", "rows"],
+    ]
+
+
+def test_json_for_programs(home):
+    done = t2s(home, "sql", SYSTEMS, "--json")
+    assert json.loads(done.stdout) == [
+        {"system": "zero-shot-mini", "giou": 31.25, "p_at_50": None},
+        {"system": "think2seg-mini", "giou": 55.5, "p_at_50": 57.0},
+    ]
+
+
+def test_csv_for_spreadsheets(home):
+    done = t2s(home, "sql", SYSTEMS, "--csv")
+    assert list(csv.DictReader(io.StringIO(done.stdout)))[1] == {
+        "system": "think2seg-mini",
+        "giou": "55.5",
+        "p_at_50": "57.0",
+    }
+
+
+def test_parquet_for_notebooks(home, tmp_path):
+    done = t2s(home, "sql", SYSTEMS, "--parquet", tmp_path / "new" / "out.parquet")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert pq.read_table(tmp_path / "new" / "out.parquet")["giou"].to_pylist() == [31.25, 55.5]
+
+
+def test_the_statement_may_come_from_a_file_or_standard_input(home, tmp_path):
+    (tmp_path / "q.sql").write_text("-- why\nSELECT 6 * 7 AS answer;\n")
+    assert json.loads(t2s(home, "sql", "--file", tmp_path / "q.sql", "--json").stdout) == [{"answer": 42}]
+    assert json.loads(t2s(home, "sql", "--json", given="SELECT 6 * 7 AS answer").stdout) == [{"answer": 42}]
+
+
+def test_rows_beyond_the_limit_are_counted(home):
+    lines = t2s(home, "sql", "FROM range(1000)", "--limit", 3).stdout.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith("1,000 rows, 3 shown")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sql", "SELECT nothing FROM benchmark_metrics"), "nothing"),
+        (("sql", "DROP VIEW leaderboard"), "exactly one SELECT"),
+        (("sql", "SELECT 1; SELECT 2"), "exactly one SELECT"),
+        (("sql", ""), "exactly one SELECT"),
+        (("sql", "--file", "/no/such/file.sql"), "/no/such/file.sql cannot be read"),
+        (("sql", "SELECT 1", "--file", "x.sql"), "not both"),
+        (("sql", "SELECT 1", "--json", "--csv"), "at most one of"),
+        (("sql", "SELECT 1", "--parquet", "/proc/nowhere/out.parquet"), "/proc/nowhere"),
+        (("tables", "no_such_table"), "no table or view no_such_table"),
+        (("ingest", "/no/such/folder"), "/no/such/folder"),
+        (("ingest", str(HERE.parent)), "holds none of train, val, test"),
+    ],
+)
+def test_a_mendable_fault_is_one_sentence_and_exit_code_one(home, arguments, words):
+    assert words in told(t2s(home, *arguments))
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "file" in told(t2s(tmp_path / "file" / "home", "ingest", HERE.parent / "real_scenes"))
+
+
+def test_a_wrong_option_is_exit_code_two(home):
+    done = t2s(home, "sql", "SELECT 1", "--jsn")
+    assert done.returncode == 2
+    assert "--jsn" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["", *(command.__name__ for command in COMMANDS)])
+def test_every_verb_has_a_help_that_says_what_it_does(home, verb):
+    done = t2s(home, *filter(None, [verb]), "--help")
+    assert done.returncode == 0
+    assert "Usage: t2s" in done.stdout
+    if not verb:
+        for command in COMMANDS:
+            assert command.__name__ in done.stdout
+            assert command.__doc__.strip().splitlines()[0][:30] in done.stdout
+
+
+def test_the_module_runs_as_a_program_and_its_exit_code_is_the_processes(home):
+    command = [sys.executable, "-m", "t2s_pipeline.cli", "sql", "SELEC"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        't2s: Parser Error: syntax error at or near "SELEC"\n',
+    )
+
+
+def test_help_loads_nothing_heavy():
+    script = "import sys, t2s_pipeline.cli; print({'duckdb', 'dagster', 'torch', 'pyarrow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_tables_lists_tables_and_questions_and_describes_one(home):
+    listing = t2s(home, "tables").stdout
+    for name in ("images", "benchmark_metrics", "leaderboard", "table1_earthreason"):
+        assert f"\n{name} " in listing
+    described = t2s(home, "tables", "benchmark_metrics").stdout
+    assert "giou" in described
+    assert "mean IoU over samples" in described
+    question = t2s(home, "tables", "leaderboard").stdout
+    assert "giou_low" in question
+    assert "FROM benchmark_metrics" in question
+
+
+def test_a_folder_becomes_a_dataset_and_a_second_time_costs_nothing(tmp_path):
+    done = t2s(tmp_path, "ingest", HERE.parent / "real_scenes")
+    assert done.returncode == 0, done.stderr
+    counted = t2s(
+        tmp_path, "sql", "SELECT dataset, split, count(*) AS n FROM samples GROUP BY ALL ORDER BY 2", "--json"
+    )
+    assert json.loads(counted.stdout) == [
+        {"dataset": "real-scenes", "split": "test", "n": 2},
+        {"dataset": "real-scenes", "split": "val", "n": 2},
+    ]
+    written = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.parquet"))
+    again = t2s(tmp_path, "ingest", HERE.parent / "real_scenes")
+    assert "already done" in again.stdout
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.parquet")) == written
+
+
+class Terminal:
+    """`t2s` with a person in front of it."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.unread = ""
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "t2s_pipeline.cli", *arguments],
+            env={**os.environ, "T2S_HOME": str(home), "TERM": "dumb"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def until(self, words: str) -> str:
+        """What is shown up to ``words``, beginning after what the last call returned."""
+        while words not in self.unread:
+            ready, _, _ = select.select([self.master], [], [], 120)
+            assert ready, f"waited for {words!r}, saw {self.unread!r}"
+            self.unread += os.read(self.master, 65536).decode(errors="replace")
+        shown, self.unread = self.unread.split(words, 1)
+        return shown
+
+    def type(self, words: str) -> None:
+        os.write(self.master, words.encode())
+
+    def interrupt(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def close(self) -> int:
+        code = self.process.wait(60)
+        os.close(self.master)
+        return code
+
+
+def test_the_prompt_answers_until_it_is_left_and_a_mistake_does_not_end_it(home):
+    terminal = Terminal(home, "sql")
+    terminal.until("t2s sql> ")
+    terminal.type("SELEC 1;\n")
+    assert "syntax error" in terminal.until("t2s sql> ")
+    terminal.type("SELECT giou\n")
+    terminal.until("> ")
+    terminal.type("FROM benchmark_metrics WHERE system = 'think2seg-mini';\n")
+    assert "55.50" in terminal.until("1 row")
+    terminal.until("t2s sql> ")
+    terminal.type("\x04")
+    assert terminal.close() == 0
+
+
+def test_an_interrupt_at_the_prompt_drops_the_line_not_the_session(home):
+    terminal = Terminal(home, "sql")
+    terminal.until("t2s sql> ")
+    terminal.type("SELECT 1\n")
+    terminal.until("> ")
+    terminal.interrupt()
+    terminal.until("t2s sql> ")
+    terminal.type("SELECT 2 + 3 AS five;\n")
+    assert "5" in terminal.until("1 row")
+    terminal.until("t2s sql> ")
+    terminal.type("\x04")
+    assert terminal.close() == 0
+
+
+def test_an_interrupted_command_is_exit_code_130(home):
+    script = (
+        "import os, signal, sys, t2s_pipeline.lake.views as views\n"
+        "from t2s_pipeline.cli import main\n"
+        "views.query = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.argv = ['t2s', 'sql', 'SELECT 1']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
