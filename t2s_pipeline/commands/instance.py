@@ -32,6 +32,5 @@ def prepare(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(home),
         "T2S_HOME": str(settings.home),
         "T2S_WORKER_PYTHON": str(settings.worker_python),
-        "T2S_COMPUTE_LOGS": str(home / "compute_logs"),
         "PYTHONPATH": os.pathsep.join(paths),
     }
