@@ -17,7 +17,9 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError
 
 from jobs.abandoned import close_abandoned, mine
+from jobs.demo import EMBEDDED
 from jobs.terminal import TERMINAL
+from t2s_pipeline import sources
 from t2s_pipeline.atomic import disk_room
 from t2s_pipeline.definitions import defs
 from t2s_pipeline.errors import T2SError
@@ -54,7 +56,8 @@ def main(config: dict) -> int:
         return failed(f"The disk is full: free some space below {settings.home}; what was finished before is kept.")
     except KeyboardInterrupt:
         return failed("Stopped. What was finished is kept: the same command goes on from there.")
-    Console(file=terminal).print(as_tables(settings))
+    dataset = sources.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
+    Console(file=terminal).print(as_tables(settings, dataset))
     print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
     print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
     print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
