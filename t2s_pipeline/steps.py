@@ -99,7 +99,9 @@ class Steps:
         skipped = kept is not None and all(self._stands(table, partition, mark) for table in tables)
         if not skipped:
             settings = [word for override in overrides for word in ("--set", override)]
-            self._worker("train", mark, "--experiment", name, *settings)
+            # Without it, the worker would find the run finished under this very fingerprint.
+            anew = ["--fresh"] if self.fresh else []
+            self._worker("train", mark, "--experiment", name, *settings, *anew)
         return [self._report(table, partition, skipped) for table in tables]
 
     def complete(self, name: str, dataset: str, split: str) -> StepReport:

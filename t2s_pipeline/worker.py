@@ -12,6 +12,7 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--prompter", metavar="PATH", help="another prompter's folder, under the system's name")
     train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")
     for command, run in ((generate, _generate), (segment, _segment), (train, _train)):
         command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
         command.add_argument("--fingerprint", default="", help="of everything the work depends on")
@@ -101,7 +103,7 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
     device = _prepare(options)
     from t2s_pipeline.training.run import train
 
-    train(chosen, _home(options), options.fingerprint, progress, device)
+    train(chosen, _home(options), options.fingerprint, progress, device, options.fresh)
 
 
 def _generate(options: argparse.Namespace, progress: Progress) -> None:
@@ -135,7 +137,15 @@ def _prepare(options: argparse.Namespace) -> str:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
+    from transformers.utils import logging
 
+    # The libraries' own progress bars and advice would drown ours.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    if "OMP_NUM_THREADS" not in os.environ:
+        # By itself torch counts physical cores, which is half of a small machine's.
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if options.device:
         return options.device
     if torch.cuda.is_available():

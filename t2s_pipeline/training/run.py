@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import datasets
 import numpy as np
-import transformers
 from transformers import PrinterCallback
 
-from t2s_pipeline.progress import Progress, is_first_rank
+from t2s_pipeline.progress import Progress
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.qwen2_5_vl import Prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
@@ -23,7 +21,14 @@ from t2s_pipeline.training.run_folder import RunFolder
 from t2s_pipeline.training.trainer import MaskGRPOTrainer
 
 
-def train(experiment: Experiment, home: Path, fingerprint: str, progress: Progress, device: str = "cpu") -> Checkpoint:
+def train(
+    experiment: Experiment,
+    home: Path,
+    fingerprint: str,
+    progress: Progress,
+    device: str = "cpu",
+    fresh: bool = False,
+) -> Checkpoint:
     """Train an experiment and return its final checkpoint.
 
     A run that is finished under this fingerprint is not repeated; an interrupted one goes on from its last
@@ -33,12 +38,13 @@ def train(experiment: Experiment, home: Path, fingerprint: str, progress: Progre
         home: T2S_HOME.
         fingerprint: of code, data and settings, as the caller counts them; "" takes data and settings.
         device: ``cpu`` or ``cuda[:n]``.
+        fresh: begin anew even if this run is finished or was interrupted; it is set aside.
 
     Raises:
-        NotMaterializedError, InputError: if data or models are not there.
+        NotMaterializedError, InputError: if data or models are not there, or the run is being trained already.
     """
     folder = RunFolder.of(experiment, home, fingerprint)
-    found = folder.latest()
+    found = None if fresh else folder.latest()
     if found is not None and found.final:
         progress.say(f"{experiment.run} is finished: {found.path}")
         if not folder.is_recorded():
@@ -46,10 +52,11 @@ def train(experiment: Experiment, home: Path, fingerprint: str, progress: Progre
         return found
     samples = read_samples(folder.settings.lake, experiment.dataset)
     prompter = load_prompter(experiment.prompter, device)
-    if is_first_rank() and (kept := folder.set_aside_others()) is not None:
-        progress.say(f"{experiment.run} was trained from other code, data or settings; that is now in {kept}.")
-    with folder.staging() as staging:
-        _train(folder, staging, samples, prompter, found, progress, device)
+    with folder.alone():
+        if (kept := folder.set_aside(everything=fresh)) is not None:
+            progress.say(f"The former {experiment.run} is now in {kept}.")
+        with folder.staging() as staging:
+            _train(folder, staging, samples, prompter, found, progress, device)
     final = folder.latest()
     assert final is not None and final.final, "the trainer saves at its last step"
     return final
@@ -86,7 +93,6 @@ def _train(
     rewards = reward_functions(recipe, segmenter, schema, prompter.frame, experiment.repair, on_failure)
     log = folder.log(done)
     recorder = Recorder(log, progress, recipe.valid_part, on_checkpoint, device)
-    _quiet()
     trainer = MaskGRPOTrainer(
         model=prompter.model,
         processing_class=prompter.processor,
@@ -102,12 +108,10 @@ def _train(
         trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
     except BaseException:
         # Also for a stop: the steps that are finished stay to be read.
-        if is_first_rank():
-            log.flush()
+        log.flush()
         raise
-    if is_first_rank():
-        folder.finish(log)
-        progress.result(**_summary(log.rows))
+    folder.finish(log)
+    progress.result(**_summary(log.rows))
 
 
 def _squares(folder: RunFolder, staging: Path, image_ids: list[str], prompter: Prompter, progress: Progress) -> Squares:
@@ -141,10 +145,3 @@ def _summary(rows: list[dict]) -> dict[str, int | float]:
         "reward_share": sum(row["reward_seconds"] for row in rows) / seconds,
         "peak_mb": max(row["peak_mb"] for row in rows),
     }
-
-
-def _quiet() -> None:
-    """The libraries' own progress bars and advice would drown ours."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()

@@ -1,5 +1,6 @@
 """A run's folder and its two tables: what marks them as this run's own, and when they count as finished. No torch."""
 
+import fcntl
 import json
 import shutil
 import sys
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from t2s_pipeline import provenance
 from t2s_pipeline.atomic import disk_room
+from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, write_partition
 from t2s_pipeline.settings import Settings
@@ -51,11 +53,26 @@ class RunFolder:
         found = checkpoints.latest(self.path)
         return found if found is not None and found.fingerprint == self.fingerprint else None
 
-    def set_aside_others(self) -> Path | None:
-        """Move a run of another fingerprint out of the way; says where it is now."""
+    def set_aside(self, everything: bool = False) -> Path | None:
+        """Move a run of another fingerprint (or ``everything``) out of the way; says where it is now, if any was."""
         found = checkpoints.complete(self.path)
-        foreign = any(checkpoint.fingerprint != self.fingerprint for checkpoint in found)
-        return checkpoints.set_aside(self.path) if foreign else None
+        unwanted = any(everything or checkpoint.fingerprint != self.fingerprint for checkpoint in found)
+        return checkpoints.set_aside(self.path) if unwanted else None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep any other process from training this run meanwhile; ends with the process, however it ends.
+
+        Raises:
+            InputError: if one is training it.
+        """
+        self.settings.runs.mkdir(parents=True, exist_ok=True)
+        with (self.settings.runs / f".{self.experiment.run}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.experiment.run} is being trained by another process: wait for it.") from None
+            yield
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

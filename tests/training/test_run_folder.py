@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from t2s_pipeline.errors import InputError
 from t2s_pipeline.experiments import experiment
 from t2s_pipeline.lake.schema import CHECKPOINTS, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
@@ -100,12 +101,16 @@ def test_a_run_goes_on_only_under_its_own_fingerprint(tmp_path: Path):
     old = RunFolder.of(chosen, tmp_path, "old")
     with old.staging() as staging:
         stage(old, staging, 20)
-    assert old.set_aside_others() is None
+    assert old.set_aside() is None
     new = RunFolder.of(chosen, tmp_path, "new")
     assert new.latest() is None
-    kept = new.set_aside_others()
+    kept = new.set_aside()
     assert checkpoints.latest(kept).fingerprint == "old"
     assert not new.path.exists()
+    with new.staging() as staging:
+        stage(new, staging, 20)
+    assert new.set_aside() is None
+    assert checkpoints.latest(new.set_aside(everything=True)).fingerprint == "new"
 
 
 def test_without_a_callers_fingerprint_settings_and_data_count(tmp_path: Path):
@@ -122,3 +127,15 @@ def test_what_is_unfinished_is_removed_even_when_the_run_fails(tmp_path: Path):
         (staging / "checkpoint-20").mkdir()
         raise KeyboardInterrupt
     assert list(folder.path.iterdir()) == []
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path):
+    chosen = experiment("think2seg-mini")
+    folder = RunFolder.of(chosen, tmp_path, "abc")
+    with folder.alone():
+        with pytest.raises(InputError, match="another process"), folder.alone():
+            pass
+        with RunFolder.of(experiment("think2seg-mini-seed1"), tmp_path, "abc").alone():
+            pass
+    with folder.alone():
+        pass
