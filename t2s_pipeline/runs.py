@@ -76,5 +76,4 @@ class Runs:
         # and a column whose top differs from the bottom of the one before it starts with a flip.
         at_top = np.flatnonzero((first - np.concatenate([[0], last[:-1]])) % 2) * height
         places, times = np.unique(np.concatenate([flips, at_top]), return_counts=True)
-        places = places[(times % 2 == 1) & (places < height * width)]
-        return Runs(height, width, places.astype(np.int64))
+        return Runs(height, width, places[times % 2 == 1])
