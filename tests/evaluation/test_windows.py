@@ -45,6 +45,7 @@ def two_each(names: str) -> dict[str, list[Item]]:
 def test_windows_follow_the_stored_order_and_keep_an_image_whole(lake):
     windows = plan(lake, WHERE, two_each("abcd"), size=3)
     assert [list(window) for window in windows] == [["d", "c"], ["b", "a"]]
+    assert plan(lake, WHERE, two_each("abcd"), size=4) == windows
 
 
 def test_a_restart_leaves_the_bounds_of_unfinished_windows_alone(lake):
