@@ -29,7 +29,7 @@ class StandIn:
     calls: list[tuple[str, ...]] = field(default_factory=list)
 
     def __call__(self, arguments: Sequence[str]) -> None:
-        verb, *rest = arguments
+        verb, *rest = (word for word in arguments if word != "--fresh")
         options = dict(zip(rest[::2], rest[1::2], strict=True))
         self.calls.append((verb, options.get("--system") or options["--experiment"], options.get("--split", "")))
         getattr(self, verb)(options, options["--fingerprint"])
