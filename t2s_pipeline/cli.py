@@ -65,9 +65,10 @@ def main() -> None:
         fail(str(error))
     except OSError as error:
         # A path that may not be written, is a folder, lies on a disk that is gone. Anything else is our fault.
-        if error.filename is None:
+        if error.errno is None:
             raise
-        fail(f"{error.filename2 or error.filename}: {error.strerror}. T2S_HOME is {Settings.from_env().home}.")
+        path = error.filename2 or error.filename
+        fail(f"{f'{path}: ' if path else ''}{error.strerror}. T2S_HOME is {Settings.from_env().home}.")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -168,7 +168,8 @@ def test_every_verb_has_a_help_that_says_what_it_does(home, verb):
 
 def test_the_module_runs_as_a_program_and_its_exit_code_is_the_processes(home):
     command = [sys.executable, "-m", "t2s_pipeline.cli", "sql", "SELEC"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "T2S_HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",

@@ -8,6 +8,7 @@ renaming one file is atomic: a reader sees the old partition or the new one, who
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -85,8 +86,9 @@ def read_partition(lake: Path, table: Table, partition: Partition, columns: Iter
         NotMaterializedError: if it does not exist.
         InputError: if the file is damaged.
     """
-    file = _open(partition_file(lake, table, partition), table, partition)
-    with file:
+    path = partition_file(lake, table, partition)
+    file = _open(path, table, partition)
+    with file, _damage_named(path):
         return file.read(columns=None if columns is None else list(columns)).replace_schema_metadata(None)
 
 
@@ -102,25 +104,38 @@ def scan(
     The file stays the one that was there when the scan began, even if the partition is replaced meanwhile.
     Raises as ``read_partition``, at once and not at the first batch.
     """
-    file = _open(partition_file(lake, table, partition), table, partition)
-    return _batches(file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
+    path = partition_file(lake, table, partition)
+    file = _open(path, table, partition)
+    return _batches(path, file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
 
 
-def _batches(file: pq.ParquetFile, rows: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-    with file:
+def _batches(path: Path, file: pq.ParquetFile, rows: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    with file, _damage_named(path):
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield batch.replace_schema_metadata(None)
 
 
 def _open(path: Path, table: Table, partition: Partition) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        with _damage_named(path):
+            return pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise NotMaterializedError(
             f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first ({path} is missing)."
         ) from error
-    except pa.ArrowException as error:
-        raise InputError(f"{path} is damaged ({error}): delete it and materialize it again.") from error
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what pyarrow raises for a damaged file into one sentence that names it."""
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        # An OSError with a number is the system's (no such file, no permission); without one it is a codec's.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        found = " ".join(str(error).split())
+        raise InputError(f"{path} is damaged ({found}): delete it and materialize it again.") from error
 
 
 def _worded(partition: Partition) -> str:
@@ -129,11 +144,13 @@ def _worded(partition: Partition) -> str:
 
 def fingerprint_of(lake: Path, table: Table, partition: Partition) -> str | None:
     """What the partition was made from, by its footer alone; None if it is absent or damaged: to be made."""
+    path = partition_file(lake, table, partition)
     try:
-        metadata = pq.read_metadata(partition_file(lake, table, partition)).metadata
-    except (FileNotFoundError, pa.ArrowException):
+        with _damage_named(path):
+            metadata = pq.read_metadata(path).metadata
+    except (FileNotFoundError, InputError):
         return None
-    return (metadata or {}).get(FINGERPRINT_KEY, b"").decode()
+    return (metadata or {}).get(FINGERPRINT_KEY, b"").decode(errors="replace")
 
 
 def list_partitions(lake: Path, table: Table) -> list[Partition]:
@@ -175,7 +192,8 @@ class StagedPartition:
         wanted = list(columns)
         done: set[tuple] = set()
         for shard in self._shards():
-            rows = pq.ParquetFile(shard).read(columns=wanted)
+            with _damage_named(shard):
+                rows = pq.ParquetFile(shard).read(columns=wanted)
             done.update(zip(*(rows.column(name).to_pylist() for name in wanted), strict=True))
         return done
 
@@ -192,8 +210,12 @@ class StagedPartition:
 
     def commit(self) -> int:
         """Make everything staged the partition, remove the pieces, and return the number of rows."""
-        shards = self._shards()
-        batches = (batch for shard in shards for batch in pq.ParquetFile(shard).iter_batches())
+        batches = (batch for shard in self._shards() for batch in _shard_batches(shard))
         rows = write_partition(self._lake, self._table, self._partition, batches, self._fingerprint)
         shutil.rmtree(self.folder, ignore_errors=True)
         return rows
+
+
+def _shard_batches(shard: Path) -> Iterator[pa.RecordBatch]:
+    with _damage_named(shard), pq.ParquetFile(shard) as file:
+        yield from file.iter_batches()

@@ -81,6 +81,23 @@ def test_a_damaged_file_counts_as_to_be_made_and_is_named_when_read(tmp_path):
         read_partition(tmp_path, REJECTS, VAL)
 
 
+@given(st.data())
+def test_a_file_with_any_byte_changed_is_read_or_named_but_raises_nothing_else(tmp_path_factory, data):
+    lake = tmp_path_factory.mktemp("lake")
+    write_partition(lake, REJECTS, VAL, rejects(*(str(i) for i in range(50))), "f00d")
+    path = partition_file(lake, REJECTS, VAL)
+    good = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(good[: data.draw(st.integers(0, len(good)))])
+    fingerprint_of(lake, REJECTS, VAL)
+    for read in (read_partition, lambda *place: list(scan(*place))):
+        try:
+            read(lake, REJECTS, VAL)
+        except InputError as error:
+            assert str(error).startswith(f"{path} is damaged")
+
+
 def test_an_unpartitioned_table_is_one_file(tmp_path):
     assert partition_file(tmp_path, BENCHMARK_METRICS, {}) == tmp_path / "benchmark_metrics" / "data.parquet"
     write_partition(tmp_path, BENCHMARK_METRICS, {}, BENCHMARK_METRICS.schema.empty_table())
