@@ -1,7 +1,7 @@
 """How well the embedded segmenter cuts out held-out instances, and how much a poor prompt costs it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -14,21 +14,27 @@ BEST = "box + 2 points"
 GROUP = "several instances: box + a point in each"
 
 
-def prompt_quality(segmenter: Sam2Segmenter, scenes: Sequence[PooledScene], seed: int = 0) -> dict[str, list[float]]:
-    """Per kind of prompt, the IoU of every instance's mask with the truth, at the scene's own resolution."""
-    rng = np.random.default_rng([seed, 77])
+def prompt_quality(
+    segmenter: Sam2Segmenter, scenes: Sequence[PooledScene], seed: int = 0, only: Collection[str] = ()
+) -> dict[str, list[float]]:
+    """Per kind of prompt, the IoU of every instance's mask with the truth, at the scene's own resolution.
+
+    ``only`` limits the kinds; the prompts drawn are the same either way.
+    """
     frame = Frame.square(SIDE)
     ious: dict[str, list[float]] = defaultdict(list)
-    for scene, embedding in zip(scenes, segmenter.encode_many([s.image for s in scenes]), strict=True):
+    embeddings = segmenter.encode_many([scene.image for scene in scenes])
+    for index, (scene, embedding) in enumerate(zip(scenes, embeddings, strict=True)):
+        rng = np.random.default_rng([seed, index])
         masks = scene.masks()
         for mask in masks:
-            kinds = degrade(mask, rng)
+            kinds = {kind: item for kind, item in degrade(mask, rng).items() if not only or kind in only}
             shared = segmenter.overlap(embedding, [[item] for item in kinds.values()], mask, frame)
             for kind, (intersection, union) in zip(kinds, shared, strict=True):
                 ious[kind].append(intersection / union)
-        for category in set(scene.categories):
+        for category in sorted(set(scene.categories)):
             group = masks[[c == category for c in scene.categories]]
-            if len(group) < 2:
+            if len(group) < 2 or (only and GROUP not in only):
                 continue
             points = tuple(point for mask in group for point in points_in(inner(mask), 1, rng))
             item = PromptObject(tight_box(group.any(axis=0)), points)

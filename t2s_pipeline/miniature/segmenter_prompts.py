@@ -1,8 +1,9 @@
 """Prompts drawn from true masks: what the embedded segmenter is trained on and tried with.
 
-Training prompts are good ones on purpose: tight boxes, points on the target. A segmenter taught to forgive
-sloppy prompts would answer every prompt with the same mask, and the mask's IoU is all the prompter learns
-from. ``degrade`` makes the poor prompts that measure this.
+The mask's IoU is all a prompter learns from, so a poor prompt must cost IoU. A large SAM 2 sees to that on
+real images. On drawn scenes, where every object stands alone, a small one learns to snap to the nearest
+object whatever the box says. So most training prompts are good ones, tight boxes with points on the target,
+and the rest are poor ones that are *answered literally* (``poor_prompt``). ``degrade`` measures the outcome.
 """
 
 from collections.abc import Sequence
@@ -53,22 +54,27 @@ class PromptKind:
     negative: int = 0
     several: bool = False
     """Asks for up to ``positive`` instances of one category at once, where a scene has them."""
+    poor: bool = False
+    """The box or the points are wrong, and the target is what they say rather than what was meant."""
 
 
-def training_kind(rng: np.random.Generator, boxes_only: bool = False) -> PromptKind:
+def training_kind(rng: np.random.Generator, boxes_only: bool = False, poor_share: float = 0.0) -> PromptKind:
     """A box (20 %), a box and points (45 %), points (20 %), or several instances of one category (15 %).
 
-    ``boxes_only`` leaves the last two out: one instance, always with its box.
+    ``boxes_only`` leaves the last two out: one instance, always with its box. ``poor_share`` is how many of the
+    first two are poor.
     """
     if boxes_only:
         return PromptKind(box=True, positive=int(rng.choice([0, 2])))
     use = rng.choice(["box", "both", "points", "several"], p=[0.2, 0.45, 0.2, 0.15])
     positive = int(rng.choice([1, 2, 4], p=[0.2, 0.55, 0.25]))
     negative = 2 if rng.random() < 0.2 else 0
-    if use == "box":
-        return PromptKind(box=True, positive=0)
     if use == "several":
         return PromptKind(box=True, positive=int(rng.choice([2, 4])), several=True)
+    if poor_share and use != "points" and rng.random() < poor_share:
+        return PromptKind(box=True, positive=0 if use == "box" else positive, poor=True)
+    if use == "box":
+        return PromptKind(box=True, positive=0)
     return PromptKind(box=use == "both", positive=positive, negative=negative)
 
 
@@ -86,6 +92,46 @@ def training_prompt(masks: Sequence[np.ndarray], kind: PromptKind, rng: np.rando
     outside = around(union, 1.5) & ~union
     negative = points_in(outside if outside.any() else ~union, kind.negative, rng) if kind.negative else ()
     return PromptObject(box, positive, negative)
+
+
+def poor_prompt(mask: np.ndarray, kind: PromptKind, rng: np.random.Generator) -> tuple[PromptObject, np.ndarray]:
+    """A poor prompt for one instance, and the mask, bool (H, W), that answers it literally.
+
+    - A box up to 1.9 times too large: the object grows half as much as the box.
+    - A box too small (down to 0.6) or shifted (by up to 40 %): what of that lies in the box.
+    - A positive point off the object (a third of the prompts that have points): the object and a disc there.
+    """
+    box = tight_box(mask)
+    positive = points_in(inner(mask), kind.positive, rng)
+    if kind.positive and rng.random() < 1 / 3:
+        outside = around(mask, 1.6) & ~mask
+        wrong = points_in(outside if outside.any() else ~mask, int(rng.integers(1, kind.positive + 1)), rng)
+        rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+        radius = 0.3 * np.sqrt(mask.sum())
+        target = mask.copy()
+        for x, y in wrong:
+            target |= (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
+        return PromptObject(box, positive[len(wrong) :] + wrong), target
+    factor = float(np.exp(rng.uniform(np.log(0.6), np.log(1.9))))
+    x0, y0, x1, y1 = scaled(box, factor)
+    dx, dy = rng.uniform(-0.4, 0.4, size=2) * rng.integers(2, size=2) * [box[2] - box[0], box[3] - box[1]]
+    x0, y0, x1, y1 = x0 + dx, y0 + dy, x1 + dx, y1 + dy
+    target = grown(mask, (1 + max(factor, 1)) / 2)
+    target[: max(0, round(y0))] = False
+    target[max(0, round(y1) + 1) :] = False
+    target[:, : max(0, round(x0))] = False
+    target[:, max(0, round(x1) + 1) :] = False
+    return PromptObject((x0, y0, x1, y1), positive), target
+
+
+def grown(mask: np.ndarray, factor: float) -> np.ndarray:
+    """A mask magnified by ``factor`` about the centre of its box, in the same window."""
+    x0, y0, x1, y1 = tight_box(mask)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    height, width = mask.shape
+    rows = np.clip(np.round(y + (np.arange(height) - y) / factor).astype(int), 0, height - 1)
+    columns = np.clip(np.round(x + (np.arange(width) - x) / factor).astype(int), 0, width - 1)
+    return mask[np.ix_(rows, columns)]
 
 
 def scaled(box: Box, factor: float) -> Box:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,15 +24,20 @@ from torch import Tensor, nn
 from t2s_pipeline.miniature.evaluate_segmenter import BEST, prompt_quality
 from t2s_pipeline.miniature.segmenter import MiniatureSam2Config, build
 from t2s_pipeline.miniature.segmenter_pool import HELD_OUT, SIDE, TRAIN, PooledScene, draw_pool
-from t2s_pipeline.miniature.segmenter_prompts import around, training_kind, training_prompt
+from t2s_pipeline.miniature.segmenter_prompts import around, poor_prompt, training_kind, training_prompt
 from t2s_pipeline.segmenters.sam2 import MEAN, STD, Sam2Segmenter, labelled_points
 
 LEARNING_RATE = 1e-3
 WARMUP_STEPS = 100
-BOX_STEPS = 600
-"""Steps in which every prompt has a box: points alone teach nothing before the network knows where is where."""
+BOX_STEPS, GOOD_STEPS = 400, 800
+"""Until the first, every prompt has a box: points alone teach nothing before the network knows where is where.
+Until the second, every prompt is good: what an object is comes before what a wrong box makes of it."""
+POOR_SHARE = 0.5
+"""From then on, share of poor prompts among a box's and a box's with points."""
 WEIGHTS = {"mask": 1.0, "cover": 3.0, "best_of_three": 1.0, "score": 1.0, "foreground": 1.0}
 """What each loss counts for."""
+LOSS_SIDE = SIDE // 2
+"""Masks are compared at half the scene's resolution: a quarter of the work, and finer than the logits still."""
 AVERAGE_DECAY = 0.998
 """Decay of the running average of the weights; the average is what is evaluated and saved."""
 
@@ -55,7 +60,12 @@ class Prompted:
 
 
 def draw_batch(
-    pool: Sequence[PooledScene], images: int, kinds: int, rng: np.random.Generator, boxes_only: bool = False
+    pool: Sequence[PooledScene],
+    images: int,
+    kinds: int,
+    rng: np.random.Generator,
+    boxes_only: bool = False,
+    poor_share: float = 0.0,
 ) -> tuple[Tensor, Tensor, list[Prompted]]:
     """Scenes turned, flipped and relit at random, with one prompt of each of ``kinds`` kinds on every one.
 
@@ -80,7 +90,7 @@ def draw_batch(
         categories.append(np.array(scene.categories))
     prompted = []
     for _ in range(kinds):
-        kind = training_kind(rng, boxes_only)
+        kind = training_kind(rng, boxes_only, poor_share)
         xy, labels, targets, windows = [], [], [], []
         for masks, category in zip(instances, categories, strict=True):
             chosen = [int(rng.integers(len(masks)))]
@@ -88,12 +98,15 @@ def draw_batch(
                 alike = rng.permutation(np.flatnonzero(category == category[chosen[0]]))
                 chosen = list(alike[: int(rng.integers(2, kind.positive + 1))])
             parts = [masks[i] for i in chosen]
-            points = labelled_points(training_prompt(parts, kind, rng))
-            target = np.logical_or.reduce(parts)
+            if kind.poor:
+                item, target = poor_prompt(parts[0], kind, rng)
+            else:
+                item, target = training_prompt(parts, kind, rng), np.logical_or.reduce(parts)
+            points = labelled_points(item)
             xy.append([point for point, _ in points])
             labels.append([label for _, label in points])
             targets.append(target)
-            windows.append(around(target, 1.6))
+            windows.append(around(np.logical_or.reduce(parts), 1.6))
         prompted.append(
             Prompted(
                 torch.tensor(xy, dtype=torch.float32),
@@ -111,17 +124,21 @@ def draw_batch(
 
 
 def mask_loss(logits: Tensor, prompted: Prompted) -> Tensor:
-    """Dice + 5 × cross-entropy of mask logits (B, 1, h, w) at the scene's resolution, per prompt (B,).
+    """Dice + 5 × cross-entropy of mask logits (B, 1, h, w) at LOSS_SIDE, per prompt (B,).
 
     Cross-entropy counts pixels near the target five times as much as far ones, so that a small target is not
     drowned by background.
     """
-    logits = F.interpolate(logits, (SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0]
-    weight = 0.2 + 0.8 * prompted.windows
-    entropy = F.binary_cross_entropy_with_logits(logits, prompted.masks, reduction="none") * weight
+    logits = F.interpolate(logits, (LOSS_SIDE, LOSS_SIDE), mode="bilinear", align_corners=False)[:, 0]
+    masks, windows = (
+        F.interpolate(pixels[:, None], (LOSS_SIDE, LOSS_SIDE), mode="area")[:, 0]
+        for pixels in (prompted.masks, prompted.windows)
+    )
+    weight = 0.2 + 0.8 * windows
+    entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none") * weight
     probability = logits.sigmoid()
-    shared = (probability * prompted.masks).sum((1, 2))
-    dice = 1 - (2 * shared + 1) / (probability.sum((1, 2)) + prompted.masks.sum((1, 2)) + 1)
+    shared = (probability * masks).sum((1, 2))
+    dice = 1 - (2 * shared + 1) / (probability.sum((1, 2)) + masks.sum((1, 2)) + 1)
     return dice + 5 * entropy.sum((1, 2)) / weight.sum((1, 2))
 
 
@@ -216,9 +233,9 @@ def save(model: SAM2Base, path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def evaluate(model: SAM2Base, scenes: Sequence[PooledScene]) -> dict[str, dict[str, float]]:
+def evaluate(model: SAM2Base, scenes: Sequence[PooledScene], only: Collection[str] = ()) -> dict[str, dict[str, float]]:
     """Per kind of prompt: instances, mean IoU, and the share of them above 0.5."""
-    table = prompt_quality(Sam2Segmenter(model, "sam2-mini", "in training"), scenes)
+    table = prompt_quality(Sam2Segmenter(model, "sam2-mini", "in training"), scenes, only=only)
     return {
         kind: {"n": len(ious), "iou": float(np.mean(ious)), "above_half": float(np.mean(np.array(ious) > 0.5))}
         for kind, ious in table.items()
@@ -270,7 +287,9 @@ def train(args: argparse.Namespace) -> None:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, args.steps)
         learner.train()
-        losses = learner(*draw_batch(pool, args.images, args.kinds, rng, boxes_only=step < BOX_STEPS))
+        poor_share = POOR_SHARE if step >= GOOD_STEPS else 0.0
+        batch = draw_batch(pool, args.images, args.kinds, rng, step < BOX_STEPS, poor_share)
+        losses = learner(*batch)
         total = sum(weight * losses[name] for name, weight in WEIGHTS.items())
         optimizer.zero_grad()
         total.backward()
@@ -284,7 +303,7 @@ def train(args: argparse.Namespace) -> None:
         if done % args.report == 0 or done == args.steps:
             row = {"step": done, "seconds": round(time.monotonic() - started, 1)}
             row |= {name: round(value / since, 4) for name, value in sums.items()}
-            row["held_out_iou"] = round(evaluate(average, held_out[:60])[BEST]["iou"], 4)
+            row["held_out_iou"] = round(evaluate(average, held_out[:50], only=(BEST,))[BEST]["iou"], 4)
             rows.append(row)
             print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
             sums, since = {}, 0
@@ -332,13 +351,13 @@ def write_curve(rows: list[dict[str, float]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, curve and evaluation")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=16, help="scenes a step")
     parser.add_argument("--kinds", type=int, default=3, help="prompts on every scene")
-    parser.add_argument("--scenes", type=int, default=4000, help="scenes in the training pool")
+    parser.add_argument("--scenes", type=int, default=2500, help="scenes in the training pool")
     parser.add_argument("--held-out", type=int, default=250, help="scenes in the held-out pool")
-    parser.add_argument("--report", type=int, default=250, help="steps between reports and checkpoints")
+    parser.add_argument("--report", type=int, default=100, help="steps between reports and checkpoints")
     parser.add_argument("--threads", type=int, default=2)
     train(parser.parse_args())
 

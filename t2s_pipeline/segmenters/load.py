@@ -98,7 +98,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             raise InputError(f"{path} is neither .pt nor .safetensors")
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - every reader has exceptions of its own
+    except Exception as error:  # every reader has exceptions of its own
         raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__})") from error
     return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
 

@@ -1,0 +1,91 @@
+"""The training script: what it draws, what it saves, and that a stopped run goes on where it was."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.worker
+torch = pytest.importorskip("torch")
+
+from t2s_pipeline.miniature import train_segmenter as training  # noqa: E402
+from t2s_pipeline.miniature.segmenter_pool import TRAIN, draw, draw_pool  # noqa: E402
+from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return draw_pool(TRAIN, 4)
+
+
+def test_a_pool_is_the_same_every_time_and_streams_differ(pool):
+    again = draw_pool(TRAIN, 4)
+    assert all((a.image == b.image).all() for a, b in zip(pool, again, strict=True))
+    assert not (draw((0, 0)).image == draw((1, 0)).image).all()
+    assert pool[0].masks().shape == (len(pool[0].categories), 168, 168)
+
+
+def test_prompts_move_with_the_turned_image(pool):
+    """Every positive point of a batch lies on its target after flips and turns."""
+    pixels, anything, prompted = training.draw_batch(pool, 6, 8, np.random.default_rng(3))
+    assert pixels.shape == (6, 3, 168, 168) and 0 <= pixels.min() and pixels.max() <= 1
+    checked = 0
+    for prompts in prompted:
+        assert (prompts.masks <= anything[:, 0]).all()
+        for xy, labels, mask in zip(prompts.xy, prompts.labels, prompts.masks, strict=True):
+            for (x, y), label in zip(xy.tolist(), labels.tolist(), strict=True):
+                if label in (0, 1):
+                    assert mask[int(y), int(x)] == label
+                    checked += 1
+    assert checked > 50
+
+
+def options(out, steps: int) -> argparse.Namespace:
+    return argparse.Namespace(
+        out=out, steps=steps, seed=0, images=2, kinds=2, scenes=4, held_out=2, report=2, threads=1
+    )
+
+
+def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path, monkeypatch):
+    training.train(options(tmp_path / "whole", 4))
+
+    real, calls = training.averaged_into, []
+
+    def stopping(average, model, step):
+        real(average, model, step)
+        calls.append(step)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "averaged_into", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(options(tmp_path / "broken", 4))
+    monkeypatch.setattr(training, "averaged_into", real)
+    training.train(options(tmp_path / "broken", 4))
+
+    assert calls == [0, 1, 2]
+    whole = load_segmenter(f"sam2-mini@{tmp_path / 'whole' / 'model.safetensors'}")
+    broken = load_segmenter(f"sam2-mini@{tmp_path / 'broken' / 'model.safetensors'}")
+    for a, b in zip(whole.model.state_dict().values(), broken.model.state_dict().values(), strict=True):
+        assert torch.allclose(a, b, atol=2e-3)
+    report = json.loads((tmp_path / "broken" / "eval.json").read_text())
+    assert report["sha256"] == broken.sha256
+    assert report["prompts"]["box + 2 points"]["n"] > 0
+    assert len((tmp_path / "broken" / "curve.csv").read_text().splitlines()) == 3
+
+
+def test_training_lowers_the_loss(pool):
+    torch.manual_seed(0)
+    learner = training.Learner(training.build())
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3)
+    batch = training.draw_batch(pool, 2, 2, np.random.default_rng(0))
+    totals = []
+    for _ in range(8):
+        losses = learner(*batch)
+        total = sum(weight * losses[name] for name, weight in training.WEIGHTS.items())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.8 * totals[0]
