@@ -31,14 +31,15 @@ LEARNING_RATE = 1e-3
 WARMUP_STEPS = 100
 BOX_STEPS, GOOD_STEPS = 400, 800
 """Until the first, every prompt has a box: points alone teach nothing before the network knows where is where.
-Until the second, every prompt is good: what an object is comes before what a wrong box makes of it."""
+Until the second, every prompt is good: what an object is comes before what a wrong box makes of it. From then
+on only the prompt encoder and the mask decoder learn, in half the time."""
 POOR_SHARE = 0.5
 """From then on, share of poor prompts among a box's and a box's with points."""
 WEIGHTS = {"mask": 1.0, "cover": 3.0, "best_of_three": 1.0, "score": 1.0, "foreground": 1.0}
 """What each loss counts for."""
 LOSS_SIDE = SIDE // 2
 """Masks are compared at half the scene's resolution: a quarter of the work, and finer than the logits still."""
-AVERAGE_DECAY = 0.998
+AVERAGE_DECAY = 0.99
 """Decay of the running average of the weights; the average is what is evaluated and saved."""
 
 
@@ -106,7 +107,7 @@ def draw_batch(
             xy.append([point for point, _ in points])
             labels.append([label for _, label in points])
             targets.append(target)
-            windows.append(around(np.logical_or.reduce(parts), 1.6))
+            windows.append(around(np.logical_or.reduce(parts), 1.6) | target)
         prompted.append(
             Prompted(
                 torch.tensor(xy, dtype=torch.float32),
@@ -168,12 +169,15 @@ class Learner(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
-    def forward(self, pixels: Tensor, anything: Tensor, prompted: Sequence[Prompted]) -> dict[str, Tensor]:
+    def forward(
+        self, pixels: Tensor, anything: Tensor, prompted: Sequence[Prompted], frozen_pyramid: bool = False
+    ) -> dict[str, Tensor]:
         """Losses, each a scalar, and the training IoU under ``iou``; arguments as from ``draw_batch``."""
         model = self.model
         size = (model.image_size, model.image_size)
         pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        features = model.forward_image((pixels - self.mean) / self.std)["backbone_fpn"]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen_pyramid):
+            features = model.forward_image((pixels - self.mean) / self.std)["backbone_fpn"]
         foreground = sum(
             F.binary_cross_entropy_with_logits(head(feature), F.interpolate(anything, feature.shape[-2:], mode="area"))
             for head, feature in zip(self.foreground, features, strict=True)
@@ -289,7 +293,7 @@ def train(args: argparse.Namespace) -> None:
         learner.train()
         poor_share = POOR_SHARE if step >= GOOD_STEPS else 0.0
         batch = draw_batch(pool, args.images, args.kinds, rng, step < BOX_STEPS, poor_share)
-        losses = learner(*batch)
+        losses = learner(*batch, frozen_pyramid=step >= GOOD_STEPS)
         total = sum(weight * losses[name] for name, weight in WEIGHTS.items())
         optimizer.zero_grad()
         total.backward()
@@ -351,7 +355,7 @@ def write_curve(rows: list[dict[str, float]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, curve and evaluation")
-    parser.add_argument("--steps", type=int, default=1300)
+    parser.add_argument("--steps", type=int, default=1900)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=16, help="scenes a step")
     parser.add_argument("--kinds", type=int, default=3, help="prompts on every scene")
