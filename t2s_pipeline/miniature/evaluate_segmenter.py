@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.masks import intersection_union
 from t2s_pipeline.miniature.segmenter_pool import SIDE, PooledScene
 from t2s_pipeline.miniature.segmenter_prompts import degrade, inner, points_in, tight_box
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
@@ -27,17 +28,18 @@ def prompt_quality(
     for index, (scene, embedding) in enumerate(zip(scenes, embeddings, strict=True)):
         rng = np.random.default_rng([seed, index])
         masks = scene.masks()
+        asked: list[tuple[str, np.ndarray, PromptObject]] = []
         for mask in masks:
-            kinds = {kind: item for kind, item in degrade(mask, rng).items() if not only or kind in only}
-            shared = segmenter.overlap(embedding, [[item] for item in kinds.values()], mask, frame)
-            for kind, (intersection, union) in zip(kinds, shared, strict=True):
-                ious[kind].append(intersection / union)
+            prompts = degrade(mask, rng)
+            asked += [(kind, mask, item) for kind, item in prompts.items() if not only or kind in only]
         for category in sorted(set(scene.categories)):
             group = masks[[c == category for c in scene.categories]]
-            if len(group) < 2 or (only and GROUP not in only):
-                continue
-            points = tuple(point for mask in group for point in points_in(inner(mask), 1, rng))
-            item = PromptObject(tight_box(group.any(axis=0)), points)
-            [(intersection, union)] = segmenter.overlap(embedding, [[item]], group.any(axis=0), frame)
-            ious[GROUP].append(intersection / union)
+            if len(group) > 1 and (not only or GROUP in only):
+                points = tuple(point for mask in group for point in points_in(inner(mask), 1, rng))
+                union = group.any(axis=0)
+                asked.append((GROUP, union, PromptObject(tight_box(union), points)))
+        found = segmenter.decode(embedding, [[item] for _, _, item in asked], frame, frame)
+        for (kind, truth, _), segmentation in zip(asked, found, strict=True):
+            intersection, union = intersection_union(segmentation.mask, truth)
+            ious[kind].append(intersection / union)
     return dict(ious)
