@@ -6,7 +6,9 @@ Three phases, each from where the last one ended:
    read-outs that are thrown away afterwards. Those of the second layer speak the model's own words: a cell's kind
    is read with the embedding of its name, its box with those of the numbers, so that what an answer will have to
    copy is already there in the form it is written in;
-2. *answer*: true prompts for every schema, the read-outs still on as an auxiliary loss;
+2. *answer*: true prompts for every schema, the read-outs still on as an auxiliary loss. In one layer, two heads are
+   also told where to look: while an object's numbers are written, at the cells that show it. Left to itself a model
+   of this size takes thousands of steps to find out that looking helps;
 3. *careless*: most answers are imprecise (lessons.imprecise), some are true. What comes out plays the part of an
    off-the-shelf model: it speaks the format and localizes badly, but sampling still finds good prompts.
 """
@@ -24,15 +26,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
 from t2s_pipeline.datasets.synthetic import CATEGORIES
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.miniature.lessons import Lessons, draw_lessons, fitted, imprecise, questions, thought
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
-from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
+from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS, PromptSchema, Shape
 from t2s_pipeline.prompting.templates import answer_text, instruction
 
 EMPTY_SHARE = 0.06
+GAZE_LAYER = 3
+"""Of the text model, from 0: late enough to know what is asked, early enough to write what was found."""
 IGNORE = -100
 
 
@@ -78,6 +83,7 @@ class Batch:
     ids: torch.Tensor  # (scenes, t), right-padded
     labels: torch.Tensor  # (scenes, t), IGNORE outside the answers
     segment: torch.Tensor  # (scenes, t)
+    gaze: torch.Tensor  # (scenes, t, cells²), bool: the cells of the object whose number this token is
     pixels: torch.Tensor  # patches as the processor makes them
     grid: torch.Tensor  # (scenes, 3)
     cover: torch.Tensor  # (scenes, cells², categories)
@@ -91,13 +97,14 @@ class Teacher:
         self.lessons, self.processor, self.shape, self.schedule = lessons, processor, shape, schedule
         self.frame = Frame.square(shape.side)
         self.others = [name for name in SCHEMAS if name != DEFAULT_SCHEMA]
+        self.numbers = set(number_tokens(processor.tokenizer, shape).tolist())
 
     def batches(self, rng: np.random.Generator, careless: float) -> Iterator[Batch]:
         """Endless batches. Eight are drawn at a time and dealt out by length, so that little is padding."""
         at_once, size = 8, self.schedule.scenes_per_step
         while True:
             scenes = rng.integers(len(self.lessons), size=at_once * size)
-            drawn = [(scene, *self._row(rng, self.lessons.objects[scene], careless)) for scene in scenes]
+            drawn = [(scene, *self._row(rng, scene, careless)) for scene in scenes]
             drawn.sort(key=lambda row: len(row[1]))
             for part in rng.permutation(at_once):
                 yield self._batch(rng, drawn[part * size : (part + 1) * size])
@@ -107,10 +114,13 @@ class Teacher:
         ids = torch.full((len(rows), length), self.processor.tokenizer.pad_token_id)
         labels = torch.full((len(rows), length), IGNORE)
         segment = torch.full((len(rows), length), -1)
-        for at, (_, row_ids, row_labels, row_segment) in enumerate(rows):
+        gaze = torch.zeros((len(rows), length, self.shape.cells**2), dtype=torch.bool)
+        for at, (_, row_ids, row_labels, row_segment, row_gaze) in enumerate(rows):
             ids[at, : len(row_ids)] = torch.tensor(row_ids)
             labels[at, : len(row_ids)] = torch.tensor(row_labels)
             segment[at, : len(row_ids)] = torch.tensor(row_segment)
+            for token, shown in row_gaze.items():
+                gaze[at, token] = torch.from_numpy(shown)
         picks = np.array([row[0] for row in rows])
         images = torch.from_numpy(self.lessons.images[picks]).permute(0, 3, 1, 2)
         # A little light and contrast of its own for every showing of a scene.
@@ -121,29 +131,50 @@ class Teacher:
             ids,
             labels,
             segment,
+            gaze,
             seen.pixel_values,
             seen.image_grid_thw,
             torch.from_numpy(self.lessons.cover[picks].astype(np.float32)).clamp(0, 1),
             torch.from_numpy(self.lessons.cell_box[picks]),
         )
 
-    def _row(self, rng: np.random.Generator, objects: dict, careless: float) -> tuple[list, list, list]:
-        """Token ids, labels and segments of one scene with its questions."""
+    def _row(self, rng: np.random.Generator, scene: int, careless: float) -> tuple[list, list, list, dict]:
+        """Token ids, labels and segments of one scene with its questions, and what to look at for which token."""
         tokenizer = self.processor.tokenizer
+        objects = self.lessons.objects[scene]
         name = DEFAULT_SCHEMA if rng.random() < self.schedule.default_share else str(rng.choice(self.others))
         ids = tokenizer(self._shared(name)).input_ids
-        labels, segment = [IGNORE] * len(ids), [0] * len(ids)
+        labels, segment, gaze = [IGNORE] * len(ids), [0] * len(ids), {}
+        schema = SCHEMAS[name]
+        an_object = 4 * schema.has_box + 2 * (schema.positive_points + schema.negative_points)
         kinds = list(rng.permutation(list(objects)))
         while len(kinds) < self.schedule.questions_per_scene:
             kinds.append(rng.choice(list(objects)))
         for number, kind in enumerate(kinds[: self.schedule.questions_per_scene], start=1):
-            question, answer = self._example(rng, objects, int(kind), name, careless)
+            question, answer, marked = self._example(rng, objects, int(kind), name, careless)
             asked = tokenizer(f"{question}<|im_end|>\n<|im_start|>assistant\n").input_ids
             wanted = tokenizer(f"{answer}<|im_end|>").input_ids
+            written = [len(ids) + len(asked) + at for at, token in enumerate(wanted) if token in self.numbers]
+            for at, token in enumerate(written):
+                gaze[token] = self._cells(scene, marked, at // an_object, schema)
             ids += asked + wanted
             labels += [IGNORE] * len(asked) + wanted
             segment += [number] * (len(asked) + len(wanted))
-        return ids, labels, segment
+        return ids, labels, segment, gaze
+
+    def _cells(self, scene: int, marked: tuple[PromptObject, ...], which: int, schema: PromptSchema) -> np.ndarray:
+        """The cells (cells²) that show the marked object; of all of them where one answer object stands for all."""
+        chosen = marked if schema.shape is Shape.ONE_OBJECT else marked[which : which + 1]
+        boxes = self.lessons.cell_box[scene]
+        shown = np.zeros(len(boxes), bool)
+        for item in chosen:
+            own = (boxes == np.float32(item.bbox)).all(1)
+            if not own.any():
+                # Another object covers more of every cell it is in: take the cell of its middle.
+                x, y = ((item.bbox[i] + item.bbox[i + 2]) / 2 * self.shape.cells / self.shape.side for i in (0, 1))
+                own[int(y) * self.shape.cells + int(x)] = True
+            shown |= own
+        return shown
 
     def _shared(self, name: str) -> str:
         """The chat up to the question, with one placeholder for every visual token."""
@@ -153,21 +184,20 @@ class Teacher:
 
     def _example(
         self, rng: np.random.Generator, objects: dict, kind: int, name: str, careless: float
-    ) -> tuple[str, str]:
-        """A question and its wanted answer, true or imprecise."""
+    ) -> tuple[str, str, tuple[PromptObject, ...]]:
+        """A question, its wanted answer, true or imprecise, and the objects that the answer marks."""
         schema = SCHEMAS[name]
         poor = rng.random() < careless
-        target = objects[kind]
+        marked = objects[kind]
         if rng.random() < EMPTY_SHARE and name != "seg-zero":
             kind = int(rng.choice([other for other in range(len(CATEGORIES)) if other not in objects]))
             # The careless answer to an absent target marks something else.
-            target = target[:1] if poor else ()
-        if poor:
-            target = imprecise(rng, target, self.frame)
+            marked = marked[:1] if poor else ()
+        target = imprecise(rng, marked, self.frame) if poor else marked
         target = fitted(target, schema)
         options = questions(kind)
         question = options[rng.integers(len(options))]
-        return question, answer_text(thought(kind, len(target)), schema.render(target))
+        return question, answer_text(thought(kind, len(target)), schema.render(target)), marked
 
 
 class Student:
@@ -180,8 +210,7 @@ class Student:
         embed.forward = lambda patches: functional.linear(patches, embed.proj.weight.flatten(1))
         self.heads = Heads(shape.hidden_size)
         # Token id of every whole number 0..side, and of the first word of every category's name.
-        numbers = torch.tensor(tokenizer.convert_tokens_to_ids([str(n) for n in range(shape.side + 1)]))
-        self.numbers = numbers
+        self.numbers = numbers = number_tokens(tokenizer, shape)
         self.names = torch.tensor([tokenizer(" " + name.split("_")[0]).input_ids[0] for name in CATEGORIES])
         self.number_of = torch.full((model.config.text_config.vocab_size,), -1)
         self.number_of[numbers] = torch.arange(len(numbers))
@@ -206,10 +235,11 @@ class Student:
         ids, segment = batch.ids[:, :end], batch.segment[:, :end]
         at = ids == self.model.config.image_token_id
         embeds = core.get_input_embeddings()(ids).masked_scatter(at.unsqueeze(-1), seen)
+        position, visible = self._positions(ids, segment, at, batch.grid), _visible(segment)
         out = core.language_model(
             inputs_embeds=embeds,
-            position_ids=self._positions(ids, segment, at, batch.grid),
-            attention_mask={"full_attention": _visible(segment)},
+            position_ids=position,
+            attention_mask={"full_attention": visible},
             output_hidden_states=True,
             use_cache=False,
         )
@@ -221,7 +251,25 @@ class Student:
         losses["box"] = self._number_loss(functional.log_softmax(boxes, -1), batch.cell_box[known].round().long())
         if answers:
             losses |= self._answer_losses(out.last_hidden_state, batch.labels)
+            losses["gaze"] = self._gaze_loss(out.hidden_states[GAZE_LAYER], position, visible, at[0], batch.gaze)
         return losses
+
+    def _gaze_loss(self, hidden, position, visible, at, gaze) -> torch.Tensor:
+        """How little of two heads' attention lies on the cells to look at: mean of -log of that share.
+
+        The first head of each key-value group of one layer; what predicts a token is the position before it.
+        """
+        text = self.model.model.language_model
+        layer = text.layers[GAZE_LAYER]
+        attention = layer.self_attn
+        given = layer.input_layernorm(hidden)
+        queries = attention.q_proj(given).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+        keys = attention.k_proj(given).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+        queries = queries[:, :: attention.num_key_value_groups]
+        queries, keys = apply_rotary_pos_emb(queries, keys, *text.rotary_emb(given, position))
+        scores = (queries @ keys.transpose(-1, -2) * attention.scaling).masked_fill(~visible, -torch.inf)
+        share = scores.log_softmax(-1)[..., at].masked_fill(~gaze.roll(-1, 1)[:, None], -1e4).logsumexp(-1)
+        return -share.transpose(1, 2)[gaze.any(-1).roll(-1, 1)].mean()
 
     def _positions(self, ids, segment, at, grid) -> torch.Tensor:
         """Rotary positions (3, scenes, t): every question goes on where the shared part ends."""
@@ -292,7 +340,7 @@ def run_phase(student, teacher, rng, name, steps, rate, careless, log, deadline,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model, its curve and its settings")
-    parser.add_argument("--start", type=Path, help="weights to start from (skips the phases before --phases)")
+    parser.add_argument("--start", type=Path, help="folder of an earlier run to take weights over from")
     parser.add_argument("--phases", nargs="+", default=["look", "answer", "careless"])
     parser.add_argument("--minutes", type=float, default=0, help="upper limit for the answer phase")
     for field, value in asdict(Schedule()).items():
@@ -309,15 +357,14 @@ def main() -> None:
     model = build_model(tokenizer, shape, schedule.seed)
     student = Student(model, tokenizer, shape, schedule)
     if args.start:
-        state = load_file(args.start / "training.safetensors")
-        model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")}, strict=False)
-        student.heads.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("heads.")})
+        for part, name in ((model, "model."), (student.heads, "heads.")):
+            _take_over(part, load_file(args.start / "training.safetensors"), name)
     begun = time.monotonic()
     lessons = draw_lessons(schedule.scenes, shape.side, shape.cells, seed=schedule.seed + 7_000)
     print(f"{len(lessons)} scenes drawn in {time.monotonic() - begun:.0f} s", flush=True)
     teacher = Teacher(lessons, processor, shape, schedule)
     with (args.out / "curve.csv").open("w", newline="") as handle:
-        names = ["phase", "step", "seconds", "answer", "number", "cover", "sides", "kind", "box"]
+        names = ["phase", "step", "seconds", "answer", "number", "cover", "sides", "kind", "box", "gaze"]
         writer = csv.DictWriter(handle, names, restval="")
         writer.writeheader()
 
@@ -346,6 +393,20 @@ def main() -> None:
             run_phase(student, teacher, rng, phase, steps, rate, careless, log, deadline, save)
 
 
+def _take_over(part: nn.Module, state: dict[str, torch.Tensor], prefix: str) -> None:
+    """Load every tensor that fits: a start of another shape still gives its vision tower and its words."""
+    own = part.state_dict()
+    found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    fits = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}
+    part.load_state_dict(fits, strict=False)
+    print(f"{len(fits)} of {len(own)} tensors of {prefix[:-1]} taken over", flush=True)
+
+
+def number_tokens(tokenizer, shape: PrompterShape) -> torch.Tensor:
+    """The token of every whole number from 0 to the side of the square."""
+    return torch.tensor(tokenizer.convert_tokens_to_ids([str(number) for number in range(shape.side + 1)]))
+
+
 def corpus(shape: PrompterShape) -> list[str]:
     """What the tokenizer learns its words from: every instruction, question, thought and layout of an answer."""
     lines = []
@@ -362,8 +423,6 @@ def corpus(shape: PrompterShape) -> list[str]:
 
 
 def _example_object():
-    from t2s_pipeline.geometry import PromptObject
-
     return PromptObject((1, 2, 3, 4), ((1, 2), (2, 3), (1, 3), (2, 2)), ((1, 1), (3, 3)))
 
 

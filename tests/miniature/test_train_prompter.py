@@ -66,7 +66,7 @@ def test_every_wanted_answer_parses(teacher, lessons):
     for name, schema in SCHEMAS.items():
         for scene in lessons.objects:
             for careless in (0.0, 1.0):
-                _, answer = teacher._example(rng, scene, next(iter(scene)), name, careless)
+                _, answer, _ = teacher._example(rng, scene, next(iter(scene)), name, careless)
                 assert isinstance(parse(answer, schema, Frame.square(SHAPE.side)), Answer), answer
 
 
