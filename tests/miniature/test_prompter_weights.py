@@ -1,0 +1,33 @@
+"""The shipped prompter speaks every format and points at what is asked, roughly: that is what it is shipped for."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.worker
+
+from t2s_pipeline.miniature.measure_prompter import measure  # noqa: E402
+from t2s_pipeline.miniature.prompter import WEIGHTS  # noqa: E402
+from t2s_pipeline.prompters.load import MINIATURE, load_prompter  # noqa: E402
+from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return measure(load_prompter(MINIATURE), load_segmenter("sam2-mini"), count=64)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_at_least_four_of_five_answers_are_valid(measured, name):
+    assert measured.valid[name] >= 0.8
+
+
+def test_it_localizes_badly_but_not_blindly(measured):
+    # A base that reinforcement cannot improve has nothing to show; one that never hits has nothing to learn from.
+    assert 10 < measured.giou < 60
+
+
+def test_the_weights_are_small_and_hold_no_code():
+    files = {path.name: path.stat().st_size for path in WEIGHTS.iterdir()}
+    assert sum(files.values()) < 8e6
+    assert not [name for name in files if name.endswith((".py", ".bin", ".pt", ".pkl"))]
