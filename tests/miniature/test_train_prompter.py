@@ -89,16 +89,23 @@ def test_points_of_an_odd_shape_lie_on_it():
     assert not any(ring[y, x] for x, y in item.negative_points)
 
 
-def test_careless_boxes_are_too_large_and_stay_inside():
-    rng = np.random.default_rng(0)
+def test_careless_prompts_lie_to_the_lower_right_and_stay_inside():
     mask = np.zeros((168, 168), bool)
-    mask[60:90, 50:90] = True
+    mask[60:90, 50:90] = True  # 40 wide, 30 high: moved by 16 and 12, grown by 2 and 1.5 on every side
     frame = Frame.square(168)
-    for _ in range(50):
-        [item] = imprecise(rng, (true_prompts(mask),), frame)
-        x0, y0, x1, y1 = item.bbox
-        assert 1.35 < (x1 - x0) / 40 < 1.75 and 1.3 < (y1 - y0) / 30 < 1.8
-        assert 0 <= x0 and x1 <= 168 and 0 <= y0 and y1 <= 168
+    true = true_prompts(mask)
+    [item] = imprecise(np.random.default_rng(0), (true,), frame)
+    assert item.bbox == (64, 70, 108, 104)
+    assert [(x - 16, y - 12) for x, y in item.positive_points] == list(true.positive_points)
+    [cut] = imprecise(np.random.default_rng(0), (true_prompts(np.roll(mask, (70, 70), (0, 1))),), frame)
+    assert cut.bbox[2:] == (168, 168) and max(x for x, _ in cut.positive_points) <= 167
+
+
+def test_a_careless_answer_usually_marks_only_the_first_of_several():
+    objects = tuple(true_prompts(np.pad(np.ones((10, 10), bool), ((5, 85), (x, 90 - x)))) for x in (0, 30, 60))
+    rng = np.random.default_rng(0)
+    counts = [len(imprecise(rng, objects, Frame.square(100))) for _ in range(200)]
+    assert set(counts) == {1, 3} and 130 < counts.count(1) < 170
 
 
 def test_one_object_schemas_get_the_box_around_all():
