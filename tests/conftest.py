@@ -1,6 +1,7 @@
 """What holds for every test, in both environments."""
 
 import importlib.util
+import signal
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,9 @@ from hypothesis import settings
 # No deadline: a machine that also trains is slow now and then, and that is not a fault of the code.
 settings.register_profile("t2s", deadline=None, max_examples=50)
 settings.load_profile("t2s")
+
+# A suite started in the background of a script ignores interrupts, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DAGSTER_WARNINGS = (
     "error::dagster_shared.utils.warnings.BetaWarning",

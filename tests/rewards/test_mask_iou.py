@@ -101,7 +101,7 @@ def test_an_image_is_encoded_once_and_a_group_decoded_in_one_call():
     segmenter = CountingSegmenter()
     completions = [says(ROOF), says(POOL), says(ROOF, POOL), says(ROOF)]
     parts = [columns(2, half(), image=0), columns(2, half(), image=1), columns(4, ~half(), image=0)]
-    together = {key: sum((part[key] for part in parts), []) for key in parts[0]}
+    together = {key: [value for part in parts for value in part[key]] for key in parts[0]}
     rewards = mask_iou_reward(segmenter, SCHEMA, FRAME)(completions * 2, **together)
     # Two images; three pairs of image and truth.
     assert (segmenter.encoded, segmenter.calls) == (2, 3)
