@@ -54,7 +54,8 @@ def main(config: dict) -> int:
         if "disk is full" not in str(error):
             raise
         return failed(f"The disk is full: free some space below {settings.home}; what was finished before is kept.")
-    except KeyboardInterrupt:
+    # Dagster turns an interrupt within a step into its own kind.
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         return failed("Stopped. What was finished is kept: the same command goes on from there.")
     dataset = sources.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
     Console(file=terminal).print(as_tables(settings, dataset))
