@@ -23,7 +23,11 @@ systems = dg.DynamicPartitionsDefinition(name="system")
 runs = dg.StaticPartitionsDefinition([experiment.run for experiment in EXPERIMENTS.values()])
 """One training run an experiment."""
 
-systems_on_splits = dg.MultiPartitionsDefinition({"system": systems, "dataset_split": dataset_splits})
+evaluated_splits = dg.DynamicPartitionsDefinition(name="evaluated_split")
+"""Those of the dataset splits that systems are evaluated on. Training splits are not among them, or every system
+would be shown as missing there for ever."""
+
+evaluations = dg.MultiPartitionsDefinition({"system": systems, "split": evaluated_splits})
 
 
 def split_key(dataset: str, split: str) -> str:
@@ -37,7 +41,7 @@ def dataset_and_split(key: str) -> tuple[str, str]:
 
 
 def system_key(system: str, dataset: str, split: str) -> dg.MultiPartitionKey:
-    return dg.MultiPartitionKey({"system": system, "dataset_split": split_key(dataset, split)})
+    return dg.MultiPartitionKey({"system": system, "split": split_key(dataset, split)})
 
 
 def partition_key(partition: Partition) -> str | None:
@@ -58,7 +62,8 @@ def remember(instance: dg.DagsterInstance, partition: Partition) -> None:
     if system is not None:
         _add(instance, systems, [system])
     if "dataset" in partition:
-        _add(instance, dataset_splits, [split_key(partition["dataset"], partition["split"])])
+        splits = dataset_splits if system is None else evaluated_splits
+        _add(instance, splits, [split_key(partition["dataset"], partition["split"])])
 
 
 def _add(instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition, keys: Iterable[str]) -> None:

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.events import check_specs, results
-from assets.partitions import dataset_and_split, systems_on_splits
+from assets.partitions import dataset_and_split, evaluations
 from assets.resources import WorkerLauncher
 from assets.training import GPU
 
 GROUP = "predictions"
+
+# The split is in the key; Dagster sees no relation between splits that are read and splits that are evaluated.
+ANSWERED = [dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping()) for table in ("images", "samples")]
 
 
 class PredictionConfig(dg.Config):
@@ -18,8 +21,8 @@ class PredictionConfig(dg.Config):
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=systems_on_splits,
-    deps=["checkpoint", "images", "samples"],
+    partitions_def=evaluations,
+    deps=["checkpoint", *ANSWERED],
     pool=GPU,
     kinds={"pytorch", "parquet"},
     check_specs=check_specs("completions"),
@@ -34,7 +37,7 @@ def completions(
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=systems_on_splits,
+    partitions_def=evaluations,
     deps=["completions"],
     pool=GPU,
     kinds={"pytorch", "parquet"},
@@ -50,4 +53,4 @@ def predictions(
 
 def _system_and_place(context: dg.AssetExecutionContext) -> tuple[str, tuple[str, str]]:
     keys = context.partition_key.keys_by_dimension
-    return keys["system"], dataset_and_split(keys["dataset_split"])
+    return keys["system"], dataset_and_split(keys["split"])

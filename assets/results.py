@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.events import check_specs, results
-from assets.partitions import dataset_and_split, systems_on_splits
+from assets.partitions import dataset_and_split, evaluations
 from assets.resources import WorkerLauncher
 from t2s_pipeline import leaderboard as standing
 
@@ -22,7 +22,7 @@ class ScoreConfig(dg.Config):
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=systems_on_splits,
+    partitions_def=evaluations,
     deps=["predictions"],
     kinds={"parquet"},
     check_specs=check_specs("sample_scores"),
@@ -32,7 +32,7 @@ def sample_scores(
 ) -> Iterator[dg.MaterializeResult]:
     """Every mask against the ground truth, under the strict and the reference protocol."""
     keys = context.partition_key.keys_by_dimension
-    place = dataset_and_split(keys["dataset_split"])
+    place = dataset_and_split(keys["split"])
     yield from results(worker.settings, worker.steps(context, config.fresh).score(keys["system"], *place))
 
 

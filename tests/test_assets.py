@@ -70,6 +70,7 @@ def test_the_demo_records_every_partition_that_it_made(walked):
     for asset in ("completions", "predictions", "sample_scores"):
         assert partitions(instance, asset) == answered
     assert set(instance.get_dynamic_partitions("system")) == {BASE, RUN}
+    assert set(instance.get_dynamic_partitions("evaluated_split")) == {"synthetic-val", "synthetic-test"}
     for asset in ("scenes", "benchmark_metrics", "paired_differences", "leaderboard", "report"):
         assert instance.get_latest_materialization_event(dg.AssetKey(asset)), asset
     assert (home / "report" / "index.html").is_file()
@@ -128,7 +129,7 @@ def test_one_partition_of_an_asset_is_materialized_by_itself(walked, monkeypatch
 
 
 def on(split: str, system: str):
-    return dg.MultiPartitionKey({"system": system, "dataset_split": split})
+    return dg.MultiPartitionKey({"system": system, "split": split})
 
 
 def test_a_folder_of_ones_own_is_evaluated_in_place_of_the_scenes(instance):
