@@ -10,11 +10,13 @@ Nothing is downloaded.
 
 import hashlib
 from pathlib import Path
+from pickle import UnpicklingError
 
 import sam2
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
@@ -24,6 +26,8 @@ from t2s_pipeline.miniature import segmenter as miniature
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 
 MINIATURE = "sam2-mini"
+UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError, SafetensorError)
+"""What torch's and safetensors' readers raise on a damaged or foreign file."""
 RELEASED = {
     "sam2.1-tiny": ("sam2.1_hiera_t.yaml", "sam2.1_hiera_tiny"),
     "sam2.1-small": ("sam2.1_hiera_s.yaml", "sam2.1_hiera_small"),
@@ -96,9 +100,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             weights = weights.get("model", weights)
         else:
             raise InputError(f"{path} is neither .pt nor .safetensors")
-    except InputError:
-        raise
-    except Exception as error:  # every reader has exceptions of its own
+    except UNREADABLE as error:
         raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__})") from error
     return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
 
