@@ -38,8 +38,9 @@ class Prefix:
         """The sequences ``rows``, with repetitions; differentiable."""
         cache = DynamicCache()
         for index, layer in enumerate(self.cache.layers):
-            cache.update(layer.keys[rows], layer.values[rows], index)
-        return Prefix(cache, self.mask[rows], self.position[rows], self.last_hidden[rows])
+            # index_select adds gradients up in a fixed order; indexing with a tensor does not, on several threads.
+            cache.update(layer.keys.index_select(0, rows), layer.values.index_select(0, rows), index)
+        return Prefix(cache, self.mask[rows], self.position[rows], self.last_hidden.index_select(0, rows))
 
 
 def distinct(groups: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,6 +37,20 @@ class MaskGRPOTrainer(GRPOTrainer):
         knows_how = hasattr(self.model.base_model, "rope_deltas")
         self._shares = share_prompts and plain and knows_how and not self.args.gradient_checkpointing
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        """Weights of a resumed run, by the model's own loader, and every one of them.
+
+        Qwen2.5-VL is saved under its published names, which the trainer's loader does not translate: it would
+        find no weight that it knows, say so in a warning, and go on from the base.
+        """
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        found = type(self.model).from_pretrained(
+            resume_from_checkpoint, dtype=self.model.dtype, use_safetensors=True, local_files_only=True
+        )
+        self.model.load_state_dict(found.state_dict())
+
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict[str, torch.Tensor]:
         if not (self._shares and "row" in inputs[0]):
             self._groups = None
