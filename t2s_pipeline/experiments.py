@@ -6,6 +6,7 @@ from pathlib import Path
 
 from t2s_pipeline.errors import InputError, NotMaterializedError
 from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.recipes import Recipe
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.config import Experiment, GRPOSettings
@@ -70,8 +71,13 @@ class System:
     prompter: str
     """What ``load_prompter`` takes: a name, or the folder of a checkpoint."""
     segmenter: str
-    schema: str
+    recipe: Recipe
     generation: GenerationSettings
+
+    @property
+    def schema(self) -> str:
+        """What it is asked to answer in."""
+        return self.recipe.schema
 
 
 ZERO_SHOT: dict[str, Experiment] = {"zero-shot-mini": EXPERIMENTS["think2seg-mini"]}
@@ -89,7 +95,7 @@ def system(name: str, settings: Settings) -> System:
     """
     if name in ZERO_SHOT:
         base = ZERO_SHOT[name]
-        return System(name, base.prompter, base.segmenter, base.schema, base.generation)
+        return System(name, base.prompter, base.segmenter, base.recipe, base.generation)
     run, _, step = name.partition("--")
     found = checkpoints.complete(settings.runs / run)
     chosen = _at_step(found, step) if step else max(found, key=lambda checkpoint: checkpoint.step, default=None)
@@ -101,7 +107,7 @@ def system(name: str, settings: Settings) -> System:
             raise InputError(f"There is no system {name!r}; there are {known}.") from None
         raise NotMaterializedError(f"{name} has no complete checkpoint in {settings.runs / run}: train it first.")
     trained = Experiment.from_json(chosen.experiment)
-    return System(name, str(chosen.path), trained.segmenter, trained.schema, trained.generation)
+    return System(name, str(chosen.path), trained.segmenter, trained.recipe, trained.generation)
 
 
 def _at_step(found: list[checkpoints.Checkpoint], step: str) -> checkpoints.Checkpoint | None:

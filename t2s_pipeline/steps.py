@@ -125,6 +125,7 @@ class Steps:
         mark = fingerprint(
             code=sources.code("segmenting", schema.PREDICTIONS),
             segmenter=sources.weights_mark(answering.segmenter),
+            inference=answering.recipe.inference,
             completions=self._mark(schema.COMPLETIONS, answers),
         )
         return self._worker_step("segment", schema.PREDICTIONS, partition, name, mark)

@@ -22,6 +22,7 @@ from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.progress import Progress
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
+from t2s_pipeline.recipes import Inference
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 
@@ -50,7 +51,7 @@ def segment_completions(
     lake, where = home / "lake", {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id"])
     answers = read_partition(lake, COMPLETIONS, {"checkpoint": system.name, **where})
-    side, schema = _how_asked(answers)
+    (side, schema), inference = _how_asked(answers), system.recipe.inference
     windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
     partition = {"checkpoint": system.name, "segmenter": system.segmenter, **where}
     staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
@@ -64,7 +65,7 @@ def segment_completions(
         for window in left:
             rows: list[dict] = []
             for items in window.values():
-                rows += _predictions(segmenter, next(images), items, schema, Frame.square(side))
+                rows += _predictions(segmenter, next(images), items, schema, Frame.square(side), inference)
                 progress.advance(done + len(rows))
             staged.append(pa.Table.from_pylist(rows, schema=PREDICTIONS.schema))
             done += len(rows)
@@ -96,13 +97,19 @@ def _texts(answers: pa.Table) -> dict[str, list[Item]]:
 
 
 def _predictions(
-    segmenter: Sam2Segmenter, image: np.ndarray, items: Sequence[Item], schema: PromptSchema, square: Frame
+    segmenter: Sam2Segmenter,
+    image: np.ndarray,
+    items: Sequence[Item],
+    schema: PromptSchema,
+    square: Frame,
+    inference: Inference,
 ) -> list[dict]:
     """The rows of every answer about one image, uint8 (H, W, 3)."""
     parsed = [parse(item.text, schema, square) for item in items]
     native = Frame(width=image.shape[1], height=image.shape[0])
-    prompt_sets = [answer.objects for answer in parsed if isinstance(answer, Answer) and answer.objects]
-    drawn = iter(_draw_all(segmenter, image, prompt_sets, square, (native, square)))
+    answered = [answer.objects for answer in parsed if isinstance(answer, Answer) and answer.objects]
+    prompt_sets = [inference.prompts(objects) for objects in answered]
+    drawn = iter(_draw_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
     rows = []
     for item, answer in zip(items, parsed, strict=True):
         row = {"sample_id": item.sample_id, "question_index": item.question_index, "side": square.width}
@@ -124,16 +131,17 @@ def _draw_all(
     prompt_sets: Sequence[Sequence[PromptObject]],
     source: Frame,
     outs: tuple[Frame, Frame],
+    multimask: bool,
 ) -> list[dict]:
     """Status, masks and scores of each prompt set; if drawing them together fails, each is tried alone."""
     if not prompt_sets:
         return []
     try:
-        return _draw(segmenter, image, prompt_sets, source, outs)
+        return _draw(segmenter, image, prompt_sets, source, outs, multimask)
     except OUR_FAILURES as fault:
         if len(prompt_sets) == 1:
             return [{"status": "error", "detail": f"{type(fault).__name__}: {fault}"[:500]}]
-    return [row for alone in prompt_sets for row in _draw_all(segmenter, image, [alone], source, outs)]
+    return [row for alone in prompt_sets for row in _draw_all(segmenter, image, [alone], source, outs, multimask)]
 
 
 def _draw(
@@ -142,9 +150,12 @@ def _draw(
     prompt_sets: Sequence[Sequence[PromptObject]],
     source: Frame,
     outs: tuple[Frame, Frame],
+    multimask: bool,
 ) -> list[dict]:
     embedding = segmenter.encode(image)
-    native, square = (segmenter.decode(embedding, prompt_sets, source=source, out=out) for out in outs)
+    native, square = (
+        segmenter.decode(embedding, prompt_sets, source=source, out=out, multimask=multimask) for out in outs
+    )
     return [
         {
             "status": "ok" if at_native.mask.any() else "empty_mask",

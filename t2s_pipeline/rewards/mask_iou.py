@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 OnFailure = Callable[[int, str], None]
 """Told when the segmenter failed: how many completions get no reward for it, and why."""
 
+Feed = Callable[[tuple[PromptObject, ...]], tuple[PromptObject, ...]]
+
 
 @dataclass(frozen=True)
 class _Open:
@@ -36,12 +38,18 @@ def mask_iou_reward(
     frame: Frame,
     repair: bool = True,
     on_failure: OnFailure | None = None,
+    feed: Feed = tuple,
+    multimask: bool = False,
 ) -> RewardFunction:
     """R_IoU: intersection over union of the union of the drawn masks with the truth (equation 3).
 
     An answer that does not parse earns 0. If the truth is empty, an empty list earns 1 and anything else 0.
     Where the segmenter itself fails (out of memory, a device error), the completions it could not draw
     abstain: None, never 0, because the prompter is not to blame.
+
+    Args:
+        feed: from an answer's objects to the segmenter's prompts, as ``Inference.prompts``.
+        multimask: as ``Inference.multimask``.
 
     The function that is returned takes, one each per completion:
         completions: texts or TRL's chat messages.
@@ -69,7 +77,7 @@ def mask_iou_reward(
                 rewards[index] = float(not answer.objects)
             elif answer.objects:
                 group = pending.setdefault(image_key[index], {}).setdefault(truth_key[index], [])
-                group.append(_Open(index, answer.objects))
+                group.append(_Open(index, feed(answer.objects)))
         for groups in pending.values():
             first = next(iter(groups.values()))[0].index
             try:
@@ -79,7 +87,7 @@ def mask_iou_reward(
                 _abstain(rewards, members, fault, on_failure)
                 continue
             for group in groups.values():
-                _judge(segmenter, embedding, group, truth[group[0].index], frame, rewards, on_failure)
+                _judge(segmenter, embedding, group, truth[group[0].index], frame, rewards, on_failure, multimask)
         return rewards
 
     return mask_iou
@@ -93,17 +101,18 @@ def _judge(
     frame: Frame,
     rewards: list[float | None],
     on_failure: OnFailure | None,
+    multimask: bool,
 ) -> None:
     """Fill in the rewards of completions that share image and truth; halve the call where it fails."""
     try:
-        overlaps = segmenter.overlap(embedding, [item.prompts for item in group], truth, frame)
+        overlaps = segmenter.overlap(embedding, [item.prompts for item in group], truth, frame, multimask)
     except RuntimeError as fault:
         if len(group) == 1:
             _abstain(rewards, group, fault, on_failure)
             return
         middle = len(group) // 2
         for half in (group[:middle], group[middle:]):
-            _judge(segmenter, embedding, half, truth, frame, rewards, on_failure)
+            _judge(segmenter, embedding, half, truth, frame, rewards, on_failure, multimask)
         return
     for item, (intersection, union) in zip(group, overlaps, strict=True):
         rewards[item.index] = intersection / union

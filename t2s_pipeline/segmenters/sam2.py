@@ -134,7 +134,12 @@ class Sam2Segmenter:
 
     @torch.inference_mode()
     def overlap(
-        self, embedding: Embedding, prompt_sets: PromptSets, truth: np.ndarray, source: Frame
+        self,
+        embedding: Embedding,
+        prompt_sets: PromptSets,
+        truth: np.ndarray,
+        source: Frame,
+        multimask: bool = False,
     ) -> list[tuple[int, int]]:
         """Intersection and union, in pixels, of every prompt set's mask with ``truth``, bool (h, w).
 
@@ -142,7 +147,7 @@ class Sam2Segmenter:
         two numbers per answer off it and not a mask. Arguments are those of ``decode``.
         """
         out = Frame(width=truth.shape[1], height=truth.shape[0])
-        masks, _ = self._union(embedding, prompt_sets, source, out, multimask=False)
+        masks, _ = self._union(embedding, prompt_sets, source, out, multimask)
         target = torch.as_tensor(truth, dtype=torch.bool, device=self.device)
         shared = (masks & target).sum(dim=(1, 2))
         either = (masks | target).sum(dim=(1, 2))

@@ -12,6 +12,9 @@ from trl import GRPOConfig
 
 from t2s_pipeline.training.config import GRPOSettings
 
+_SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup"}
+"""Our name: transformers'."""
+
 
 def grpo_config(
     settings: GRPOSettings, weights: Sequence[float], steps: int, seed: int, output: Path, device: str
@@ -29,9 +32,11 @@ def grpo_config(
         max_completion_length=settings.max_new_tokens,
         temperature=settings.temperature,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=settings.warmup_steps,
-        weight_decay=0.0,
+        lr_scheduler_type=_SCHEDULES[settings.schedule],
+        # A number below 1 is a share of the run.
+        warmup_steps=settings.warmup_steps or settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        entropy_coef=settings.entropy_weight,
         max_grad_norm=settings.max_grad_norm,
         beta=settings.beta,
         epsilon=settings.epsilon,

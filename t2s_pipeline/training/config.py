@@ -16,11 +16,11 @@ from hashlib import sha256
 
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.prompters.base import GenerationSettings
-from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
-from t2s_pipeline.rewards.recipes import RECIPES
+from t2s_pipeline.recipes import THINK2SEG, Recipe
 from t2s_pipeline.training.overrides import replaced
 
 PRECISIONS = ("float32", "bfloat16")
+SCHEDULES = ("linear", "constant")
 _NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
 
 
@@ -39,8 +39,15 @@ class GRPOSettings:
     completions_per_pass: int = 0
     """Completions in one forward and backward pass on one device; 0 takes all of the step's at once."""
     learning_rate: float = 1e-6
-    """Of AdamW, without weight decay; it falls linearly to 0."""
+    """Of AdamW."""
+    schedule: str = "linear"
+    """How the learning rate goes on after the warm-up: linear (falls to 0) or constant."""
     warmup_steps: int = 0
+    warmup_share: float = 0.0
+    """The warm-up as a share of the run, where ``warmup_steps`` is 0."""
+    weight_decay: float = 0.0
+    entropy_weight: float = 0.0
+    """Weight of the bonus for the entropy of each predicted token."""
     beta: float = 1e-3
     """Weight of the k3 estimate of KL(policy ‖ base)."""
     epsilon: float = 0.2
@@ -61,9 +68,14 @@ class GRPOSettings:
             _require(getattr(self, name) is None or getattr(self, name) > 0, f"grpo.{name} must be above 0")
         _require(self.group_size >= 2, "grpo.group_size must be at least 2: an advantage compares completions")
         _require(self.checkpoint_every >= 1, "grpo.checkpoint_every must be at least 1")
-        for name in ("beta", "warmup_steps", "max_grad_norm", "completions_per_pass"):
+        for name in (
+            "beta", "warmup_steps", "warmup_share", "weight_decay", "entropy_weight", "max_grad_norm",
+            "completions_per_pass",
+        ):
             _require(getattr(self, name) >= 0, f"grpo.{name} must not be negative")
         _require(0 < self.epsilon < 1, "grpo.epsilon must lie between 0 and 1")
+        _require(self.warmup_share < 1, "grpo.warmup_share must be below 1")
+        _require(self.schedule in SCHEDULES, f"grpo.schedule must be one of {', '.join(SCHEDULES)}")
         _require(self.precision in PRECISIONS, f"grpo.precision must be one of {', '.join(PRECISIONS)}")
         per_pass, per_step = self.completions_per_pass, self.completions_per_step
         _require(
@@ -92,10 +104,8 @@ class Experiment:
     segmenter: str
     dataset: str
     grpo: GRPOSettings
-    schema: str = DEFAULT_SCHEMA
-    reward_recipe: str = "paper"
-    repair: bool = True
-    """Whether the reward accepts JSON that had to be repaired, as the authors' does."""
+    recipe: Recipe = THINK2SEG
+    """The method: labels, answer schema, reward, inference."""
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     """How the trained prompter answers in evaluation."""
     seed: int = 0
@@ -104,9 +114,12 @@ class Experiment:
     def __post_init__(self) -> None:
         _check_types(self, "")
         _require(bool(_NAME.fullmatch(self.name)), f"{self.name!r} is no name: small letters, digits, dots, dashes")
-        _require(self.schema in SCHEMAS, f"Prompt schema {self.schema!r} is none of {', '.join(SCHEMAS)}")
-        _require(self.reward_recipe in RECIPES, f"Recipe {self.reward_recipe!r} is none of {', '.join(RECIPES)}")
         _require(self.seed >= 0, "seed must not be negative")
+
+    @property
+    def schema(self) -> str:
+        """What it is asked to answer in."""
+        return self.recipe.schema
 
     @property
     def run(self) -> str:
@@ -122,7 +135,8 @@ class Experiment:
         try:
             grpo = GRPOSettings(**value["grpo"])
             generation = GenerationSettings(**value["generation"])
-            return cls(**{**value, "grpo": grpo, "generation": generation})
+            recipe = Recipe.from_json(value["recipe"])
+            return cls(**{**value, "grpo": grpo, "generation": generation, "recipe": recipe})
         except (KeyError, TypeError, ValueError) as fault:
             raise InputError(f"These are no settings of an experiment ({fault}).") from fault
 

@@ -9,7 +9,8 @@ from t2s_pipeline.progress import Progress
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.qwen2_5_vl import Prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
-from t2s_pipeline.rewards.recipes import RECIPES, reward_functions
+from t2s_pipeline.rewards.functions import reward_functions
+from t2s_pipeline.rewards.recipes import REWARDS
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.training.arguments import grpo_config
 from t2s_pipeline.training.checkpoints import Checkpoint
@@ -72,7 +73,7 @@ def _train(
     device: str,
 ) -> None:
     experiment, grpo = folder.experiment, folder.experiment.grpo
-    schema, recipe = SCHEMAS[experiment.schema], RECIPES[experiment.reward_recipe]
+    schema, reward = SCHEMAS[experiment.schema], REWARDS[experiment.recipe.reward]
     steps = grpo.total_steps(len(samples))
     done = resumed.step if resumed else 0
     order = draw_order([len(s.questions) for s in samples], steps * grpo.prompts_per_step, experiment.seed)
@@ -90,14 +91,14 @@ def _train(
         progress.say(f"{folder.publish(staged, step, steps).name} is complete at step {step}.")
 
     segmenter = load_segmenter(experiment.segmenter, device)
-    rewards = reward_functions(recipe, segmenter, schema, prompter.frame, experiment.repair, on_failure)
+    rewards = reward_functions(experiment.recipe, segmenter, prompter.frame, on_failure)
     log = folder.log(done)
-    recorder = Recorder(log, progress, recipe.valid_part, on_checkpoint, device)
+    recorder = Recorder(log, progress, reward.valid_part, on_checkpoint, device)
     trainer = MaskGRPOTrainer(
         model=prompter.model,
         processing_class=prompter.processor,
         reward_funcs=rewards,
-        args=grpo_config(grpo, recipe.weights, steps, experiment.seed, staging, device),
+        args=grpo_config(grpo, reward.weights, steps, experiment.seed, staging, device),
         train_dataset=prompts.dataset(),
         callbacks=[recorder],
     )

@@ -17,6 +17,7 @@ from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
 from t2s_pipeline.progress import NoProgress  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.prompters.qwen2_5_vl import Prompter  # noqa: E402
+from t2s_pipeline.recipes import THINK2SEG  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}
 ANSWERS = {"checkpoint": "mini", **PLACE}
@@ -24,7 +25,7 @@ ANSWERS = {"checkpoint": "mini", **PLACE}
 
 @pytest.fixture
 def system(prompter_folder) -> System:
-    return System("mini", str(prompter_folder), "sam2-mini", "bbox+pos2", GenerationSettings(8, batch_size=2))
+    return System("mini", str(prompter_folder), "sam2-mini", THINK2SEG, GenerationSettings(8, batch_size=2))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What becomes of each kind of answer, and that an image is encoded once for all of its answers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from t2s_pipeline.lake.schema import COMPLETIONS, IMAGES, PREDICTIONS, SAMPLES  
 from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
 from t2s_pipeline.progress import NoProgress  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
+from t2s_pipeline.recipes import THINK2SEG, Inference  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
@@ -38,7 +40,7 @@ OTHER = {"bbox_2d": [5, 5, 30, 30], "positive_points": [[10, 10], [20, 20]]}
 
 @pytest.fixture
 def system(segmenter_file) -> System:
-    return System("mini", "no prompter", f"sam2-mini@{segmenter_file}", "bbox+pos2", GenerationSettings(8))
+    return System("mini", "no prompter", f"sam2-mini@{segmenter_file}", THINK2SEG, GenerationSettings(8))
 
 
 @pytest.fixture
@@ -164,7 +166,7 @@ def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeyp
 def test_prompts_the_segmenter_draws_nothing_for_are_an_empty_mask(home, system, monkeypatch):
     from t2s_pipeline.segmenters.sam2 import Segmentation
 
-    def nothing(self, embedding, prompt_sets, source, out):
+    def nothing(self, embedding, prompt_sets, source, out, multimask):
         return [Segmentation(np.zeros((out.height, out.width), bool), (0.1,) * len(items)) for items in prompt_sets]
 
     monkeypatch.setattr(Sam2Segmenter, "decode", nothing)
@@ -211,3 +213,23 @@ def test_completions_of_mixed_settings_are_refused(home, system):
     write_partition(home / "lake", COMPLETIONS, {"checkpoint": "mini", **PLACE}, table)
     with pytest.raises(InputError, match="2 different settings"):
         segment_completions(home, system, "real", "test", "f", NoProgress())
+
+
+def test_the_segmenter_is_asked_as_the_recipe_says(home, system, monkeypatch):
+    asked = []
+    decode = Sam2Segmenter.decode
+
+    def watched(self, embedding, prompt_sets, source, out, multimask):
+        asked.append((prompt_sets, multimask))
+        return decode(self, embedding, prompt_sets, source, out, multimask)
+
+    monkeypatch.setattr(Sam2Segmenter, "decode", watched)
+    as_rival = replace(system, recipe=replace(THINK2SEG, inference=Inference(multimask=True, box_centre=True)))
+    rows = predict(home, as_rival, (BRIDGE, 0, answer(BOX)))
+    x0, y0, x1, y1 = BOX["bbox_2d"]
+    for [[fed]], multimask in asked:
+        assert multimask
+        assert fed.positive_points[-1] == ((x0 + x1) / 2, (y0 + y1) / 2)
+    assert len(asked) == 2  # at native size and at the square
+    # What is recorded is what the prompter said.
+    assert len(rows[BRIDGE, 0]["prompts"][0]["positive_points"]) == len(fed.positive_points) - 1

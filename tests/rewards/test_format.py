@@ -5,7 +5,7 @@ import pytest
 from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.rewards.format import format_reward, json_reward, tags_reward, text_of
-from t2s_pipeline.rewards.recipes import RECIPES
+from t2s_pipeline.rewards.recipes import REWARDS
 
 BBOX, FRAME = SCHEMAS["bbox"], Frame.square(168)
 GOOD = '<think>a</think><answer>[{"bbox_2d": [1, 2, 30, 40]}]</answer>'
@@ -47,6 +47,6 @@ def test_completions_come_as_texts_or_as_chat_messages():
 
 
 def test_the_recipes_maxima_are_the_papers_and_the_authors():
-    assert RECIPES["paper"].maximum == 3
-    assert RECIPES["reference"].maximum == 4
-    assert dict(RECIPES["paper"].parts) == {"format": 1, "mask_iou": 2}
+    assert REWARDS["paper"].maximum == 3
+    assert REWARDS["reference"].maximum == 4
+    assert dict(REWARDS["paper"].parts) == {"format": 1, "mask_iou": 2}

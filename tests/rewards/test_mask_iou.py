@@ -12,8 +12,10 @@ pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
 from t2s_pipeline.miniature.segmenter import build  # noqa: E402
+from t2s_pipeline.recipes import Recipe  # noqa: E402
+from t2s_pipeline.rewards.functions import reward_functions  # noqa: E402
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward  # noqa: E402
-from t2s_pipeline.rewards.recipes import RECIPES, reward_functions  # noqa: E402
+from t2s_pipeline.rewards.recipes import REWARDS  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 SCHEMA = SCHEMAS["bbox+pos2"]
@@ -37,11 +39,11 @@ class CountingSegmenter(Sam2Segmenter):
             raise torch.OutOfMemoryError("no room for the image\nand a long trace")
         return super().encode(image)
 
-    def overlap(self, embedding, prompt_sets, truth, source):
+    def overlap(self, embedding, prompt_sets, truth, source, multimask=False):
         self.calls += 1
         if sum(map(len, prompt_sets)) > self.at_most:
             raise torch.OutOfMemoryError("no room for the masks")
-        return super().overlap(embedding, prompt_sets, truth, source)
+        return super().overlap(embedding, prompt_sets, truth, source, multimask)
 
 
 def says(*objects: PromptObject) -> str:
@@ -151,7 +153,7 @@ def test_an_image_that_cannot_be_encoded_leaves_the_other_images_alone():
 
 def test_a_fault_in_our_own_code_is_not_taken_for_a_lack_of_memory():
     class Broken(CountingSegmenter):
-        def overlap(self, embedding, prompt_sets, truth, source):
+        def overlap(self, embedding, prompt_sets, truth, source, multimask=False):
             raise TypeError("a bug")
 
     with pytest.raises(TypeError, match="a bug"):
@@ -159,8 +161,8 @@ def test_a_fault_in_our_own_code_is_not_taken_for_a_lack_of_memory():
 
 
 def test_recipes_put_their_functions_in_order():
-    for recipe in RECIPES.values():
-        functions = reward_functions(recipe, CountingSegmenter(), SCHEMA, FRAME)
-        assert [function.__name__ for function in functions] == recipe.names
+    for reward in (REWARDS["paper"], REWARDS["reference"]):
+        functions = reward_functions(Recipe(reward=reward.name), CountingSegmenter(), FRAME)
+        assert [function.__name__ for function in functions] == reward.names
         earned = [function([says()], **columns(1, np.zeros((168, 168), bool)))[0] for function in functions]
-        assert sum(weight * value for weight, value in zip(recipe.weights, earned, strict=True)) == recipe.maximum
+        assert sum(weight * value for weight, value in zip(reward.weights, earned, strict=True)) == reward.maximum

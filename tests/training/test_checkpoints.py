@@ -21,7 +21,7 @@ def publish(runs: Path, run: str, step: int, steps: int, fingerprint: str = "f")
         run=run,
         step=step,
         steps=steps,
-        experiment=experiment(run, ["schema=bbox"]).as_json(),
+        experiment=experiment(run, ["recipe.schema=bbox"]).as_json(),
         fingerprint=fingerprint,
         data_fingerprint="d",
         sha256=checkpoints.weights_sha256(staged),

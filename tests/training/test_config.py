@@ -14,7 +14,7 @@ def test_the_papers_settings_are_the_defaults_of_the_full_size_runs():
     for run in (small, large):
         assert (run.grpo.learning_rate, run.grpo.beta, run.grpo.epsilon, run.grpo.temperature) == (1e-6, 1e-3, 0.2, 1.0)
         assert (run.grpo.precision, run.grpo.checkpoint_every, run.schema) == ("bfloat16", 100, "bbox+pos2")
-        assert (run.dataset, run.segmenter, run.reward_recipe) == ("earthreason", "sam2.1-small", "paper")
+        assert (run.dataset, run.segmenter, run.recipe.reward) == ("earthreason", "sam2.1-small", "paper")
     assert (small.grpo.prompts_per_step, small.grpo.group_size, small.grpo.epochs) == (4, 16, 5)
     assert (large.grpo.prompts_per_step, large.grpo.group_size, large.grpo.epochs) == (8, 12, 8)
     # 2,371 training images, 4 a step, 5 passes: 2,963.75; the unfinished last step is dropped.
@@ -33,15 +33,16 @@ def test_every_experiment_survives_json():
 def test_the_fingerprint_moves_with_any_setting_and_with_nothing_else():
     base = experiment("think2seg-mini")
     assert base.fingerprint == Experiment.from_json(base.as_json()).fingerprint
-    for override in ("grpo.learning_rate=3e-5", "seed=1", "generation.max_new_tokens=80", "schema=bbox"):
+    for override in ("grpo.learning_rate=3e-5", "seed=1", "generation.max_new_tokens=80", "recipe.schema=bbox"):
         assert base.with_overrides([override]).fingerprint != base.fingerprint
 
 
 def test_overrides_are_read_by_the_kind_of_the_setting():
     changed = experiment(
-        "think2seg-mini", ["grpo.learning_rate=1e-5", "seed=2", "repair=false", "grpo.epochs=1.5", "name=trial"]
+        "think2seg-mini", ["grpo.learning_rate=1e-5", "seed=2", "recipe.repair=false", "grpo.epochs=1.5", "name=trial"]
     )
-    assert (changed.grpo.learning_rate, changed.seed, changed.repair, changed.run) == (1e-5, 2, False, "trial-seed2")
+    assert (changed.grpo.learning_rate, changed.seed, changed.run) == (1e-5, 2, "trial-seed2")
+    assert not changed.recipe.repair
     assert (changed.grpo.epochs, changed.grpo.steps) == (1.5, None)
     assert changed.with_overrides(["grpo.steps=7"]).grpo.total_steps(1000) == 7
 
@@ -56,15 +57,15 @@ def test_overrides_are_read_by_the_kind_of_the_setting():
         ("seed.x=1", "one setting"),
         ("seed=one", "whole number"),
         ("seed=-1", "negative"),
-        ("repair=yes", "true or false"),
+        ("recipe.repair=yes", "true or false"),
         ("grpo.learning_rate=nan", "finite"),
         ("grpo.learning_rate=0", "above 0"),
         ("grpo.group_size=1", "at least 2"),
         ("grpo.epsilon=1", "between 0 and 1"),
         ("grpo.precision=float8", "float32"),
         ("grpo.completions_per_pass=7", "divide"),
-        ("schema=circles", "bbox"),
-        ("reward_recipe=none", "paper"),
+        ("recipe.schema=circles", "bbox"),
+        ("recipe.reward=none", "paper"),
         ("generation.temperature=-1", "generation.temperature: temperature must not be negative"),
         ("name=../elsewhere", "no name"),
         ("name=a--1", "no name"),
