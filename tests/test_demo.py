@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ dg = pytest.importorskip("dagster")
 from t2s_pipeline.lake import schema  # noqa: E402
 from t2s_pipeline.lake.store import list_partitions  # noqa: E402
 from t2s_pipeline.settings import REPO, Settings  # noqa: E402
+from tests.processes import Doorbell, has_ended  # noqa: E402
 
 pytestmark = pytest.mark.orchestrator
 
@@ -112,46 +112,29 @@ def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(environment: di
 def test_a_stopped_demo_takes_its_worker_along_and_is_shown_as_failed(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals
 ):
-    started = tmp_path / "started"
-    worker(tmp_path, f'sleep 600 & echo "$$ $!" > {started}.new; mv {started}.new {started}; wait')
+    started = Doorbell(tmp_path / "started")
+    worker(tmp_path, f'sleep 600 & echo "$$ $!" > {started.path}; wait')
     command = [sys.executable, "-m", "t2s_pipeline.cli", "demo", *FEW]
     with subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        until(started.exists, process)
+        pids = [int(pid) for pid in started.rung(process).split()]
         process.send_signal(number)
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "Stopped. What was finished is kept" in said
-    for pid in map(int, started.read_text().split()):
-        until(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "(zombie)" in state(pid))
+    assert len(pids) == 2 and all(has_ended(pid) for pid in pids)
     assert runs() == ["FAILURE"]
 
 
 def test_a_killed_demo_is_shown_as_failed_by_the_next_one(environment: dict[str, str], tmp_path: Path):
-    started = tmp_path / "started"
-    worker(tmp_path, f"echo $$ > {started}.new; mv {started}.new {started}; sleep 600")
+    started = Doorbell(tmp_path / "started")
+    worker(tmp_path, f"echo $$ > {started.path}; sleep 600")
     command = [sys.executable, "-m", "t2s_pipeline.cli", "demo", *FEW]
     with subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.DEVNULL) as process:
-        until(started.exists, process)
+        group = int(started.rung(process))
         process.kill()
-    os.killpg(int(started.read_text()), signal.SIGKILL)
+    os.killpg(group, signal.SIGKILL)
     assert runs() == ["STARTED"]
     worker(tmp_path, "exit 3")
     # It gets the slot that the killed one held, or it would wait for ever.
     assert t2s(environment, "demo", *FEW).returncode == 1
     assert runs() == ["FAILURE", "FAILURE"]
-
-
-def until(holds, process: subprocess.Popen | None = None, seconds: float = 300.0) -> None:
-    """Wait for something that a process does; its end before that is a failure."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert process is None or process.poll() is None, "the process ended too early"
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
-
-
-def state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return "(zombie)"
