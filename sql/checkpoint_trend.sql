@@ -1,4 +1,6 @@
 -- Does a run get better from checkpoint to checkpoint? Percent, with 95 % intervals, by optimizer step.
+--   checkpoint: the system that was evaluated
+--   giou_change: points since the run's evaluated checkpoint before it
 SELECT
     c.run,
     c.step,

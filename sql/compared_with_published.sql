@@ -1,5 +1,13 @@
 -- What did we measure for each number that the paper prints? One row a number and protocol; blank where not run.
 -- Systems of ours that the paper does not list follow, with the published value blank. Tables 1 to 6 select from this.
+--   published: what the paper prints: percent, or a count
+--   protocol: how the measured value was counted; blank where not run
+--   measured: what we measured; blank where not run
+--   low: lower end of the measured 95 % interval
+--   high: upper end
+--   difference: measured less published
+--   n: samples measured; for rejection, answers to empty targets
+--   measured_as: the system of ours that was measured
 WITH measured AS (
     SELECT system, dataset, split, protocol, n, 'giou' AS metric, giou AS value, giou_low AS low, giou_high AS high
     FROM benchmark_metrics

@@ -1,5 +1,13 @@
 -- Which answers went wrong, how, and why? Answers at or below IoU 0.5 under the strict protocol, worst first.
 -- recall is the share of the target that was found, precision the share of the predicted mask that is target.
+--   reason: no answer, failure of ours, format error, false alarm, missed target, wrong place, over- or under-segmentation
+--   recall: share of the target that was found
+--   precision: share of the predicted mask that is target
+--   target_area: pixels of the truth
+--   predicted_area: pixels of the prediction
+--   question: as it was asked
+--   answer: the system's text, where it gave one
+--   detail: what was wrong with the answer
 WITH wrong AS (
     SELECT
         a.*,

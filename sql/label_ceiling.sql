@@ -1,4 +1,8 @@
 -- How good can a system get that imitates these pseudo-labels? The segmenter's IoU from the labels themselves.
+--   n: labelled samples
+--   giou: mean IoU of what the segmenter makes of the labels, percent
+--   p_at_50: share above IoU 0.5, percent
+--   worst_tenth: IoU that the worst tenth stays below, percent
 SELECT
     method,
     segmenter,

@@ -1,4 +1,5 @@
 -- Who is best on each dataset and split, under each protocol? Percent, with 95 % intervals (bootstrap by image).
+--   place: rank by gIoU within dataset, split and protocol
 SELECT
     dataset,
     split,

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.commands.database import database
 from t2s_pipeline.commands.demo import demo
 from t2s_pipeline.commands.ingest import ingest
 from t2s_pipeline.commands.leaderboard import leaderboard
@@ -21,7 +22,7 @@ from t2s_pipeline.commands.ui import ui
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.settings import Settings
 
-COMMANDS: tuple[Callable, ...] = (demo, ui, ingest, leaderboard, sql, tables)
+COMMANDS: tuple[Callable, ...] = (demo, ui, ingest, leaderboard, sql, tables, database)
 """In the order in which `t2s --help` lists them."""
 
 app = typer.Typer(

@@ -41,6 +41,11 @@ class Settings:
         return self.home / "runs"
 
     @property
+    def watched(self) -> Path:
+        """Where checkpoints made elsewhere are put to be evaluated (``elsewhere/checkpoints.py``)."""
+        return self.home / "checkpoints"
+
+    @property
     def report(self) -> Path:
         return self.home / "report"
 

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from t2s_pipeline.errors import InputError, T2SError
 from t2s_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from t2s_pipeline.lake.views import Limits
 
 
 def sql(
@@ -21,6 +24,8 @@ def sql(
         Path | None, typer.Option("--parquet", metavar="OUT", help="Write a Parquet file instead of printing.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to print, unless JSON or CSV.")] = 200,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Stop a query after so long.")] = 120.0,
+    memory_mb: Annotated[int, typer.Option("--memory", min=64, metavar="MB", help="Memory of a query.")] = 2048,
 ) -> None:
     """Ask the results a question in SQL.
 
@@ -31,16 +36,18 @@ def sql(
     t2s sql "select * from failures limit 5" --json
     """
     from t2s_pipeline.commands import row_formats
+    from t2s_pipeline.lake.views import Limits
     from t2s_pipeline.lake.views import query as ask
 
     settings = Settings.from_env()
+    limits = Limits(seconds, memory_mb)
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise InputError("Give at most one of --json, --csv and --parquet.")
     text = _given(query, file)
     if text is None:
-        _prompt(settings, limit)
+        _prompt(settings, limit, limits)
         return
-    rows = ask(settings, text)
+    rows = ask(settings, text, limits)
     if parquet is not None:
         row_formats.write_parquet(rows, parquet)
         print(f"{len(rows):,} rows in {parquet}", file=sys.stderr)
@@ -70,7 +77,7 @@ def _given(query: str | None, file: Path | None) -> str | None:
     return None if sys.stdin.isatty() else sys.stdin.read()
 
 
-def _prompt(settings: Settings, limit: int) -> None:
+def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
     """Read statements, each ended by a semicolon, until end of input; a mistake does not end the session."""
     import readline  # noqa: F401  (arrow keys and history for input())
 
@@ -95,7 +102,7 @@ def _prompt(settings: Settings, limit: int) -> None:
             continue
         lines = []
         try:
-            print_table(ask(settings, statement), limit)
+            print_table(ask(settings, statement, limits), limit)
         except T2SError as error:
             print(error, file=sys.stderr)
         except KeyboardInterrupt:

@@ -21,9 +21,9 @@ def _list_all(settings: Settings) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from t2s_pipeline.lake.questions import questions
     from t2s_pipeline.lake.schema import TABLES
     from t2s_pipeline.lake.store import list_partitions
-    from t2s_pipeline.lake.views import questions
 
     console = Console()
     listing = Table("table", "partitions", "one row is", header_style="bold", box=None, pad_edge=False)
@@ -47,8 +47,9 @@ def _describe(settings: Settings, name: str) -> None:
     from rich.text import Text
 
     from t2s_pipeline.errors import InputError
+    from t2s_pipeline.lake.questions import PARTITION_MEANINGS, meaning, questions
     from t2s_pipeline.lake.schema import TABLES
-    from t2s_pipeline.lake.views import query, questions
+    from t2s_pipeline.lake.views import query
 
     asked = {question.name: question for question in questions(settings)}
     if name not in TABLES and name not in asked:
@@ -56,12 +57,13 @@ def _describe(settings: Settings, name: str) -> None:
     console = Console()
     table = TABLES.get(name)
     console.print(Text(table.meaning if table else asked[name].comment), style="bold")
-    meanings = {column.name: column.meaning for column in table.columns} if table else {}
-    listing = Table("column", "type", *(["meaning"] if table else []), header_style="bold", box=None, pad_edge=False)
+    listing = Table("column", "type", "meaning", header_style="bold", box=None, pad_edge=False)
     for row in query(settings, f'DESCRIBE "{name}"').to_pylist():
         column = row["column_name"]
-        meaning = [Text(meanings.get(column, "partition, kept in the folder's name"))] if table else []
-        listing.add_row(Text(column), Text(row["column_type"]), *meaning)
+        known = {**PARTITION_MEANINGS, **table.meanings} if table else {}
+        words = known[column] if table else meaning(asked[name], column)
+        partition = " (partition)" if table and column in table.partition_by else ""
+        listing.add_row(Text(column), Text(row["column_type"]), Text(words + partition))
     console.print(listing)
     if not table:
         console.print(Text(asked[name].sql.strip()), style="dim")

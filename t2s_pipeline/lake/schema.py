@@ -43,6 +43,11 @@ class Table:
         """The schema of a file: partition columns are not in it."""
         return pa.schema([(column.name, column.type) for column in self.columns])
 
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each column of a file means."""
+        return {column.name: column.meaning for column in self.columns}
+
 
 def _table(name: str, meaning: str, partition_by: str, rows_per_group: int = 65_536, **columns) -> Table:
     fields = tuple(Column(key, kind, words) for key, (kind, words) in columns.items())

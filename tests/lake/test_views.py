@@ -14,9 +14,10 @@ pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
 from t2s_pipeline.errors import InputError  # noqa: E402
+from t2s_pipeline.lake.questions import questions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, REJECTS, TABLES  # noqa: E402
 from t2s_pipeline.lake.store import partition_file, write_partition  # noqa: E402
-from t2s_pipeline.lake.views import connect, query, questions  # noqa: E402
+from t2s_pipeline.lake.views import Limits, connect, query  # noqa: E402
 from t2s_pipeline.settings import REPO, Settings  # noqa: E402
 
 
@@ -203,11 +204,11 @@ def test_a_damaged_partition_is_named(settings):
 
 
 def test_a_reader_sees_each_partition_whole_while_it_is_replaced(settings):
-    """Two versions that differ in every row and in size; no query may err or see a mixture.
+    """Two versions that differ in every row and in size, 200 times; no query may err or see a mixture.
 
     DuckDB on the files themselves failed this within seconds (see ``lake/snapshot.py``).
     """
-    versions = [("a",) * 2_000, ("b",) * 50_000]
+    versions = [("a",) * 2_000, ("b",) * 20_000]
     splits = ("train", "val")
     for split in splits:
         put(settings, split, *versions[0])
@@ -215,7 +216,7 @@ def test_a_reader_sees_each_partition_whole_while_it_is_replaced(settings):
 
     def replace() -> None:
         try:
-            for turn in range(40):
+            for turn in range(200):
                 put(settings, splits[turn % 2], *versions[(turn // 2 + 1) % 2])
         finally:
             done.set()
@@ -226,7 +227,7 @@ def test_a_reader_sees_each_partition_whole_while_it_is_replaced(settings):
     while not done.is_set() or seen == 0:
         counted = query(settings, "SELECT split, count(*) n, min(source) low, max(source) high FROM rejects GROUP BY 1")
         for row in counted.to_pylist():
-            assert (row["n"], row["low"], row["high"]) in {(2_000, "a", "a"), (50_000, "b", "b")}
+            assert (row["n"], row["low"], row["high"]) in {(2_000, "a", "a"), (20_000, "b", "b")}
         seen += 1
     writer.join()
 
@@ -288,3 +289,20 @@ def test_the_shipped_questions_load_over_an_empty_lake(tmp_path):
     for question in questions(shipped):
         assert "?" in question.comment, f"{question.name} does not say what it answers"
         assert connection.sql(f'SELECT * FROM "{question.name}"').columns
+
+
+def test_a_query_ends_after_its_time_with_a_sentence(settings):
+    endless = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE a.range % 7 = b.range % 3"
+    with pytest.raises(InputError, match=r"stopped after 0\.2 seconds"):
+        query(settings, endless, Limits(seconds=0.2))
+
+
+def test_a_query_keeps_to_its_memory(settings):
+    with pytest.raises(InputError, match="more than 100 MB of memory"):
+        query(settings, "SELECT list(range) AS x FROM range(100000000)", Limits(memory_mb=100, spill_mb=10))
+
+
+@pytest.mark.parametrize("sql", ["SET memory_limit = '1TB'", "RESET memory_limit", "PRAGMA memory_limit = '1TB'"])
+def test_a_query_cannot_lift_its_limits(settings, sql):
+    with pytest.raises(InputError):
+        query(settings, sql)

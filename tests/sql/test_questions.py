@@ -12,8 +12,9 @@ from t2s_pipeline import masks
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
 from t2s_pipeline.evaluation.score import score_predictions
 from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.questions import meaning, questions
 from t2s_pipeline.lake.store import write_partition
-from t2s_pipeline.lake.views import query, questions
+from t2s_pipeline.lake.views import query
 from t2s_pipeline.published import published_metrics
 from t2s_pipeline.settings import REPO, Settings
 from tests.evaluation.tables import prediction, rectangle, samples
@@ -71,6 +72,13 @@ def test_every_question_is_asked_in_words_and_answers_an_empty_lake(settings):
         assert ask(settings, f"SELECT * FROM {question.name}") == [], question.name
 
 
+def test_every_column_of_every_view_has_a_meaning_and_none_is_explained_that_is_not_there(settings):
+    for question in questions(settings):
+        columns = [row["column_name"] for row in ask(settings, f"DESCRIBE {question.name}")]
+        assert [column for column in columns if not meaning(question, column)] == [], question.name
+        assert set(question.meanings) <= set(columns), question.name
+
+
 def test_the_169_published_numbers_are_each_in_their_table_s_view(settings):
     write(settings, schema.PUBLISHED_METRICS, published_metrics())
     total = 0
@@ -122,6 +130,63 @@ def test_a_system_the_paper_does_not_list_follows_with_the_published_value_blank
     ]
     assert ask(settings, "SELECT * FROM compared_with_published WHERE system = 'ours--20'") == []
     assert len(ask(settings, "SELECT * FROM compared_with_published WHERE system = 'ours' AND metric = 'giou'")) == 1
+
+
+def test_a_published_system_s_other_splits_and_datasets_are_not_swallowed(settings):
+    """The paper prints think2seg-rs-3b on EarthReason val and test, and on RRSIS-D test only."""
+    write(settings, schema.PUBLISHED_METRICS, published_metrics())
+    rows = [
+        metric_row("think2seg-rs-3b", 70.0, split="train"),
+        metric_row("think2seg-rs-3b", 30.0, dataset="rrsis-d", split="val"),
+        metric_row("think2seg-rs-3b", 60.0),
+    ]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    found = ask(
+        settings,
+        "SELECT paper_table, dataset, split, published, measured FROM compared_with_published "
+        "WHERE measured_as = 'think2seg-rs-3b' AND metric = 'giou' AND measured IS NOT NULL AND paper_table IN (1, 3)",
+    )
+    assert [tuple(row.values()) for row in found] == [
+        (1, "earthreason", "train", None, 70.0),
+        (1, "earthreason", "val", 69.3, 60.0),
+        (3, "rrsis-d", "val", None, 30.0),
+    ]
+
+
+CHECKPOINTS = [{"checkpoint": name, "step": step} for name, step in (("run--20", 20), ("run--40", 40), ("run", 60))]
+
+
+def test_the_best_checkpoint_is_chosen_on_val_whatever_test_says(settings):
+    rows = [
+        metric_row("run--20", 50.0, ciou=10.0),
+        metric_row("run--40", 60.0, ciou=10.0),
+        metric_row("run", 60.0, ciou=20.0),
+        metric_row("run--20", 99.0, split="test"),
+        metric_row("run--40", 99.0, protocol="reference"),
+    ]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    write(settings, schema.CHECKPOINTS, CHECKPOINTS, run="run")
+    columns = "checkpoint, val_giou, place, chosen, all_evaluated, scored_on_test, rule"
+    found = ask(settings, f"SELECT {columns} FROM checkpoint_choices")
+    rule = {row.pop("rule") for row in found}
+    # 40 and 60 tie in gIoU, and 60 has the higher cIoU
+    assert [tuple(row.values()) for row in found] == [
+        ("run", 60.0, 1, True, True, False),
+        ("run--40", 60.0, 2, False, True, False),
+        ("run--20", 50.0, 3, False, True, True),
+    ]
+    assert len(rule) == 1 and "gIoU on val" in rule.pop()
+
+
+def test_a_choice_is_not_settled_before_every_checkpoint_was_evaluated(settings):
+    write(settings, schema.BENCHMARK_METRICS, [metric_row("run--20", 50.0), metric_row("run", 50.0, split="test")])
+    write(settings, schema.CHECKPOINTS, CHECKPOINTS, run="run")
+    found = ask(settings, "SELECT checkpoint, place, chosen, all_evaluated FROM checkpoint_choices")
+    assert [tuple(row.values()) for row in found] == [
+        ("run--20", 1, True, False),
+        ("run--40", None, False, False),
+        ("run", None, False, False),
+    ]
 
 
 def test_the_leaderboard_is_ranked_within_dataset_split_and_protocol(settings):

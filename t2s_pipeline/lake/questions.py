@@ -1,0 +1,75 @@
+"""The files of ``sql/``: each is one SELECT that becomes a view, and says at its top which question it answers.
+
+    -- Who is best?
+    --   place: rank by gIoU
+    SELECT …
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from t2s_pipeline.lake.schema import TABLES
+from t2s_pipeline.settings import Settings
+
+_MEANING = re.compile(r"--   (\w+): (.+)")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A file of ``sql/``: one SELECT, the view's name its file's, its leading comment what it answers."""
+
+    name: str
+    path: Path
+    comment: str
+    sql: str
+    meanings: dict[str, str] = field(default_factory=dict)
+    """What a column means, where its name does not say it already in one of the tables."""
+
+
+def questions(settings: Settings) -> list[Question]:
+    """Every file of ``sql/``, by name."""
+    found = []
+    for path in sorted(settings.sql_dir.glob("*.sql")):
+        text = path.read_text("utf-8")
+        comment, meanings = _leading_comment(text)
+        found.append(Question(path.stem, path, comment, text, meanings))
+    return found
+
+
+PARTITION_MEANINGS = {
+    "run": "the training run",
+    "checkpoint": "who answered: a base prompter, a run, or a run's step",
+    "segmenter": "who drew",
+    "method": "whose labels",
+    "system": "who answered",
+    "dataset": "the benchmark",
+    "split": "train, val or test",
+    "protocol": "strict or reference (docs/protocols.md)",
+}
+"""What the partition columns mean, which are kept in folder names."""
+
+
+def meaning(question: Question, column: str) -> str:
+    """What a column of the view means: what its file says, else what the first table with such a column says."""
+    if column in question.meanings:
+        return question.meanings[column]
+    for table in TABLES.values():
+        for known in table.columns:
+            if known.name == column:
+                return known.meaning
+    return PARTITION_MEANINGS.get(column, "")
+
+
+def _leading_comment(sql: str) -> tuple[str, dict[str, str]]:
+    """The ``--`` lines at the top, joined; and, of those among them that are like ``--   column: meaning``, these."""
+    lines: list[str] = []
+    meanings: dict[str, str] = {}
+    for line in sql.lstrip().splitlines():
+        if not line.startswith("--"):
+            break
+        if found := _MEANING.fullmatch(line.rstrip()):
+            meanings[found[1]] = found[2]
+        else:
+            lines.append(line.lstrip("- ").rstrip())
+    return " ".join(line for line in lines if line), meanings
