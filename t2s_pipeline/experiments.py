@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from t2s_pipeline.elsewhere import checkpoints as elsewhere
 from t2s_pipeline.errors import InputError, NotMaterializedError
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.recipes import Recipe
@@ -79,13 +80,18 @@ class System:
         """What it is asked to answer in."""
         return self.recipe.schema
 
+    @property
+    def drawn_by(self) -> str:
+        """The segmenter's name in the lake: without the file that ``<name>@<path>`` takes its weights from."""
+        return self.segmenter.partition("@")[0]
+
 
 ZERO_SHOT: dict[str, Experiment] = {"zero-shot-mini": EXPERIMENTS["think2seg-mini"]}
 """A base prompter as it is, answering as the experiment that trains it would."""
 
 
 def system(name: str, settings: Settings) -> System:
-    """The system of that name: a base prompter, the final state of a run, or ``<run>--<step>``.
+    """The system of that name: a base prompter, the final state of a run, ``<run>--<step>``, or one made elsewhere.
 
     A trained system answers as the settings say that are stored with its checkpoint.
 
@@ -99,6 +105,10 @@ def system(name: str, settings: Settings) -> System:
     run, _, step = name.partition("--")
     found = checkpoints.complete(settings.runs / run)
     chosen = _at_step(found, step) if step else max(found, key=lambda checkpoint: checkpoint.step, default=None)
+    if chosen is None and (foreign := elsewhere.find(settings, name)):
+        told = foreign.experiment
+        plan = Experiment.from_json(told) if isinstance(told, dict) else experiment(told)
+        return System(name, str(foreign.path), plan.segmenter, plan.recipe, plan.generation)
     if chosen is None:
         try:
             experiment(run)

@@ -121,7 +121,7 @@ class Steps:
         """Parse a system's answers and let its segmenter draw them."""
         answering = system(name, self.settings)
         answers = {"checkpoint": name, "dataset": dataset, "split": split}
-        partition = {**answers, "segmenter": answering.segmenter}
+        partition = {**answers, "segmenter": answering.drawn_by}
         mark = fingerprint(
             code=sources.code("segmenting", schema.PREDICTIONS),
             segmenter=sources.weights_mark(answering.segmenter),
@@ -134,7 +134,7 @@ class Steps:
         """Compare a system's masks with the ground truth, once a protocol."""
         lake = self.settings.lake
         place = {"dataset": dataset, "split": split}
-        predicted = {**place, "checkpoint": name, "segmenter": system(name, self.settings).segmenter}
+        predicted = {**place, "checkpoint": name, "segmenter": system(name, self.settings).drawn_by}
         reports = []
         for protocol in PROTOCOLS:
             partition = {**place, "system": name, "protocol": protocol}

@@ -10,15 +10,14 @@ Published numbers mix two ways of counting, so both exist here and every table n
 | P@0.5 | IoU > 0.5, every answer | IoU ≥ 0.5, answers that have a predicted mask |
 | resolution | the native image | the prompter's square, truth by nearest neighbour |
 | questions | all | one a sample, the first answered in frozen order (``questions.py``) |
-
-Deviation: the authors' evaluation parses laxer than their training does (no code fence needed, a box alone
-or points alone allowed). Ours parses once, with the training parser, and both protocols score those masks.
+| parser | the training parser | laxer (``prompting/lax.py``) |
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from t2s_pipeline import masks
 from t2s_pipeline.errors import InputError
@@ -129,7 +128,11 @@ def _score(
 
 def _answers(predictions: pa.Table, mask: str) -> Iterator[tuple[str, int, str, masks.Rle | None]]:
     """Sample, question, status and mask of each prediction, a batch in Python objects at a time."""
-    for batch in predictions.select(["sample_id", "question_index", "status", mask]).to_batches(1024):
+    status = predictions["status"]
+    if mask == "square_mask":
+        status = pc.coalesce(predictions["square_status"], status)
+    columns = {"status": status, **{name: predictions[name] for name in ("sample_id", "question_index", mask)}}
+    for batch in pa.table(columns).select(["sample_id", "question_index", "status", mask]).to_batches(1024):
         for sample_id, index, status, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if value is None and status == "ok":
                 raise InputError(f"The prediction of sample {sample_id}, question {index}, is ok but has no {mask}.")

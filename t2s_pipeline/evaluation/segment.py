@@ -20,6 +20,7 @@ from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.progress import Progress
+from t2s_pipeline.prompting.lax import parse_lax
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
 from t2s_pipeline.recipes import Inference
@@ -53,7 +54,7 @@ def segment_completions(
     answers = read_partition(lake, COMPLETIONS, {"checkpoint": system.name, **where})
     (side, schema), inference = _how_asked(answers), system.recipe.inference
     windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
-    partition = {"checkpoint": system.name, "segmenter": system.segmenter, **where}
+    partition = {"checkpoint": system.name, "segmenter": system.drawn_by, **where}
     staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
     left = pending(windows, staged.keys(["sample_id", "question_index"]))
     done = answers.num_rows - sum(len(items) for window in left for items in window.values())
@@ -105,24 +106,35 @@ def _predictions(
     inference: Inference,
 ) -> list[dict]:
     """The rows of every answer about one image, uint8 (H, W, 3)."""
-    parsed = [parse(item.text, schema, square) for item in items]
     native = Frame(width=image.shape[1], height=image.shape[0])
-    answered = [answer.objects for answer in parsed if isinstance(answer, Answer) and answer.objects]
+    # The laxer parser reads whatever the training parser does, alike; what it reads beyond that counts at the square.
+    lax = [parse_lax(item.text, schema, square) for item in items]
+    answered = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
     prompt_sets = [inference.prompts(objects) for objects in answered]
     drawn = iter(_draw_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
     rows = []
-    for item, answer in zip(items, parsed, strict=True):
+    for item, answer in zip(items, lax, strict=True):
         row = {"sample_id": item.sample_id, "question_index": item.question_index, "side": square.width}
         if isinstance(answer, FormatError):
-            row |= {"status": "format_error", "detail": f"{answer.reason}: {answer.detail}", "repaired": False}
-        elif not answer.objects:
-            row |= {"status": "rejected", "repaired": answer.repaired, "prompts": [], "scores": []}
-            row |= {"mask": _empty(native), "square_mask": _empty(square)}
+            row |= _unread(answer)
         else:
-            row |= {"repaired": answer.repaired, "prompts": [_as_arrow(item) for item in answer.objects]}
-            row |= next(drawn)
+            if answer.objects:
+                read = {"prompts": [_as_arrow(item) for item in answer.objects], **next(drawn)}
+            else:
+                read = {"status": "rejected", "prompts": [], "scores": []}
+                read |= {"mask": _empty(native), "square_mask": _empty(square)}
+            strict = parse(item.text, schema, square)
+            if isinstance(strict, FormatError):
+                row |= _unread(strict)
+                row |= {"square_status": read["status"], "square_mask": read.get("square_mask")}
+            else:
+                row |= {**read, "repaired": answer.repaired}
         rows.append(row)
     return rows
+
+
+def _unread(fault: FormatError) -> dict:
+    return {"status": "format_error", "detail": f"{fault.reason}: {fault.detail}", "repaired": False}
 
 
 def _draw_all(

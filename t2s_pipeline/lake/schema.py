@@ -169,6 +169,7 @@ PREDICTIONS = _table(
     side=(INT, "the prompter's square, pixels"),
     mask=(RLE_TYPE, "union at native size, for the strict protocol"),
     square_mask=(RLE_TYPE, "union at the prompter's square, for the reference protocol"),
+    square_status=(STR, "status under the reference protocol's laxer parser, where that differs; else null"),
     scores=(pa.list_(pa.float32()), "SAM's predicted IoU of each object"),
 )
 SAMPLE_SCORES = _table(

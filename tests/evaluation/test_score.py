@@ -69,6 +69,16 @@ def test_an_iou_of_exactly_a_half_hits_under_reference_only(protocol, hit):
     assert counts(score_one(TOP, prediction("a", CORNER), protocol)) == (4, 8, 0.5, hit)
 
 
+def test_an_answer_that_only_the_laxer_parser_reads_counts_under_reference_alone():
+    row = {**prediction("a", None, "format_error"), "square_status": "ok", "square_mask": masks.encode(TOP).as_arrow()}
+    assert counts(score_one(TOP, row, "strict")) == (0, 8, 0.0, False)
+    scored = score_one(TOP, row, "reference")
+    assert (*counts(scored), scored["status"]) == (8, 8, 1.0, True, "ok")
+    said = {**prediction("a", None, "format_error"), "square_status": "rejected"}
+    assert score_one(EMPTY, said, "strict")["iou"] == 0.0
+    assert score_one(EMPTY, said, "reference")["iou"] == 1.0
+
+
 def test_strict_scores_at_native_size_and_reference_at_the_square():
     truth = rectangle(2, 8, slice(0, 2), slice(0, 6))  # 12 of 16 pixels, 2 high and 8 wide
     native = rectangle(2, 8, slice(0, 2), slice(0, 4))  # 8 pixels

@@ -71,7 +71,7 @@ def predict(home, system, *answers: tuple[str, int, str], fingerprint="f", progr
     table = pa.Table.from_pylist(rows, schema=COMPLETIONS.schema)
     write_partition(home / "lake", COMPLETIONS, {"checkpoint": "mini", **PLACE}, table)
     count = segment_completions(home, system, "real", "test", fingerprint, progress or NoProgress())
-    partition = {"checkpoint": "mini", "segmenter": system.segmenter, **PLACE}
+    partition = {"checkpoint": "mini", "segmenter": system.drawn_by, **PLACE}
     stored = read_partition(home / "lake", PREDICTIONS, partition).to_pylist()
     assert count == len(stored) == len(rows)
     return {(row["sample_id"], row["question_index"]): row for row in stored}
@@ -121,6 +121,16 @@ def test_each_kind_of_answer_gets_its_status_and_reason(home, system):
     assert untagged["status"] == disordered["status"] == "format_error"
     assert untagged["detail"].startswith("tags: ") and disordered["detail"].startswith("box_order: ")
     assert untagged["mask"] is None and untagged["prompts"] is None
+
+
+def test_what_only_the_reference_parser_reads_is_drawn_for_the_reference_protocol_alone(home, system):
+    alone = {"bbox_2d": BOX["bbox_2d"]}
+    rows = predict(home, system, (BRIDGE, 0, answer(alone)), (BRIDGE, 1, answer(BOX)), (EMPTY, 0, "No target: []"))
+    boxed, both, said = rows[BRIDGE, 0], rows[BRIDGE, 1], rows[EMPTY, 0]
+    assert (boxed["status"], boxed["mask"], boxed["square_status"]) == ("format_error", None, "ok")
+    assert masks.Rle.from_arrow(boxed["square_mask"]).area > 0
+    assert (both["status"], both["square_status"]) == ("ok", None)
+    assert (said["status"], said["square_status"]) == ("format_error", "rejected")
 
 
 def test_repaired_json_is_recorded(home, system):
@@ -195,7 +205,7 @@ def test_a_stopped_run_does_not_encode_finished_images_again(home, system, encod
 
 def test_predictions_can_be_scored_under_both_protocols(home, system):
     predict(home, system, (BRIDGE, 0, answer(BOX)), (BRIDGE, 1, "?"), (EMPTY, 0, answer()))
-    partition = {"checkpoint": "mini", "segmenter": system.segmenter, **PLACE}
+    partition = {"checkpoint": "mini", "segmenter": system.drawn_by, **PLACE}
     predictions = read_partition(home / "lake", PREDICTIONS, partition)
     samples = read_partition(home / "lake", SAMPLES, PLACE)
     strict, reference = (score_predictions(samples, predictions, protocol) for protocol in ("strict", "reference"))

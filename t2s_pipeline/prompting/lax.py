@@ -1,0 +1,65 @@
+"""The laxer parser of the ``reference`` protocol: what the authors' evaluation reads, though training refuses it.
+
+Whatever the training parser reads, this one reads alike. Beyond that, and only for answers that are a list of
+objects: the tags may be missing or the text may hold more beside them, the list is taken from its first to its last
+bracket, an object may have its box alone or its positive points alone, and keys that were not asked for are ignored.
+Ours still checks that coordinates are numbers inside the frame, which theirs does not (docs/protocols.md).
+"""
+
+from t2s_pipeline.geometry import Box, Frame, Point, PromptObject
+from t2s_pipeline.prompting.parsing import (
+    MAX_OBJECTS,
+    Answer,
+    FormatError,
+    _box,
+    _load,
+    _Malformed,
+    _points,
+    _without_duplicates,
+    parse,
+)
+from t2s_pipeline.prompting.schemas import PromptSchema, Role, Shape
+
+
+def parse_lax(text: str, schema: PromptSchema, frame: Frame) -> Answer | FormatError:
+    """Read a completion as the authors' evaluation does; never raises on model text.
+
+    Where it cannot be read either way, the training parser's reason is given.
+    """
+    trained = parse(text, schema, frame)
+    if isinstance(trained, Answer) or trained.reason == "too_long" or schema.shape is not Shape.OBJECTS:
+        return trained
+    body = text
+    if "<answer>" in text and "</answer>" in text:
+        body = text.partition("<answer>")[2].partition("</answer>")[0]
+    start, end = body.find("["), body.rfind("]")
+    if start < 0 or end < start:
+        return trained
+    try:
+        value, repaired = _load(body[start : end + 1], repair=True)
+        if not isinstance(value, list) or len(value) > MAX_OBJECTS:
+            return trained
+        objects = tuple(_object(item, schema, frame) for item in value)
+    except _Malformed:
+        return trained
+    # As theirs, only boxes are held against each other.
+    boxed = tuple(item for item in objects if item.bbox is not None)
+    kept = _without_duplicates(boxed)
+    return Answer("", tuple(item for item in objects if item.bbox is None or item in kept), repaired)
+
+
+def _object(item: object, schema: PromptSchema, frame: Frame) -> PromptObject:
+    if not isinstance(item, dict):
+        raise _Malformed("keys", "expected an object")
+    box: Box | None = None
+    points: dict[Role, list[Point]] = {Role.POSITIVE: [], Role.NEGATIVE: []}
+    for key in schema.keys:
+        if key.name not in item:
+            continue
+        if key.role is Role.BOX:
+            box = _box(item[key.name], frame)
+        else:
+            points[key.role] += _points(item[key.name], key, frame)
+    if box is None and not points[Role.POSITIVE]:
+        raise _Malformed("keys", "neither a box nor positive points")
+    return PromptObject(box, tuple(points[Role.POSITIVE]), tuple(points[Role.NEGATIVE]))
