@@ -45,9 +45,15 @@ class TablesConfig(dg.Config):
             kinds={"parquet"},
             description="A target in an image: its mask and every question asked about it.",
         ),
+        dg.AssetSpec(
+            "selections",
+            deps=[scenes],
+            kinds={"parquet"},
+            description="The one question of a sample that a published rule asks, with the seed of its draw.",
+        ),
         dg.AssetSpec("rejects", deps=[scenes], kinds={"parquet"}, description="What could not be read, and why."),
     ],
-    check_specs=check_specs("images", "samples", "rejects"),
+    check_specs=check_specs("images", "samples", "selections", "rejects"),
 )
 def read_split(
     context: dg.AssetExecutionContext, config: TablesConfig, worker: WorkerLauncher

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from t2s_pipeline.launching import GRACE_SECONDS, Launch, plain_launch
+from t2s_pipeline.progress import SaidProgress
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.steps import Steps
 
@@ -48,4 +49,5 @@ class WorkerLauncher(dg.ConfigurableResource):
     def steps(self, context: Context, fresh: bool = False) -> Steps:
         """The library's steps, bound to T2S_HOME and launching through here; what they say is logged."""
         settings = self.settings
-        return Steps(settings, self.launcher(context, settings), context.log.info, fresh)
+        say = context.log.info
+        return Steps(settings, self.launcher(context, settings), say, fresh, SaidProgress(say))

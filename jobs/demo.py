@@ -15,7 +15,7 @@ from pydantic import Field
 from assets.events import record
 from assets.resources import WorkerLauncher
 from assets.training import GPU, announce
-from t2s_pipeline import leaderboard, sources
+from t2s_pipeline import catalog, leaderboard
 from t2s_pipeline.datasets.registry import splits_of
 from t2s_pipeline.steps import BASELINE
 
@@ -61,7 +61,7 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, worker: WorkerLaun
     dataset, splits = EMBEDDED, ("val", "test")
     if config.scenes:
         folder = Path(config.scenes)
-        dataset = sources.add_dataset(settings, folder)
+        dataset = catalog.add_dataset(settings, folder)
         found = splits_of(folder)
         splits = tuple(split for split in found if split != "train") or tuple(found)
     report = worker.steps(context, config.fresh).scenes(config.train_scenes, config.val_scenes, config.test_scenes)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from jobs.abandoned import close_abandoned, mine
 from jobs.demo import EMBEDDED
 from jobs.terminal import TERMINAL
-from t2s_pipeline import sources
+from t2s_pipeline import catalog
 from t2s_pipeline.atomic import disk_room
 from t2s_pipeline.definitions import defs
 from t2s_pipeline.errors import T2SError
@@ -57,7 +57,7 @@ def main(config: dict) -> int:
     # Dagster turns an interrupt within a step into its own kind.
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         return failed("Stopped. What was finished is kept: the same command goes on from there.")
-    dataset = sources.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
+    dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
     Console(file=terminal).print(as_tables(settings, dataset))
     print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
     print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)

@@ -24,18 +24,27 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         T2SError: if the disk is full.
     """
-    with disk_room(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_orphans(path)
-    temporary = path.parent / f".{path.name}.{owner_mark()}-{secrets.token_hex(4)}.tmp"
+    temporary = beside(path)
     try:
         with disk_room(path):
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             os.replace(temporary, path)
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """A name beside ``path`` to write to, in a folder that is there; what killed writers left there is removed.
+
+    Raises:
+        T2SError: if the disk is full.
+    """
+    with disk_room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_orphans(path)
+    return path.parent / f".{path.name}.{owner_mark()}-{secrets.token_hex(4)}.tmp"
 
 
 @contextmanager
@@ -52,7 +61,7 @@ def disk_room(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have the file's bytes, or the folder's entries, reach the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -6,6 +6,7 @@ Library code takes a ``Progress`` and never asks which one it got. No torch, no 
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class StderrProgress(_Throttled):
 
     def _show(self, done: int, line: str) -> None:
         end = "\n" if not self._terminal or done >= self._total else ""
-        start = "\r\x1b[2K" if self._terminal else ""
+        start = f"\r\x1b[2K{_bar(done, self._total)} " if self._terminal else ""
         print(f"{start}{line}", end=end, file=self._stream, flush=True)
 
     def say(self, message: str, warning: bool = False) -> None:
@@ -105,6 +106,33 @@ class PipesProgress(_Throttled):
         self._context.report_custom_message({"result": metadata})
 
 
+class SaidProgress(_Throttled):
+    """For work in the orchestrator's own process: a sentence now and then, to whatever takes sentences."""
+
+    every = 10.0
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        super().start(what, total, done)
+        self._last = self._began  # what takes less than ten seconds need not be told
+
+    def advance(self, done: int, note: str = "") -> None:
+        if done < self._total:
+            super().advance(done, note)
+
+    def _show(self, done: int, line: str) -> None:
+        self._say(line)
+
+    def say(self, message: str, warning: bool = False) -> None:
+        self._say(f"{'warning: ' if warning else ''}{message}")
+
+    def result(self, **metadata: Number) -> None:
+        self.say(", ".join(f"{key} {_short(value)}" for key, value in metadata.items()))
+
+
 class NoProgress:
     """Says nothing: ranks other than the first, and callers that do not care."""
 
@@ -124,6 +152,12 @@ def is_first_rank() -> bool:
 
 def launched_by_dagster() -> bool:
     return PIPES_VARIABLE in os.environ
+
+
+def _bar(done: int, total: int, width: int = 20) -> str:
+    """█████░░░░░ for the share that is done."""
+    full = width if done >= total else width * done // total
+    return "█" * full + "░" * (width - full)
 
 
 def _clock(seconds: float) -> str:

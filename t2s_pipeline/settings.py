@@ -1,12 +1,21 @@
 """Where things live and which interpreter does the GPU work: read from the environment once, passed down."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from t2s_pipeline.errors import MissingWorkerError
 
 REPO = Path(__file__).resolve().parent.parent
+
+ROOT_VARIABLES = {
+    "earthreason": "T2S_EARTHREASON_ROOT",
+    "rrsis-d": "T2S_RRSIS_D_ROOT",
+    "risbench": "T2S_RISBENCH_ROOT",
+    "refsegrs": "T2S_REFSEGRS_ROOT",
+}
+"""Benchmark → the environment variable that names its folder."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +25,8 @@ class Settings:
     home: Path
     worker_python: Path
     sql_dir: Path = field(default=REPO / "sql")
+    roots: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    """Benchmark → its folder, as far as the environment names it."""
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -24,7 +35,9 @@ class Settings:
         # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
         worker = Path(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python").expanduser()
         packaged = Path(__file__).parent / "sql"
-        return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql")
+        named = {key: os.environ.get(variable) for key, variable in ROOT_VARIABLES.items()}
+        roots = {key: Path(root).expanduser().resolve() for key, root in named.items() if root}
+        return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql", roots)
 
     @property
     def lake(self) -> Path:

@@ -1,14 +1,11 @@
-"""What the steps are made from: their code and models' weights as fingerprints, and where datasets lie."""
+"""What the steps are made from: their code and models' weights as fingerprints."""
 
 import ast
 import hashlib
-import json
 from functools import cache
 from pathlib import Path
 
 from t2s_pipeline.atomic import atomic_file
-from t2s_pipeline.datasets.registry import slug, splits_of
-from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.provenance import code_fingerprint, fingerprint
 from t2s_pipeline.settings import Settings
@@ -32,7 +29,7 @@ _CODE = {
 _NO_PART = {
     f"t2s_pipeline.{module}"
     for module in ("atomic", "errors", "experiments", "launching", "progress", "provenance", "settings")
-} | {"t2s_pipeline.lake.row_groups", "t2s_pipeline.lake.schema", "t2s_pipeline.lake.store"}
+} | {f"t2s_pipeline.lake.{module}" for module in ("row_groups", "schema", "store", "together")}
 """Code that no result depends on: how work is launched, told and stored. Experiments count by their settings,
 tables by their columns. Whatever is not named here counts, so that a new module is never forgotten."""
 
@@ -102,48 +99,3 @@ def mark_scenes(settings: Settings, mark: str) -> None:
 
 def _scenes_mark_file(settings: Settings) -> Path:
     return settings.scenes.with_name(f"{settings.scenes.name}.made-from")
-
-
-def add_dataset(settings: Settings, root: Path) -> str:
-    """Remember a user's folder as a dataset and return its key: the folder's name, made fit for a key.
-
-    A second folder of the same name gets a key of its own, so that it does not replace the first one's results.
-
-    Raises:
-        InputError: if it is not a folder that holds a split.
-    """
-    root = root.expanduser().resolve()
-    splits_of(root)
-    known = _known(settings)
-    for key, path in known.items():
-        if path == str(root):
-            return key
-    key = slug(root)
-    if key in known:
-        key = f"{key}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"
-    with atomic_file(_known_file(settings)) as temporary:
-        temporary.write_text(json.dumps({**known, key: str(root)}, indent=1, sort_keys=True) + "\n")
-    return key
-
-
-def dataset_root(settings: Settings, dataset: str) -> Path:
-    """Where a dataset's files lie.
-
-    Raises:
-        InputError: if nobody named its folder yet, or the folder is gone.
-    """
-    root = settings.scenes if dataset == "synthetic" else Path(_known(settings).get(dataset, ""))
-    if root == Path():
-        raise InputError(f"No folder is known for the dataset {dataset}: `t2s demo --scenes FOLDER` names one.")
-    if not root.is_dir():
-        raise InputError(f"The folder {root} of the dataset {dataset} is gone: put it back, or name another one.")
-    return root
-
-
-def _known_file(settings: Settings) -> Path:
-    return settings.home / "datasets.json"
-
-
-def _known(settings: Settings) -> dict[str, str]:
-    path = _known_file(settings)
-    return json.loads(path.read_text()) if path.is_file() else {}

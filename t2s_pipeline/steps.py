@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from t2s_pipeline import sources
-from t2s_pipeline.datasets.ingest import ingest_split, split_fingerprint
+from t2s_pipeline.catalog import find_dataset
+from t2s_pipeline.datasets import ingest
 from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.errors import NotMaterializedError
 from t2s_pipeline.evaluation.metrics import benchmark_metrics, paired_differences
@@ -21,6 +22,7 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.lake.store import Partition, fingerprint_of, list_partitions, read_partition, write_partition
 from t2s_pipeline.launching import Launch
+from t2s_pipeline.progress import NoProgress, Progress
 from t2s_pipeline.provenance import fingerprint
 from t2s_pipeline.published import PUBLISHED_CSV, published_metrics
 from t2s_pipeline.settings import Settings
@@ -60,6 +62,8 @@ class Steps:
     launch: Launch
     say: Callable[[str], None] = print
     fresh: bool = False
+    progress: Progress = field(default_factory=NoProgress)
+    """Where a long step in this process says how far it is; the worker has its own."""
 
     def scenes(self, train: int = 1200, val: int = 200, test: int = 200) -> StepReport:
         """Draw the embedded dataset, in EarthReason's layout."""
@@ -73,15 +77,16 @@ class Steps:
         return self._told(StepReport("scenes", {}, sum(counts.values()), skipped, counts))
 
     def tables(self, dataset: str, split: str) -> list[StepReport]:
-        """Read a dataset's split into images, samples and rejects."""
-        root = sources.dataset_root(self.settings, dataset)
+        """Read a dataset's split into images, samples, selections and rejects."""
+        found = find_dataset(self.settings, dataset)
         partition = {"dataset": dataset, "split": split}
-        tables = (schema.IMAGES, schema.SAMPLES, schema.REJECTS)
-        mark = fingerprint(code=sources.code("reading", *tables), files=split_fingerprint(dataset, root, split))
-        skipped = all(self._stands(table, partition, mark) for table in tables)
+        files = ingest.split_fingerprint(dataset, found.root, split, self.progress, found.reader)
+        mark = fingerprint(code=sources.code("reading", *ingest.TABLES), files=files, dataset=dataset)
+        skipped = all(self._stands(table, partition, mark) for table in ingest.TABLES)
         if not skipped:
-            ingest_split(self.settings.lake, dataset, root, split, mark)
-        return [self._report(table, partition, skipped) for table in tables]
+            lake = self.settings.lake
+            ingest.ingest_split(lake, dataset, found.root, split, mark, self.progress, found.reader)
+        return [self._report(table, partition, skipped) for table in ingest.TABLES]
 
     def train(self, name: str, overrides: Sequence[str] = ()) -> list[StepReport]:
         """Train an experiment's prompter with GRPO; leaves its log and its checkpoints."""

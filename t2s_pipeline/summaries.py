@@ -42,6 +42,10 @@ def _samples(rows: pa.Table) -> dict[str, Number | None]:
     }
 
 
+def _selections(rows: pa.Table) -> dict[str, Number | None]:
+    return _shares(rows["rule"])
+
+
 def _rejects(rows: pa.Table) -> dict[str, Number | None]:
     return {"rejects": rows.num_rows, **_shares(rows["reason"])}
 
@@ -98,6 +102,7 @@ def _shares(column: pa.ChunkedArray) -> dict[str, Number]:
 _DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number | None]]]] = {
     schema.IMAGES.name: (["width", "height"], _images),
     schema.SAMPLES.name: (["questions", "is_empty"], _samples),
+    schema.SELECTIONS.name: (["rule"], _selections),
     schema.REJECTS.name: (["reason"], _rejects),
     schema.TRAINING_LOG.name: (["step", "reward", "valid_share", "kl", "seconds"], _training_log),
     schema.CHECKPOINTS.name: (["step"], _checkpoints),

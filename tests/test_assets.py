@@ -114,7 +114,7 @@ def test_one_partition_of_an_asset_is_materialized_by_itself(walked, monkeypatch
     home, instance, _ = walked
     at(home, monkeypatch)
     for asset, key, names in (
-        (datasets.read_split, "synthetic-val", {"images", "samples", "rejects"}),
+        (datasets.read_split, "synthetic-val", {"images", "samples", "selections", "rejects"}),
         (training.trained, RUN, {"training_log", "checkpoints"}),
         (predictions.completions, on("synthetic-val", BASE), {"completions"}),
         (predictions.predictions, on("synthetic-test", RUN), {"predictions"}),

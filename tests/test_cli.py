@@ -137,7 +137,12 @@ def test_rows_beyond_the_limit_are_counted(home):
         (("sql", "SELECT 1", "--parquet", "/proc/nowhere/out.parquet"), "/proc/nowhere"),
         (("tables", "no_such_table"), "no table or view no_such_table"),
         (("ingest", "/no/such/folder"), "/no/such/folder"),
-        (("ingest", str(HERE.parent)), "holds none of train, val, test"),
+        (("ingest", str(HERE / "train")), "not in the layout of earthreason"),
+        (("ingest", str(HERE.parent)), "several datasets (earthreason, real_scenes)"),
+        (("ingest", "risbench", "--root", str(HERE)), "not in the layout of risbench"),
+        (("ingest", "risbench"), "T2S_RISBENCH_ROOT"),
+        (("ingest", "custom", "--images", str(HERE)), "--masks and --queries"),
+        (("ingest", "refsegrs", "--coco", "x.json"), "--coco is for `t2s ingest custom`"),
     ],
 )
 def test_a_mendable_fault_is_one_sentence_and_exit_code_one(home, arguments, words):

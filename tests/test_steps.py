@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline import sources, steps
+from t2s_pipeline import catalog, sources, steps
 from t2s_pipeline.errors import InputError, NotMaterializedError
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
@@ -153,11 +153,11 @@ def test_folders_of_one_name_are_two_datasets(settings: Settings, tmp_path: Path
     folders = [tmp_path / place / "My Scenes" for place in ("a", "b")]
     for folder in folders:
         (folder / "test" / "images").mkdir(parents=True)
-    first, second = (sources.add_dataset(settings, folder) for folder in folders)
+    first, second = (catalog.add_dataset(settings, folder) for folder in folders)
     assert first == "my-scenes"
     assert second.startswith("my-scenes-")
-    assert sources.add_dataset(settings, folders[0]) == first
-    assert sources.dataset_root(settings, second) == folders[1]
+    assert catalog.add_dataset(settings, folders[0]) == first
+    assert catalog.find_dataset(settings, second).root == folders[1]
 
 
 def test_weights_are_told_apart_by_content(tmp_path: Path):

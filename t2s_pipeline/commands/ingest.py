@@ -1,30 +1,90 @@
-"""`t2s ingest`: a folder of images, labels and questions becomes a dataset of the lake."""
+"""`t2s ingest`: files become a dataset of the lake."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from t2s_pipeline.errors import InputError
 from t2s_pipeline.settings import Settings
 
 
 def ingest(
-    folder: Annotated[Path, typer.Argument(help="Holds {train,val,test}/{images,labels,QAs}.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="earthreason, rrsis-d, risbench, refsegrs, custom, or a folder in EarthReason's layout."),
+    ],
+    root: Annotated[Path | None, typer.Option(help="The benchmark's folder; remembered.")] = None,
+    images: Annotated[Path | None, typer.Option(help="custom: the folder of images.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="custom: the folder of masks.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="custom: questions as .csv, .jsonl or .parquet.")] = None,
+    coco: Annotated[Path | None, typer.Option(help="custom: a COCO JSON file, in place of masks and queries.")] = None,
+    as_name: Annotated[str, typer.Option("--name", help="custom: what the dataset is called.")] = "custom",
+    split: Annotated[str, typer.Option(help="custom: the split of what states none.")] = "test",
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only this split; may be repeated.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Read again what has not changed.")] = False,
 ) -> None:
-    """Read a folder in EarthReason's layout into images, samples and rejects.
+    """Read a benchmark, or data of your own, into images, samples, selections and rejects.
 
-    The dataset is called as the folder. A file that cannot be used is set aside with its reason, never skipped
-    in silence: t2s sql "from rejects".
+    A file that cannot be used is set aside with its reason, never skipped in silence: t2s sql "from rejects".
+
+    t2s ingest rrsis-d --root /data/RRSIS-D
+
+    t2s ingest custom --images DIR --masks DIR --queries questions.csv
+
+    t2s ingest custom --images DIR --coco instances.json --name harbours
     """
-    from t2s_pipeline.datasets.registry import splits_of
+    from t2s_pipeline import catalog
+    from t2s_pipeline.datasets.registry import BENCHMARKS, CUSTOM
     from t2s_pipeline.launching import plain_launch
-    from t2s_pipeline.sources import add_dataset
+    from t2s_pipeline.progress import StderrProgress
     from t2s_pipeline.steps import Steps
 
     settings = Settings.from_env()
-    key = add_dataset(settings, folder)
-    steps = Steps(settings, plain_launch(settings), fresh=fresh)
-    for split in splits_of(folder):
-        steps.tables(key, split)
+    own = {"--images": images, "--masks": masks, "--queries": queries, "--coco": coco}
+    if name == CUSTOM:
+        _refuse("is for benchmarks: custom data has --images", {"--root": root})
+        key = catalog.add_custom(settings, as_name, _reader(images, masks, queries, coco, split))
+    else:
+        _refuse("is for `t2s ingest custom`", own)
+        if name in BENCHMARKS:
+            key = name
+            if root is not None:
+                catalog.add_benchmark(settings, key, root)
+        else:
+            _refuse(f"is for one of {', '.join(BENCHMARKS)}; {name} is taken as a folder", {"--root": root})
+            key = catalog.add_dataset(settings, Path(name))
+    dataset = catalog.find_dataset(settings, key)
+    there = dataset.splits
+    for wanted in only or ():
+        if wanted not in there:
+            raise InputError(f"{key} has no split {wanted}; it has {', '.join(there)}.")
+    steps = Steps(settings, plain_launch(settings), fresh=fresh, progress=StderrProgress())
+    for each in only or there:
+        steps.tables(key, each)
     print(f"""\nt2s sql "from samples where dataset = '{key}'"; what was set aside: t2s sql "from rejects".""")
+
+
+def _refuse(why: str, options: dict[str, Path | None]) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise InputError(f"{option} {why}.")
+
+
+def _reader(images: Path | None, masks: Path | None, queries: Path | None, coco: Path | None, split: str):
+    """The reader of custom data, its paths made absolute.
+
+    Raises:
+        InputError: if the options do not make one of the two kinds.
+    """
+    from t2s_pipeline.datasets.custom_coco import CustomCoco
+    from t2s_pipeline.datasets.custom_table import CustomTable
+    from t2s_pipeline.datasets.layout import SPLITS
+
+    if split not in SPLITS:
+        raise InputError(f"There is no split {split}: choose one of {', '.join(SPLITS)}.")
+    if images is not None and coco is not None and masks is None and queries is None:
+        return CustomCoco(images.expanduser().resolve(), coco.expanduser().resolve(), split)
+    if images is not None and masks is not None and queries is not None and coco is None:
+        return CustomTable(*(path.expanduser().resolve() for path in (images, masks, queries)), split)
+    raise InputError("Custom data needs --images with --masks and --queries, or --images with --coco.")

@@ -22,19 +22,16 @@ from typing import TypeVar
 
 from t2s_pipeline import masks
 from t2s_pipeline.datasets.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
+from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, is_clutter, is_text, shown
 from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
 from t2s_pipeline.errors import InputError
 
-SPLITS = ("train", "val", "test")
 FOLDERS = ("images", "labels", "QAs")
 ENDINGS = {
-    "images": frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"}),
+    "images": IMAGE_ENDINGS,
     "labels": frozenset({".png", ".tif", ".tiff"}),
     "QAs": frozenset({".json"}),
 }
-# What file managers leave behind; dot files (macOS's ._ companions among them) are passed over as well.
-CLUTTER = frozenset({"thumbs.db", "desktop.ini"})
-
 T = TypeVar("T")
 
 
@@ -60,7 +57,7 @@ class EarthReason:
         strangers: list[Source] = []
         for folder in FOLDERS:
             for path in _listing(root, split, folder):
-                if path.suffix.lower() in ENDINGS[folder] and path.is_file() and _is_text(path.name):
+                if path.suffix.lower() in ENDINGS[folder] and path.is_file() and is_text(path.name):
                     found.setdefault(path.stem, {}).setdefault(folder, []).append(path)
                 else:
                     strangers.append(Source("", stranger=path))
@@ -99,7 +96,7 @@ def _listing(root: Path, split: str, folder: str) -> list[Path]:
         ) from error
     except PermissionError as error:
         raise InputError(f"{place} may not be read: change its permissions.") from error
-    return [place / name for name in names if not name.startswith(".") and name.lower() not in CLUTTER]
+    return [place / name for name in names if not is_clutter(name)]
 
 
 def _sample(root: Path, source: Source) -> list[Record]:
@@ -124,7 +121,7 @@ def _sample(root: Path, source: Source) -> list[Record]:
         found = f"label is {mask.shape[1]}×{mask.shape[0]}, image {width}×{height}"
         return [_reject(root, source.labels[0], "size_mismatch", found)]
     blank = [
-        RejectRecord(f"{_name(root, source.qas[0])}#questions[{i}]", "blank_question", "no words in it")
+        RejectRecord(f"{shown(root, source.qas[0])}#questions[{i}]", "blank_question", "no words in it")
         for i, question in enumerate(qa.questions)
         if not question.strip()
     ]
@@ -133,7 +130,7 @@ def _sample(root: Path, source: Source) -> list[Record]:
         return [*blank, _reject(root, source.qas[0], "no_questions", "the list of questions is empty")]
     return [
         *blank,
-        ImageRecord(source.stem, _name(root, image_path), width, height, data),
+        ImageRecord(source.stem, shown(root, image_path), width, height, data),
         SampleRecord(source.stem, source.stem, None, questions, qa.answers, masks.encode(mask)),
     ]
 
@@ -159,7 +156,7 @@ def parse_qa(data: bytes) -> Qa:
     lists = []
     for key in ("questions", "answer"):
         values = content.get(key)
-        if not isinstance(values, list) or not all(isinstance(v, str) and _is_text(v) for v in values):
+        if not isinstance(values, list) or not all(isinstance(v, str) and is_text(v) for v in values):
             raise UnusableFileError("invalid_qa", f"{key!r} is not a list of strings")
         lists.append(tuple(values))
     return Qa(*lists)
@@ -173,14 +170,4 @@ def _attempt(root: Path, path: Path, decode: Callable[[bytes], T]) -> T | Reject
 
 
 def _reject(root: Path, path: Path, reason: str, detail: str) -> RejectRecord:
-    return RejectRecord(_name(root, path), reason, detail)
-
-
-def _name(root: Path, path: Path) -> str:
-    """The path below the root; bytes that are not UTF-8 written as escapes."""
-    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
-
-
-def _is_text(value: str) -> bool:
-    """False for lone surrogates: a file name that is not UTF-8, or a broken JSON escape."""
-    return value.isprintable() or not any("\ud800" <= c <= "\udfff" for c in value)
+    return RejectRecord(shown(root, path), reason, detail)

@@ -72,10 +72,11 @@ def displayed_size(data: bytes) -> tuple[int, int]:
     return _loaded(data, "corrupt_image").size
 
 
-def decode_label(data: bytes) -> np.ndarray:
+def decode_label(data: bytes, first_channel: bool = False) -> np.ndarray:
     """The target as a boolean mask (H, W): every pixel whose value or colour is not zero; alpha is ignored.
 
     A palette image is read by its colours, not its indices: tools that optimize PNG files reorder palettes.
+    With ``first_channel``, only the first channel of a colour counts.
 
     Raises:
         UnusableFileError: reason ``corrupt_label`` or ``too_many_pixels``.
@@ -86,6 +87,8 @@ def decode_label(data: bytes) -> np.ndarray:
     values = np.asarray(picture)
     if picture.mode in ("LA", "La", "RGBA", "RGBa", "RGBX"):
         values = values[..., :-1]
+    if values.ndim == 3 and first_channel:
+        values = values[..., 0]
     return values.astype(bool) if values.ndim == 2 else values.any(axis=2)
 
 

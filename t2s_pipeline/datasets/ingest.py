@@ -1,7 +1,8 @@
-"""A split of a benchmark → its images, samples and rejects in the lake.
+"""A split of a benchmark → its images, samples, selections and rejects in the lake.
 
-Images stream through, a row group at a time; what is kept until the end is small (questions, run lengths,
-reasons). Sources are decoded in threads, since decoding leaves the interpreter lock alone, and kept in order.
+Everything streams through, a row group at a time, so memory does not grow with the split; the four partitions
+appear together at the end. Sources are decoded in threads, since decoding leaves the interpreter lock alone, and kept
+in order.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +18,17 @@ import pyarrow as pa
 
 from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, RejectRecord, SampleRecord
 from t2s_pipeline.datasets.registry import reader_of
-from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
-from t2s_pipeline.lake.store import write_partition
+from t2s_pipeline.datasets.selections import selections
+from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES, SELECTIONS, Table
+from t2s_pipeline.lake.store import replacing_partitions
 from t2s_pipeline.progress import NoProgress, Progress
+
+TABLES = (IMAGES, SAMPLES, SELECTIONS, REJECTS)
+"""What a split is read into."""
 
 IMAGES_AT_ONCE = 16
 BYTES_AT_ONCE = 32 * 1024 * 1024
+ROWS_AT_ONCE = 1024
 _SILENT = NoProgress()
 A, B = TypeVar("A"), TypeVar("B")
 
@@ -44,53 +50,69 @@ class DatasetTables:
 
     images: pa.Table
     samples: pa.Table
+    selections: pa.Table
     rejects: pa.Table
 
 
 def ingest_split(
-    lake: Path, name: str, root: Path, split: str, fingerprint: str = "", progress: Progress = _SILENT
+    lake: Path,
+    name: str,
+    root: Path,
+    split: str,
+    fingerprint: str = "",
+    progress: Progress = _SILENT,
+    reader: Reader | None = None,
 ) -> IngestReport:
-    """Write the split's three partitions of dataset ``name``, each in one step and carrying ``fingerprint``.
+    """Write the split's partitions of dataset ``name``, all in one step and each carrying ``fingerprint``.
 
-    The rejects are written last: where they carry the fingerprint, the other two do.
+    Args:
+        reader: of a dataset that its name does not tell the layout of.
 
     Raises:
         InputError: if the folder is missing or not in the reader's layout. A bad file inside it is a reject.
     """
-    partition = {"dataset": name, "split": split}
-    sorted_out = _SortedOut()
-    records = read_records(reader_of(name), root, split, progress)
-    images = write_partition(lake, IMAGES, partition, sorted_out.images(records), fingerprint)
-    samples, rejects = sorted_out.samples_table(), sorted_out.rejects_table()
-    write_partition(lake, SAMPLES, partition, samples, fingerprint)
-    write_partition(lake, REJECTS, partition, rejects, fingerprint)
+    records = read_records(reader or reader_of(name), root, split, progress)
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    with replacing_partitions(lake, TABLES, {"dataset": name, "split": split}, fingerprint) as writers:
+        writer_of = dict(zip(TABLES, writers, strict=True))
+        for table, rows in _batches(name, records):
+            writer_of[table].add(pa.RecordBatch.from_pylist(rows, schema=table.schema))
+            counts[table.name] += len(rows)
+            if table is SAMPLES:
+                counts["empty"] += sum(row["is_empty"] for row in rows)
+                counts["questions"] += sum(len(row["questions"]) for row in rows)
+            elif table is REJECTS:
+                reasons.update(row["reason"] for row in rows)
     return IngestReport(
-        images=images,
-        samples=len(samples),
-        empty=sum(row["is_empty"] for row in sorted_out.samples),
-        questions=sum(len(row["questions"]) for row in sorted_out.samples),
-        rejects=dict(Counter(row["reason"] for row in sorted_out.rejects)),
+        counts[IMAGES.name], counts[SAMPLES.name], counts["empty"], counts["questions"], dict(reasons)
     )
 
 
-def read_dataset(name: str, root: Path, split: str, progress: Progress = _SILENT) -> DatasetTables:
-    """The same three tables in memory: for tests, and for datasets that fit."""
-    sorted_out = _SortedOut()
-    batches = list(sorted_out.images(read_records(reader_of(name), root, split, progress)))
-    images = pa.Table.from_batches(batches, schema=IMAGES.schema)
-    return DatasetTables(images, sorted_out.samples_table(), sorted_out.rejects_table())
+def read_dataset(
+    name: str, root: Path, split: str, progress: Progress = _SILENT, reader: Reader | None = None
+) -> DatasetTables:
+    """The same tables in memory: for tests, and for datasets that fit."""
+    rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    for table, more in _batches(name, read_records(reader or reader_of(name), root, split, progress)):
+        rows[table] += more
+    return DatasetTables(*(pa.Table.from_pylist(rows[table], schema=table.schema) for table in TABLES))
 
 
-def split_fingerprint(name: str, root: Path, split: str) -> str:
+def split_fingerprint(
+    name: str, root: Path, split: str, progress: Progress = _SILENT, reader: Reader | None = None
+) -> str:
     """sha256 over the names and contents of every file the split is read from.
 
     Times of change play no part, so a copied folder is the same data.
     """
-    files = reader_of(name).files(root, split)
+    files = (reader or reader_of(name)).files(root, split)
     digest = hashlib.sha256()
+    progress.start(f"checking {split}", len(files))
     with ThreadPoolExecutor(_threads()) as pool:
-        for path, content in zip(files, pool.map(_content_hash, files, chunksize=64), strict=True):
-            digest.update(os.fsencode(path.relative_to(root / split)) + b"\0" + content)
+        for done, (path, content) in enumerate(zip(files, _in_order(pool, _content_hash, files), strict=True), start=1):
+            digest.update(os.fsencode(os.path.relpath(path, root)) + b"\0" + content)
+            progress.advance(done)
     return digest.hexdigest()
 
 
@@ -104,7 +126,7 @@ def _content_hash(path: Path) -> bytes:
 
 
 def read_records(reader: Reader, root: Path, split: str, progress: Progress = _SILENT) -> Iterator[Record]:
-    """Every record of the split, in the order of its sources.
+    """Every record of the split, in the order of its sources; files of the same bytes become one image.
 
     Raises:
         InputError: at once, if the folder is missing or not in the reader's layout.
@@ -114,10 +136,34 @@ def read_records(reader: Reader, root: Path, split: str, progress: Progress = _S
 
 def _records(reader: Reader, root: Path, split: str, sources: Sequence[Any], progress: Progress) -> Iterator[Record]:
     progress.start(f"reading {split}", len(sources))
+    stored: dict[bytes, str] = {}
     with ThreadPoolExecutor(_threads()) as pool:
-        for done, records in enumerate(_in_order(pool, lambda s: reader.read(root, s), sources), start=1):
-            yield from records
+        for done, records in enumerate(_in_order(pool, lambda s: _read(reader, root, s), sources), start=1):
+            yield from _once(records, stored)
             progress.advance(done)
+
+
+def _read(reader: Reader, root: Path, source: Any) -> list[Record]:
+    """The source's records, the images hashed while we are in a thread of our own."""
+    records = reader.read(root, source)
+    for record in records:
+        if isinstance(record, ImageRecord):
+            _ = record.sha256
+    return records
+
+
+def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
+    """A source's records, without the image if it is stored already; its samples then belong to that one."""
+    same: dict[str, str] = {}
+    for record in records:
+        if isinstance(record, ImageRecord):
+            known = stored.setdefault(record.sha256, record.image_id)
+            if known != record.image_id:
+                same[record.image_id] = known
+                continue
+        elif isinstance(record, SampleRecord) and record.image_id in same:
+            record = replace(record, image_id=same[record.image_id])
+        yield record
 
 
 def _in_order(pool: ThreadPoolExecutor, call: Callable[[A], B], arguments: Iterable[A]) -> Iterator[B]:
@@ -135,36 +181,29 @@ def _threads() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-@dataclass
-class _SortedOut:
-    """Samples and rejects gathered while the images stream by."""
-
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    rejects: list[dict[str, Any]] = field(default_factory=list)
-
-    def images(self, records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
-        rows: list[dict[str, Any]] = []
-        size = 0
-        for record in records:
-            match record:
-                case ImageRecord():
-                    rows.append(_image_row(record))
-                    size += len(record.data)
-                case SampleRecord():
-                    self.samples.append(_sample_row(record))
-                case RejectRecord():
-                    self.rejects.append(vars(record))
-            if len(rows) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:
-                yield pa.RecordBatch.from_pylist(rows, schema=IMAGES.schema)
-                rows, size = [], 0
-        if rows:
-            yield pa.RecordBatch.from_pylist(rows, schema=IMAGES.schema)
-
-    def samples_table(self) -> pa.Table:
-        return pa.Table.from_pylist(self.samples, schema=SAMPLES.schema)
-
-    def rejects_table(self) -> pa.Table:
-        return pa.Table.from_pylist(self.rejects, schema=REJECTS.schema)
+def _batches(name: str, records: Iterable[Record]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    """The records as rows of their tables, some at a time."""
+    waiting: dict[Table, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    size = 0
+    for record in records:
+        match record:
+            case ImageRecord():
+                waiting[IMAGES].append(_image_row(record))
+                size += len(record.data)
+            case SampleRecord():
+                waiting[SAMPLES].append(_sample_row(record))
+                chosen = selections(name, record.sample_id, len(record.questions))
+                waiting[SELECTIONS] += [asdict(selection) for selection in chosen]
+            case RejectRecord():
+                waiting[REJECTS].append(vars(record))
+        if len(waiting[IMAGES]) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:
+            yield IMAGES, waiting[IMAGES]
+            waiting[IMAGES], size = [], 0
+        for table in (SAMPLES, SELECTIONS, REJECTS):
+            if len(waiting[table]) >= ROWS_AT_ONCE:
+                yield table, waiting[table]
+                waiting[table] = []
+    yield from ((table, rows) for table, rows in waiting.items() if rows)
 
 
 def _image_row(image: ImageRecord) -> dict[str, Any]:
@@ -173,7 +212,7 @@ def _image_row(image: ImageRecord) -> dict[str, Any]:
         "file_name": image.file_name,
         "width": image.width,
         "height": image.height,
-        "sha256": hashlib.sha256(image.data).hexdigest(),
+        "sha256": image.sha256.hex(),
         "bytes": image.data,
     }
 

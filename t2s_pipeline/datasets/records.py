@@ -1,7 +1,9 @@
 """What a reader yields from a benchmark's files: images, samples and rejects."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +19,11 @@ class ImageRecord:
     width: int
     height: int
     data: bytes
+
+    @cached_property
+    def sha256(self) -> bytes:
+        """Of the original bytes."""
+        return hashlib.sha256(self.data).digest()
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,12 @@
 """The frozen order of a sample's questions: which one the reference protocol scores, which ones a cap keeps.
 
-The authors' evaluation draws a question at random, unseeded, so its scores drift from run to run. Here the
-draw is a hash of the sample's name, equal on every machine and for every system, and recorded as
-``question_index`` in ``sample_scores``.
+The order is ``datasets.selections``', which also freezes its choice in the table ``selections``; what was scored is
+recorded as ``question_index`` in ``sample_scores``.
 """
 
-import hashlib
-from collections.abc import Iterable
+from t2s_pipeline.datasets.selections import DRAW_SEED, question_order
 
-DRAW_SEED = "think2seg-rs reference draw 1"
-"""Part of the hash. Changing it draws other questions, and so makes another protocol."""
-
-
-def question_order(sample_id: str, questions: Iterable[int]) -> list[int]:
-    """The question indices in the sample's frozen order.
-
-    Each index is sorted by the SHA-256 of the seed, the sample and the index, so that the order does not
-    depend on Python, NumPy or the machine, and leaving one question out leaves the others in their order.
-    """
-
-    def key(index: int) -> bytes:
-        return hashlib.sha256(f"{DRAW_SEED}\n{sample_id}\n{index}".encode()).digest()
-
-    return sorted(questions, key=key)
+__all__ = ["DRAW_SEED", "asked_questions", "question_order"]
 
 
 def asked_questions(sample_id: str, count: int, max_questions: int | None = None) -> list[int]:

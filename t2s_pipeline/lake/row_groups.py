@@ -1,6 +1,6 @@
 """Rows on their way into a Parquet file: given exactly the table's columns, and gathered into row groups."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -11,21 +11,31 @@ from t2s_pipeline.lake.schema import Table
 GROUP_BYTES = 128 * 1024 * 1024
 
 
-def row_groups(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches, cast to the table's schema and regrouped into row groups."""
-    waiting: list[pa.Table] = []
-    rows = size = 0
-    for batch in batches:
+class RowGroups:
+    """Batches in, row groups out: cast to the table's schema and regrouped, no more than one of them waiting."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._waiting: list[pa.Table] = []
+        self._rows = self._size = 0
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.Table]:
+        """The row groups that this batch completes."""
         # A large batch is sliced; a slice shares its memory and knows its own share of the bytes.
-        for start in range(0, batch.num_rows, table.rows_per_group):
-            part = conform(table, pa.Table.from_batches([batch.slice(start, table.rows_per_group)]))
-            if waiting and (rows + len(part) > table.rows_per_group or size + part.nbytes > GROUP_BYTES):
-                yield pa.concat_tables(waiting)
-                waiting, rows, size = [], 0, 0
-            waiting.append(part)
-            rows, size = rows + len(part), size + part.nbytes
-    if waiting:
-        yield pa.concat_tables(waiting)
+        for start in range(0, batch.num_rows, self._table.rows_per_group):
+            part = conform(self._table, pa.Table.from_batches([batch.slice(start, self._table.rows_per_group)]))
+            full = self._rows + len(part) > self._table.rows_per_group or self._size + part.nbytes > GROUP_BYTES
+            if full:
+                yield from self.rest()
+            self._waiting.append(part)
+            self._rows, self._size = self._rows + len(part), self._size + part.nbytes
+
+    def rest(self) -> Iterator[pa.Table]:
+        """What still waits, as the last row group."""
+        if self._waiting:
+            group = pa.concat_tables(self._waiting)
+            self._waiting, self._rows, self._size = [], 0, 0
+            yield group
 
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:

@@ -72,14 +72,26 @@ SAMPLES = _table(
     "samples",
     "A target in an image and every question asked about it.",
     "dataset split",
+    rows_per_group=4096,
     sample_id=(STR, "unique within dataset and split"),
-    image_id=(STR, "the image it belongs to"),
+    image_id=(STR, "the image it belongs to; files of the same bytes are one image"),
     category=(STR, "the dataset's class, where it has one"),
     questions=(pa.list_(STR), "in the order of the source"),
     answers=(pa.list_(STR), "the source's worded answers"),
     mask=(RLE_TYPE, "ground truth at native size"),
     mask_area=(LONG, "target pixels"),
     is_empty=(BOOL, "true when there is no target"),
+)
+SELECTIONS = _table(
+    "selections",
+    "The one question of a sample that a published rule asks, frozen; every question stays in samples.",
+    "dataset split",
+    rows_per_group=16_384,
+    rule=(STR, "draw (by the hash of seed, sample and index) or first"),
+    sample_id=(STR, "the sample"),
+    question_index=(INT, "which of its questions"),
+    seed=(STR, "of the draw, empty where nothing is drawn"),
+    published=(BOOL, "the rule that the dataset's published numbers follow"),
 )
 REJECTS = _table(
     "rejects",
@@ -248,6 +260,7 @@ TABLES: dict[str, Table] = {
     for table in (
         IMAGES,
         SAMPLES,
+        SELECTIONS,
         REJECTS,
         PSEUDO_LABELS,
         LABEL_QUALITY,

@@ -14,6 +14,7 @@ from pathlib import Path
 from t2s_pipeline.atomic import is_abandoned, owner_mark
 from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.store import list_partitions, partition_file
+from t2s_pipeline.lake.together import recover
 
 
 def take_snapshot(lake: Path, place: Path) -> Path | None:
@@ -22,6 +23,7 @@ def take_snapshot(lake: Path, place: Path) -> Path | None:
     The caller removes it; what killed readers left is removed here. None where there can be no hard links
     (another file system, a read-only one): the lake itself must do then.
     """
+    recover(lake)
     for left in place.glob("lake-*"):
         if is_abandoned(left.name):
             shutil.rmtree(left, ignore_errors=True)

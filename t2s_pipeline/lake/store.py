@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from t2s_pipeline.atomic import atomic_file
 from t2s_pipeline.errors import InputError, NotMaterializedError
-from t2s_pipeline.lake.row_groups import conform, row_groups
+from t2s_pipeline.lake.row_groups import conform
 from t2s_pipeline.lake.schema import Table
+from t2s_pipeline.lake.together import TableWriter, recover, replacing
 
 Partition = dict[str, str]
 """Partition column → value: {"dataset": "synthetic", "split": "val"}; {} for an unpartitioned table."""
@@ -63,20 +64,23 @@ def write_partition(
         T2SError: if the disk is full.
     """
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
-    schema = table.schema.with_metadata({FINGERPRINT_KEY: fingerprint.encode()})
-    # Image bytes are compressed already, and each differs from all others.
-    has_files = any(pa.types.is_large_binary(column.type) for column in table.columns)
-    count = 0
-    with (
-        atomic_file(partition_file(lake, table, partition)) as temporary,
-        pq.ParquetWriter(
-            temporary, schema, compression="none" if has_files else "zstd", use_dictionary=not has_files
-        ) as writer,
-    ):
-        for group in row_groups(table, batches):
-            writer.write_table(group.replace_schema_metadata(schema.metadata), row_group_size=len(group))
-            count += len(group)
-    return count
+    with replacing_partitions(lake, (table,), partition, fingerprint) as (writer,):
+        for batch in batches:
+            writer.add(batch)
+    return writer.rows
+
+
+@contextmanager
+def replacing_partitions(
+    lake: Path, tables: Iterable[Table], partition: Partition, fingerprint: str = ""
+) -> Iterator[list[TableWriter]]:
+    """Replace one partition of several tables together: a writer for each, in their order.
+
+    All of them appear on leaving the block, none if it fails or the process dies. Raises as ``write_partition``.
+    """
+    files = {partition_file(lake, table, partition): table for table in tables}
+    with replacing(lake, files, {FINGERPRINT_KEY: fingerprint.encode()}) as writers:
+        yield writers
 
 
 def read_partition(lake: Path, table: Table, partition: Partition, columns: Iterable[str] | None = None) -> pa.Table:
@@ -87,7 +91,7 @@ def read_partition(lake: Path, table: Table, partition: Partition, columns: Iter
         InputError: if the file is damaged.
     """
     path = partition_file(lake, table, partition)
-    file = _open(path, table, partition)
+    file = _open(lake, table, partition)
     with file, _damage_named(path):
         return file.read(columns=None if columns is None else list(columns)).replace_schema_metadata(None)
 
@@ -105,7 +109,7 @@ def scan(
     Raises as ``read_partition``, at once and not at the first batch.
     """
     path = partition_file(lake, table, partition)
-    file = _open(path, table, partition)
+    file = _open(lake, table, partition)
     return _batches(path, file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
 
 
@@ -115,7 +119,9 @@ def _batches(path: Path, file: pq.ParquetFile, rows: int, columns: list[str] | N
             yield batch.replace_schema_metadata(None)
 
 
-def _open(path: Path, table: Table, partition: Partition) -> pq.ParquetFile:
+def _open(lake: Path, table: Table, partition: Partition) -> pq.ParquetFile:
+    recover(lake)
+    path = partition_file(lake, table, partition)
     try:
         with _damage_named(path):
             return pq.ParquetFile(path)
@@ -144,6 +150,7 @@ def _worded(partition: Partition) -> str:
 
 def fingerprint_of(lake: Path, table: Table, partition: Partition) -> str | None:
     """What the partition was made from, by its footer alone; None if it is absent or damaged: to be made."""
+    recover(lake)
     path = partition_file(lake, table, partition)
     try:
         with _damage_named(path):

@@ -25,7 +25,7 @@ def test_splits_are_those_that_are_there_in_their_order(tmp_path):
 def test_a_missing_folder_and_one_without_splits_say_what_was_expected(tmp_path):
     with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
         splits_of(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="holds none of train, val, test"):
+    with pytest.raises(InputError, match="holds train, val or test, each with images"):
         splits_of(tmp_path)
 
 

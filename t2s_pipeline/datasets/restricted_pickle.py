@@ -1,0 +1,80 @@
+"""Pickles that strangers made, without what makes pickles dangerous.
+
+A pickle is a program. What it may do here is build lists, dicts, tuples, strings and numbers: every operation is
+looked at before any is carried out, and none that looks up a name, calls, or sets state is admitted. A size cap
+comes first, and a bound on the numbers that make the C implementation set memory aside.
+"""
+
+import io
+import pickle
+import pickletools
+from pathlib import Path
+from typing import Any, NoReturn
+
+from t2s_pipeline.errors import InputError
+
+MAX_BYTES = 256 * 1024 * 1024
+"""RRSIS-D's ``refs(unc).p`` has a few megabytes."""
+
+PLAIN = frozenset(
+    """
+    PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE
+    INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
+    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
+    EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
+    """.split()
+)
+"""The operations that are admitted, by pickletools' names."""
+
+_PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+# What pickle and pickletools raise for bytes that are no pickle.
+_DAMAGE = (pickle.UnpicklingError, ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError)
+
+
+def read_pickle(path: Path) -> Any:
+    """The plain value that the file holds. Strings of Python 2 are taken as UTF-8.
+
+    Raises:
+        InputError: if it is too large, damaged, or holds anything but plain values.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{path} has more than {MAX_BYTES // 2**20} MB: it is no annotation file, take the original.")
+    return loads(data, str(path))
+
+
+def loads(data: bytes, name: str) -> Any:
+    """As ``read_pickle``, from bytes; ``name`` is what the sentence of a fault calls them."""
+    try:
+        _inspect(data, name)
+        return _Plain(io.BytesIO(data), encoding="utf-8").load()
+    except _DAMAGE as error:
+        raise InputError(f"{name} is damaged ({type(error).__name__}: {error}): fetch it again.") from error
+    except RecursionError as error:
+        raise InputError(f"{name} is nested too deeply to be an annotation file.") from error
+
+
+def _inspect(data: bytes, name: str) -> None:
+    seen = 0
+    for operation, argument, _ in pickletools.genops(data):
+        seen += 1
+        if operation.name not in PLAIN:
+            raise InputError(
+                f"{name} was refused: its operation {operation.name} could run code, and an annotation file "
+                "has no need of it. Take the file from its publisher."
+            )
+        # The C implementation sets memory aside for the highest number, not for how many there are.
+        if operation.name in _PUTS and argument > seen:
+            raise InputError(f"{name} was refused: it numbers a value {argument} after {seen} operations.")
+
+
+class _Plain(pickle.Unpickler):
+    """The second lock: even an operation that slipped through finds no name to look up."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise pickle.UnpicklingError("it asks for an object from elsewhere")
