@@ -52,6 +52,15 @@ def encode(mask: np.ndarray) -> Rle:
     return Rle(height, width, counts.decode("ascii"))
 
 
+def from_run_ends(height: int, width: int, ends: np.ndarray, starts_with_target: bool) -> Rle:
+    """A mask from the places, column by column, at which its pixels change (1-D, increasing, in pixels)."""
+    first = [0] if starts_with_target else []
+    bounds = np.concatenate([[0], ends, [height * width]])
+    runs = [*first, *np.diff(bounds).tolist()]
+    counts = coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
+    return Rle(height, width, counts.decode("ascii"))
+
+
 def decode(rle: Rle) -> np.ndarray:
     """The boolean mask (H, W). The run lengths are checked first.
 

@@ -165,19 +165,19 @@ def _draw(
     multimask: bool,
 ) -> list[dict]:
     embedding = segmenter.encode(image)
-    native, square = (
-        segmenter.decode(embedding, prompt_sets, source=source, out=out, multimask=multimask) for out in outs
-    )
-    return [
-        {
-            "status": "ok" if at_native.mask.any() else "empty_mask",
-            "detail": None if at_native.mask.any() else "the segmenter drew nothing for these prompts",
-            "mask": masks.encode(at_native.mask).as_arrow(),
-            "square_mask": masks.encode(at_square.mask).as_arrow(),
-            "scores": list(at_native.scores),
-        }
-        for at_native, at_square in zip(native, square, strict=True)
-    ]
+    rows = []
+    for drawing in segmenter.draw(embedding, prompt_sets, source, outs, multimask):
+        native, square = drawing.masks
+        rows.append(
+            {
+                "status": "ok" if native.area else "empty_mask",
+                "detail": None if native.area else "the segmenter drew nothing for these prompts",
+                "mask": native.as_arrow(),
+                "square_mask": square.as_arrow(),
+                "scores": list(drawing.scores),
+            }
+        )
+    return rows
 
 
 def _empty(frame: Frame) -> dict:

@@ -17,7 +17,7 @@ from sam2.modeling.sam.mask_decoder import MaskDecoder
 from sam2.modeling.sam.transformer import TwoWayAttentionBlock
 from torch import Tensor
 
-from t2s_pipeline.segmenters.attention import look_at_each_other, look_at_image, look_at_same_image, image_looks
+from t2s_pipeline.segmenters.attention import image_looks, look_at_each_other, look_at_image, look_at_same_image
 
 
 @dataclass(frozen=True)

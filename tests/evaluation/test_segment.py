@@ -153,12 +153,12 @@ def test_answers_keep_their_own_masks_when_others_of_the_image_are_not_drawn(hom
 
 
 def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeypatch):
-    decode = Sam2Segmenter.decode
+    draw = Sam2Segmenter.draw
 
-    def fails_on_other(self, embedding, prompt_sets, **frames):
+    def fails_on_other(self, embedding, prompt_sets, *frames):
         if any(item.bbox[0] == OTHER["bbox_2d"][0] for items in prompt_sets for item in items):
             raise RuntimeError("out of memory")
-        return decode(self, embedding, prompt_sets, **frames)
+        return draw(self, embedding, prompt_sets, *frames)
 
     said = []
 
@@ -166,7 +166,7 @@ def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeyp
         def say(self, message, warning=False):
             said.append((message, warning))
 
-    monkeypatch.setattr(Sam2Segmenter, "decode", fails_on_other)
+    monkeypatch.setattr(Sam2Segmenter, "draw", fails_on_other)
     rows = predict(home, system, (BRIDGE, 0, answer(BOX)), (BRIDGE, 1, answer(OTHER)), progress=Told())
     assert rows[BRIDGE, 0]["status"] == "ok"
     assert (rows[BRIDGE, 1]["status"], rows[BRIDGE, 1]["detail"]) == ("error", "RuntimeError: out of memory")
@@ -174,12 +174,13 @@ def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeyp
 
 
 def test_prompts_the_segmenter_draws_nothing_for_are_an_empty_mask(home, system, monkeypatch):
-    from t2s_pipeline.segmenters.sam2 import Segmentation
+    from t2s_pipeline.segmenters.sam2 import Drawing
 
-    def nothing(self, embedding, prompt_sets, source, out, multimask):
-        return [Segmentation(np.zeros((out.height, out.width), bool), (0.1,) * len(items)) for items in prompt_sets]
+    def nothing(self, embedding, prompt_sets, source, outs, multimask):
+        empty = tuple(masks.encode(np.zeros((out.height, out.width), bool)) for out in outs)
+        return [Drawing(empty, (0.1,) * len(items)) for items in prompt_sets]
 
-    monkeypatch.setattr(Sam2Segmenter, "decode", nothing)
+    monkeypatch.setattr(Sam2Segmenter, "draw", nothing)
     assert predict(home, system, (BRIDGE, 0, answer(BOX)))[BRIDGE, 0]["status"] == "empty_mask"
 
 
@@ -227,19 +228,19 @@ def test_completions_of_mixed_settings_are_refused(home, system):
 
 def test_the_segmenter_is_asked_as_the_recipe_says(home, system, monkeypatch):
     asked = []
-    decode = Sam2Segmenter.decode
+    draw = Sam2Segmenter.draw
 
-    def watched(self, embedding, prompt_sets, source, out, multimask):
+    def watched(self, embedding, prompt_sets, source, outs, multimask):
         asked.append((prompt_sets, multimask))
-        return decode(self, embedding, prompt_sets, source, out, multimask)
+        return draw(self, embedding, prompt_sets, source, outs, multimask)
 
-    monkeypatch.setattr(Sam2Segmenter, "decode", watched)
+    monkeypatch.setattr(Sam2Segmenter, "draw", watched)
     as_rival = replace(system, recipe=replace(THINK2SEG, inference=Inference(multimask=True, box_centre=True)))
     rows = predict(home, as_rival, (BRIDGE, 0, answer(BOX)))
     x0, y0, x1, y1 = BOX["bbox_2d"]
     for [[fed]], multimask in asked:
         assert multimask
         assert fed.positive_points[-1] == ((x0 + x1) / 2, (y0 + y1) / 2)
-    assert len(asked) == 2  # at native size and at the square
+    assert len(asked) == 1  # decoded once, for native size and for the square
     # What is recorded is what the prompter said.
     assert len(rows[BRIDGE, 0]["prompts"][0]["positive_points"]) == len(fed.positive_points) - 1

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from t2s_pipeline import masks
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.geometry import Frame, PromptObject
 
@@ -50,12 +52,22 @@ def segmenter() -> Sam2Segmenter:
 def predictor_mask(
     segmenter: Sam2Segmenter, image: np.ndarray, item: PromptObject, multimask: bool = False
 ) -> tuple[np.ndarray, float]:
-    """One object through sam2's own predictor, its coordinates given in native pixels."""
+    """One object through sam2's own predictor."""
+    return predicted(image_predictor(segmenter, image), item, multimask)
+
+
+def image_predictor(segmenter: Sam2Segmenter, image: np.ndarray) -> SAM2ImagePredictor:
     predictor = SAM2ImagePredictor(segmenter.model)
     side = segmenter.frame.width
     predictor._bb_feat_sizes = [(side // stride, side // stride) for stride in (4, 8, 16)]
     predictor.set_image(image)
-    native = item.moved(PROMPTER, Frame(width=image.shape[1], height=image.shape[0]))
+    return predictor
+
+
+def predicted(predictor: SAM2ImagePredictor, item: PromptObject, multimask: bool = False) -> tuple[np.ndarray, float]:
+    """An object's mask and score, its coordinates given in native pixels."""
+    height, width = predictor._orig_hw[0]
+    native = item.moved(PROMPTER, Frame(width=width, height=height))
     points = native.positive_points + native.negative_points
     labels = [1] * len(native.positive_points) + [0] * len(native.negative_points)
     masks, scores, _ = predictor.predict(
@@ -82,17 +94,58 @@ def test_a_ragged_set_gives_what_the_predictor_gives_object_by_object(segmenter,
         assert segmentation.scores == pytest.approx((score,), abs=1e-4)
 
 
+def resized(image: np.ndarray, frame: Frame) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((frame.width, frame.height), Image.Resampling.NEAREST))
+
+
+def run_once_for_equal_pixels(segmenter: Sam2Segmenter, monkeypatch) -> None:
+    """Spare the second run of the image encoder where both sides hand it the very same pixels."""
+    real, last = segmenter.model.forward_image, {}
+
+    def forward_image(pixels):
+        if not torch.equal(pixels, last.get("pixels", torch.zeros(()))):
+            last.update(pixels=pixels, found=real(pixels))
+        return last["found"]
+
+    monkeypatch.setattr(segmenter.model, "forward_image", forward_image)
+
+
 @pytest.mark.slow
-def test_a_released_architecture_at_1024_agrees_with_the_predictor():
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("sam2.1-tiny", [Frame(150, 110), Frame(1300, 700)]),
+        ("sam2.1-small", [Frame(840, 840)]),
+        ("sam2.1-base-plus", [Frame(512, 512)]),
+        ("sam2.1-large", [Frame(800, 800)]),
+    ],
+)
+def test_the_released_architectures_agree_with_the_predictor_for_every_prompt_combination(name, sizes, monkeypatch):
     torch.manual_seed(0)
-    segmenter = Sam2Segmenter(build_released("sam2.1-tiny"), "sam2.1-tiny", "random")
+    segmenter = Sam2Segmenter(build_released(name), name, "random", at_once=100)
     assert segmenter.frame == Frame.square(1024)
-    image = noise_image()
-    items = [BOX_AND_TWO, WITH_NEGATIVE, ONE_POINT]
-    found = segmenter.decode(segmenter.encode(image), [[item] for item in items], PROMPTER, NATIVE)
-    for item, segmentation in zip(items, found, strict=True):
-        mask, _ = predictor_mask(segmenter, image, item)
-        assert (segmentation.mask != mask).mean() <= 0.0005
+    run_once_for_equal_pixels(segmenter, monkeypatch)
+    for native in sizes:
+        image = resized(noise_image(), native)
+        found = segmenter.decode(segmenter.encode(image), [[item] for item in RAGGED], PROMPTER, native)
+        predictor = image_predictor(segmenter, image)
+        varied = 0
+        for item, segmentation in zip(RAGGED, found, strict=True):
+            mask, score = predicted(predictor, item)
+            varied += 0.001 < mask.mean() < 0.999
+            assert segmentation.mask.shape == mask.shape == (native.height, native.width)
+            assert (segmentation.mask != mask).mean() <= 0.0005, (name, native, item)
+            assert segmentation.scores == pytest.approx((score,), abs=1e-4)
+        assert varied >= 4, "the masks say nothing"
+
+
+def test_in_bfloat16_the_masks_are_nearly_those_of_float32():
+    exact, rough = random_segmenter(), random_segmenter(bfloat16=True)
+    image, sets = noise_image(), [[item] for item in RAGGED]
+    pairs = zip(*(each.decode(each.encode(image), sets, PROMPTER, NATIVE) for each in (exact, rough)), strict=True)
+    assert rough.encode(image).high_res[0].dtype == torch.bfloat16
+    ious = [np.logical_and(a.mask, b.mask).sum() / np.logical_or(a.mask, b.mask).sum() for a, b in pairs]
+    assert all(iou > 0.9 for iou in ious), ious
 
 
 def test_a_set_is_the_union_of_its_objects(segmenter):
@@ -110,40 +163,42 @@ def test_an_empty_set_gives_an_empty_mask(segmenter):
     assert segmenter.decode(segmenter.encode(noise_image()), [], PROMPTER, NATIVE) == []
 
 
-def counted(monkeypatch, segmenter) -> list[int]:
-    """How many objects each call of the mask decoder was given, as the calls are made."""
-    sizes: list[int] = []
-    real = segmenter.model.sam_mask_decoder.forward
-
-    def forward(**arguments):
-        sizes.append(len(arguments["sparse_prompt_embeddings"]))
-        return real(**arguments)
-
-    monkeypatch.setattr(segmenter.model.sam_mask_decoder, "forward", forward)
-    return sizes
-
-
-def test_identical_objects_are_decoded_once(monkeypatch, segmenter):
+def test_identical_objects_are_decoded_once(segmenter):
     embedding = segmenter.encode(noise_image())
-    sizes = counted(monkeypatch, segmenter)
+    before = segmenter.counts.objects
     copy = PromptObject(bbox=(10.0, 12.0, 40.0, 50.0))
     first, second, third = segmenter.decode(embedding, [[BOX, BOX], [copy], []], PROMPTER, NATIVE)
-    assert sizes == [1]
+    assert segmenter.counts.objects - before == 1
     assert (first.mask == second.mask).all() and first.mask.any()
     assert len(first.scores) == 2 and len(second.scores) == 1 and not third.mask.any()
 
 
-def test_objects_of_equal_length_share_a_call_as_far_as_memory_allows(monkeypatch):
-    boxes = [[PromptObject(bbox=(i, i, i + 20, i + 20))] for i in range(7)]
-    roomy = random_segmenter()
-    sizes = counted(monkeypatch, roomy)
-    whole = roomy.decode(roomy.encode(noise_image()), boxes, PROMPTER, NATIVE)
-    assert sizes == [7]
-    tight = random_segmenter(memory_bytes=3 * roomy._bytes_per_object(NATIVE))
-    sizes = counted(monkeypatch, tight)
-    parts = tight.decode(tight.encode(noise_image()), boxes, PROMPTER, NATIVE)
-    assert sizes == [3, 3, 1]
+def test_as_many_objects_share_a_call_as_memory_allows_whatever_their_points():
+    sets = [[item] for item in RAGGED] + [[PromptObject(bbox=(3, 3, 44, 41))]]
+    roomy = random_segmenter(at_once=100)
+    whole = roomy.decode(roomy.encode(noise_image()), sets, PROMPTER, NATIVE)
+    assert (roomy.counts.encoder, roomy.counts.decoder, roomy.counts.objects) == (1, 1, 7)
+    tight = random_segmenter(at_once=100, memory_bytes=3 * roomy._bytes_per_object())
+    parts = tight.decode(tight.encode(noise_image()), sets, PROMPTER, NATIVE)
+    assert (tight.counts.decoder, tight.counts.objects) == (3, 7)
     assert all((a.mask != b.mask).mean() <= 0.0005 for a, b in zip(whole, parts, strict=True))
+
+
+def test_the_working_memory_of_a_call_is_within_what_it_is_said_to_be(segmenter):
+    """The tensors alive at once, as torch's allocator sees them, for 8 objects more."""
+    from torch.profiler import profile
+
+    def peak(count: int) -> int:
+        items = [[PromptObject(bbox=(i, 3, i + 30, 41))] for i in range(count)]
+        wide = random_segmenter(at_once=100)
+        embedding = wide.encode(noise_image())
+        with profile(profile_memory=True) as trace:
+            wide.decode(embedding, items, PROMPTER, NATIVE)
+        sizes = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
+        level = np.cumsum([event.nbytes() for event in sorted(sizes, key=lambda event: event.start_ns())])
+        return int(level.max())
+
+    assert 0 < peak(12) - peak(4) <= 8 * segmenter._bytes_per_object()
 
 
 def test_an_object_does_not_depend_on_its_neighbours(segmenter):
@@ -163,6 +218,18 @@ def test_overlap_counts_the_pixels_of_decoded_masks(segmenter):
     counts = segmenter.overlap(embedding, sets, truth, PROMPTER)
     assert counts == [(int((m & truth).sum()), int((m | truth).sum())) for m in masks]
     assert counts[2] == (0, 40 * 60)
+
+
+def test_drawn_run_lengths_are_the_decoded_masks_at_every_size(segmenter):
+    embedding = segmenter.encode(noise_image())
+    sets, outs = [[BOX], RAGGED, []], (NATIVE, Frame.square(84), Frame(width=31, height=400))
+    before = segmenter.counts.objects
+    drawn = segmenter.draw(embedding, sets, PROMPTER, outs)
+    assert segmenter.counts.objects - before == len(RAGGED)
+    for place, out in enumerate(outs):
+        for drawing, segmentation in zip(drawn, segmenter.decode(embedding, sets, PROMPTER, out), strict=True):
+            assert drawing.masks[place] == masks.encode(segmentation.mask)
+            assert drawing.scores == segmentation.scores
 
 
 def test_images_of_any_size_are_encoded_in_batches(segmenter):
