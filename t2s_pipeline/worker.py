@@ -1,6 +1,8 @@
 """The worker's command line: generate, segment, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
 
     python -m t2s_pipeline.worker train --experiment think2seg-mini [--set grpo.steps=10]
+    python -m t2s_pipeline.worker train --experiment think2seg-rs-3b --set compute.processes=4 --set compute.nodes=2
+                                        --node-rank 1 --rendezvous first-node:29500
     python -m t2s_pipeline.worker generate --system zero-shot-mini --dataset synthetic --split val
     python -m t2s_pipeline.worker segment  --system zero-shot-mini --dataset synthetic --split val
 
@@ -18,9 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from t2s_pipeline.errors import T2SError
+from t2s_pipeline import tether
+from t2s_pipeline.errors import InputError, T2SError
 from t2s_pipeline.experiments import experiment, system
-from t2s_pipeline.launching import ERROR_PREFIX
+from t2s_pipeline.launching import ERROR_PREFIX, GRACE_SECONDS
 from t2s_pipeline.progress import (
     NoProgress,
     PipesProgress,
@@ -39,10 +42,14 @@ class Terminated(BaseException):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code. A training of several ranks becomes torchrun, which starts them."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _terminate)
+    tether.hold(GRACE_SECONDS)
     try:
+        if (command := _torchrun(arguments)) is not None:
+            os.execv(command[0], command)
         with _progress() as progress:
             options.run(options, progress)
     except T2SError as fault:
@@ -90,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")
+    train.add_argument("--node-rank", type=int, default=0, help="which of compute.nodes this one is; 0 reports")
+    train.add_argument("--rendezvous", default="", metavar="HOST:PORT", help="of node 0, where the nodes meet")
     for command, run in ((generate, _generate), (segment, _segment), (train, _train)):
         command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
         command.add_argument("--fingerprint", default="", help="of everything the work depends on")
@@ -100,10 +109,51 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace, progress: Progress) -> None:
     chosen = experiment(options.experiment, options.overrides)
+    _choose_device(options, chosen.compute.ranks)
     device = _prepare(options)
     from t2s_pipeline.training.run import train
 
     train(chosen, _home(options), options.fingerprint, progress, device, options.fresh)
+
+
+def _torchrun(arguments: Sequence[str]) -> list[str] | None:
+    """The command that starts a training's ranks, each with these arguments; None for one that needs no others.
+
+    Raises:
+        InputError: if several nodes are to meet and it was not said where.
+    """
+    options = _parser().parse_args(arguments)
+    if options.run is not _train or "RANK" in os.environ:
+        return None
+    compute = experiment(options.experiment, options.overrides).compute
+    if compute.ranks == 1:
+        return None
+    place = ["--standalone"]
+    if compute.nodes > 1:
+        host, _, port = options.rendezvous.partition(":")
+        if not host or not port.isdecimal():
+            raise InputError(f"{compute.nodes} nodes meet at node 0: name it, --rendezvous HOST:PORT, on every node.")
+        place = ["--node-rank", str(options.node_rank), "--master-addr", host, "--master-port", port]
+    size = ["--nnodes", str(compute.nodes), "--nproc-per-node", str(compute.processes), "--max-restarts", "0"]
+    return [sys.executable, "-u", "-m", "torch.distributed.run", *size, *place, "-m", "t2s_pipeline.worker", *arguments]
+
+
+def _choose_device(options: argparse.Namespace, ranks: int) -> None:
+    """Show a process its own device only.
+
+    Alone, the trainer would spread over all that it sees; as a rank, it takes the one of its number.
+    """
+    if ranks == 1 and options.device != "cpu":
+        number = (options.device or "cuda:0").partition(":")[2] or "0"
+        if (listed := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+            seen = dict(enumerate(listed.split(",")))
+            if int(number) not in seen:
+                raise InputError(f"There is no device {options.device}: CUDA_VISIBLE_DEVICES is {listed!r}.")
+            number = seen[int(number)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = number
+        options.device = "cuda:0" if options.device else None
+    elif ranks > 1 and options.device != "cpu":
+        options.device = None
 
 
 def _generate(options: argparse.Namespace, progress: Progress) -> None:
@@ -136,6 +186,8 @@ def _prepare(options: argparse.Namespace) -> str:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if options.device == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import torch
     from transformers.utils import logging
 

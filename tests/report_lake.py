@@ -97,7 +97,7 @@ def write_training(lake: Path, run: str = SYSTEM, steps: int = 60) -> None:
     for step in range(1, steps + 1):
         iou = 0.35 + 0.3 * step / steps + rng.normal(0, 0.05)
         rows.append(
-            dict.fromkeys(schema.TRAINING_LOG.schema.names, 0.0)
+            dict.fromkeys(schema.TRAINING_LOG.schema.names, 0.0) | {"samples": [], "warnings": []}
             | {"step": step, "abstained": 0, "reward": 0.9 + 2 * iou, "reward_parts": {"format": 0.9, "mask_iou": iou}}
             | {"valid_share": 0.9, "kl": 0.0005 * step, "zero_variance_share": 0.1, "seconds": 4.0}
         )

@@ -4,24 +4,41 @@ The loss is ``grpo`` (mean over a sequence's tokens, then over sequences) and no
 k3 estimate of equation 2 and not the ratio-weighted one.
 """
 
-import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
+from peft import LoraConfig
 from trl import GRPOConfig
 
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.training import ranks
+from t2s_pipeline.training.compute import Compute
 from t2s_pipeline.training.config import GRPOSettings
+from t2s_pipeline.training.engine import deepspeed_config
 
 _SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup"}
 """Our name: transformers'."""
 
 
 def grpo_config(
-    settings: GRPOSettings, weights: Sequence[float], steps: int, seed: int, output: Path, device: str
+    settings: GRPOSettings,
+    weights: Sequence[float],
+    steps: int,
+    seed: int,
+    output: Path,
+    device: str,
+    compute: Compute | None = None,
 ) -> GRPOConfig:
-    """TRL's arguments for our settings. ``output`` receives unfinished checkpoints."""
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    per_rank = settings.completions_per_step // ranks
+    """TRL's arguments for our settings. ``output`` receives unfinished checkpoints.
+
+    Raises:
+        InputError: if a package that the settings ask for is not installed.
+    """
+    compute = compute or Compute()
+    if compute.rollouts == "vllm":
+        require_package("vllm", "compute.rollouts=vllm")
+    per_rank = settings.completions_per_step // ranks.count()
     per_pass = min(settings.completions_per_pass or per_rank, per_rank)
     return GRPOConfig(
         output_dir=str(output),
@@ -58,5 +75,35 @@ def grpo_config(
         logging_steps=1,
         disable_tqdm=True,
         report_to="none",
+        ddp_backend=("gloo" if device == "cpu" else "nccl") if ranks.count() > 1 else None,
+        ddp_find_unused_parameters=False if ranks.count() > 1 else None,
+        ddp_timeout=int(ranks.PATIENCE.total_seconds()),
+        deepspeed=deepspeed_config(compute),
+        use_vllm=compute.rollouts == "vllm",
+        vllm_mode="colocate",
+        vllm_gpu_memory_utilization=compute.vllm_memory_share,
         log_multimodal=False,
     )
+
+
+def lora_config(settings: GRPOSettings) -> LoraConfig | None:
+    """Adapters on the language model's attention and feed-forward layers; None to train the whole model."""
+    if settings.lora_rank == 0:
+        return None
+    return LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=0.0,
+        target_modules=r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
+        task_type="CAUSAL_LM",
+    )
+
+
+def require_package(name: str, setting: str) -> None:
+    """Say so in a sentence where a setting needs a package that is not there.
+
+    Raises:
+        InputError: if it is not.
+    """
+    if find_spec(name) is None:
+        raise InputError(f"{setting} needs the package {name} in the worker's environment: pip install {name}.")

@@ -10,9 +10,10 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from t2s_pipeline.atomic import atomic_file
 from t2s_pipeline.errors import InputError
 
 MARKER = "COMPLETE.json"
@@ -84,9 +85,7 @@ def staging(run_folder: Path) -> Path:
 
 def publish(staged: Path, checkpoint: Checkpoint) -> Checkpoint:
     """Make a written checkpoint folder complete: marker, flush to disk, rename to ``checkpoint.path``."""
-    fields = asdict(checkpoint)
-    del fields["path"]
-    (staged / MARKER).write_text(json.dumps(fields, indent=1, sort_keys=True))
+    (staged / MARKER).write_text(_marker(checkpoint))
     for path in sorted(staged.rglob("*")):
         _flush(path)
     _flush(staged)
@@ -95,6 +94,26 @@ def publish(staged: Path, checkpoint: Checkpoint) -> Checkpoint:
     os.replace(staged, checkpoint.path)
     _flush(checkpoint.path.parent)
     return checkpoint
+
+
+def remove(checkpoint: Checkpoint) -> None:
+    """Delete a checkpoint; under another name first, so that a folder with the final name stays whole."""
+    leaving = checkpoint.path.with_name(f".{checkpoint.path.name}.leaving")
+    shutil.rmtree(leaving, ignore_errors=True)
+    os.replace(checkpoint.path, leaving)
+    shutil.rmtree(leaving)
+
+
+def restate(checkpoint: Checkpoint, experiment: dict) -> None:
+    """Put other settings into a checkpoint's marker, where they changed nothing that was learned."""
+    with atomic_file(checkpoint.path / MARKER) as temporary:
+        temporary.write_text(_marker(replace(checkpoint, experiment=experiment)))
+
+
+def _marker(checkpoint: Checkpoint) -> str:
+    fields = asdict(checkpoint)
+    del fields["path"]
+    return json.dumps(fields, indent=1, sort_keys=True)
 
 
 def weights_sha256(folder: Path) -> str:

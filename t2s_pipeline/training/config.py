@@ -17,6 +17,7 @@ from hashlib import sha256
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.recipes import THINK2SEG, Recipe
+from t2s_pipeline.training.compute import Compute, Watch
 from t2s_pipeline.training.overrides import replaced
 
 PRECISIONS = ("float32", "bfloat16")
@@ -57,6 +58,10 @@ class GRPOSettings:
     max_grad_norm: float = 1.0
     precision: str = "bfloat16"
     gradient_checkpointing: bool = True
+    lora_rank: int = 0
+    """Train low-rank adapters of this rank on the language model's linear layers; 0 trains the whole model."""
+    lora_alpha: int = 32
+    """Adapters count with the weight alpha / rank."""
     checkpoint_every: int = 100
     """Steps between checkpoints; the last step always makes one."""
 
@@ -70,7 +75,7 @@ class GRPOSettings:
         _require(self.checkpoint_every >= 1, "grpo.checkpoint_every must be at least 1")
         for name in (
             "beta", "warmup_steps", "warmup_share", "weight_decay", "entropy_weight", "max_grad_norm",
-            "completions_per_pass",
+            "completions_per_pass", "lora_rank",
         ):
             _require(getattr(self, name) >= 0, f"grpo.{name} must not be negative")
         _require(0 < self.epsilon < 1, "grpo.epsilon must lie between 0 and 1")
@@ -110,11 +115,27 @@ class Experiment:
     """How the trained prompter answers in evaluation."""
     seed: int = 0
     """Decides the order of samples, the question of each, and every draw of a completion."""
+    compute: Compute = field(default_factory=Compute)
+    watch: Watch = field(default_factory=Watch)
 
     def __post_init__(self) -> None:
         _check_types(self, "")
+        _check_types(self.compute, "compute.")
+        _check_types(self.watch, "watch.")
+        for fault in (*self.compute.faults(), *self.watch.faults()):
+            raise InputError(f"{fault}.")
         _require(bool(_NAME.fullmatch(self.name)), f"{self.name!r} is no name: small letters, digits, dots, dashes")
         _require(self.seed >= 0, "seed must not be negative")
+        prompts, ranks = self.grpo.prompts_per_step, self.compute.ranks
+        _require(
+            prompts % ranks == 0,
+            f"grpo.prompts_per_step {prompts} cannot be shared evenly among {ranks} processes, each with its own prompts",
+        )
+        per_pass, per_rank = self.grpo.completions_per_pass, self.grpo.completions_per_step // ranks
+        _require(
+            per_pass == 0 or per_rank % min(per_pass, per_rank) == 0,
+            f"grpo.completions_per_pass {per_pass} must divide the {per_rank} completions of one process",
+        )
 
     @property
     def schema(self) -> str:
@@ -136,14 +157,21 @@ class Experiment:
             grpo = GRPOSettings(**value["grpo"])
             generation = GenerationSettings(**value["generation"])
             recipe = Recipe.from_json(value["recipe"])
-            return cls(**{**value, "grpo": grpo, "generation": generation, "recipe": recipe})
+            compute, watch = Compute(**value.get("compute", {})), Watch(**value.get("watch", {}))
+            parts = {"grpo": grpo, "generation": generation, "recipe": recipe, "compute": compute, "watch": watch}
+            return cls(**{**value, **parts})
         except (KeyError, TypeError, ValueError) as fault:
             raise InputError(f"These are no settings of an experiment ({fault}).") from fault
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical JSON: keys sorted, no spaces."""
-        canonical = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """SHA-256 of what the trained weights depend on, as canonical JSON: keys sorted, no spaces.
+
+        How the result answers, how often it was saved and how the run was watched change nothing that was learned.
+        """
+        learned = self.as_json()
+        del learned["generation"], learned["watch"], learned["grpo"]["checkpoint_every"]
+        canonical = json.dumps(learned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return sha256(canonical.encode()).hexdigest()
 
     def with_overrides(self, overrides: Iterable[str]) -> "Experiment":

@@ -80,12 +80,18 @@ class Squares:
     """The images a run needs, resized to the prompter's square, uint8 (S, S, 3), in one file on disk.
 
     On disk, because 2,371 squares of 840 pixels are 5 GB; what is used again stays in the page cache.
+
+    Args:
+        write: make the file, to be filled; else open the one that another rank has filled.
     """
 
-    def __init__(self, path: Path, side: int, image_ids: Sequence[str]) -> None:
+    def __init__(self, path: Path, side: int, image_ids: Sequence[str], write: bool = True) -> None:
         self._place = {image_id: index for index, image_id in enumerate(image_ids)}
-        shape = (len(image_ids), side, side, 3)
-        self._pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        if write:
+            shape = (len(image_ids), side, side, 3)
+            self._pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        else:
+            self._pixels = np.lib.format.open_memmap(path, mode="r")
 
     def fill(self, lake: Path, dataset: str, square: Callable[[np.ndarray], "Image"]) -> Iterator[int]:
         """Read the images from the lake, resize them by ``square`` and keep them; yields how many are done.

@@ -27,11 +27,17 @@ class StepRecord:
     grad_norm: float | None
     learning_rate: float | None
     completion_tokens: float | None
+    longest_completion: float | None
     clipped_share: float | None
+    entropy: float | None
     seconds: float
     generate_seconds: float
     reward_seconds: float
+    update_seconds: float
+    tokens_per_second: float | None
     peak_mb: float
+    samples: list[str]
+    warnings: list[str]
 
 
 class TrainingLog:

@@ -39,6 +39,13 @@ class Prompts:
         names = next(iter(found.values()))
         return {name: [found[row][name] for row in batch["row"]] for name in names}
 
+    def sample_id(self, index: int) -> str:
+        return self._samples[self._order[index].sample].sample_id
+
+    def question(self, index: int) -> str:
+        draw = self._order[index]
+        return self._samples[draw.sample].questions[draw.question]
+
     def row(self, index: int) -> dict:
         """One prompt with its image and truth, both on the prompter's square."""
         draw = self._order[index]

@@ -21,6 +21,7 @@ from t2s_pipeline.settings import Settings
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
 from t2s_pipeline.training.config import Experiment
+from t2s_pipeline.training.keeping import dispensable, val_giou
 from t2s_pipeline.training.log import TrainingLog
 
 
@@ -41,7 +42,7 @@ class RunFolder:
         data = provenance.fingerprint(
             **{table.name: fingerprint_of(settings.lake, table, split) for table in (IMAGES, SAMPLES)}
         )
-        own = provenance.fingerprint(data=data, experiment=experiment.as_json())
+        own = provenance.fingerprint(data=data, experiment=experiment.fingerprint)
         return cls(experiment, settings, fingerprint or own, data)
 
     @property
@@ -104,6 +105,27 @@ class RunFolder:
         )
         self._list_checkpoints("")
         return checkpoint
+
+    def prune(self) -> list[Checkpoint]:
+        """Remove the checkpoints that ``watch.keep_last`` and ``watch.keep_best`` do not keep; returns them."""
+        watch = self.experiment.watch
+        scores = val_giou(self.settings.lake, self.experiment)
+        gone = dispensable(checkpoints.complete(self.path), scores, watch.keep_last, watch.keep_best)
+        for checkpoint in gone:
+            checkpoints.remove(checkpoint)
+        if gone:
+            self._list_checkpoints("")
+        return gone
+
+    def restate(self) -> bool:
+        """Have finished checkpoints say how they answer today, where only that has changed; says whether it had."""
+        now = self.experiment.as_json()
+        stale = [found for found in checkpoints.complete(self.path) if found.experiment != now]
+        for found in stale:
+            checkpoints.restate(found, now)
+        if stale:
+            self._list_checkpoints(self.fingerprint)
+        return bool(stale)
 
     def log(self, up_to: int) -> TrainingLog:
         """The run's log, with the rows that were written up to a step."""

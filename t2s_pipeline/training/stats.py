@@ -1,4 +1,4 @@
-"""A batch of completions in a few numbers: what it earned, how long that took, and the memory. No torch."""
+"""A batch of completions in a few numbers: what it earned, how long that took, and the memory. No torch at import."""
 
 import math
 import resource
@@ -20,6 +20,12 @@ class BatchStats:
     abstained: int = 0
     generate_seconds: float = 0.0
     reward_seconds: float = 0.0
+    update_seconds: float = 0.0
+    """Log-probabilities, forward and backward passes, the optimizer's step."""
+    prompts: tuple[int, ...] = ()
+    """The step's prompts by their row in the run's order, those of the first rank first."""
+    peak_mb: float = 0.0
+    """Of the rank that holds the most."""
 
 
 def summarize(rewards: np.ndarray, weights: Sequence[float], names: Sequence[str], group_size: int) -> BatchStats:
@@ -51,3 +57,12 @@ def peak_resident_megabytes() -> float:
     # Kilobytes on Linux, bytes on macOS.
     unit = 1e6 if sys.platform == "darwin" else 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def peak_megabytes(device) -> float:
+    """The most memory held so far: on a torch device with a memory of its own, there, else by this process."""
+    if device.type == "cpu":
+        return peak_resident_megabytes()
+    import torch
+
+    return torch.cuda.max_memory_allocated(device) / 1e6

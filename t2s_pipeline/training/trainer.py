@@ -5,23 +5,32 @@ What differs from TRL as it comes:
 - a completion with any part of its reward missing (a failure of ours) is left out altogether. TRL would add up
   the parts that are there and so call it worse than its group;
 - a prompt goes through the model once for its group of completions, not once for each;
-- the clock is read around drawing completions and around rewarding them.
+- the clock is read around drawing completions, around rewarding them and around the update;
+- now and then some completions are kept to be looked at.
 """
 
 import time
+from dataclasses import replace
 
 import torch
+from accelerate.utils import is_peft_model
 from transformers import Trainer
 from trl import GRPOTrainer
 from trl.trainer.utils import pad
 
+from t2s_pipeline.rewards.format import text_of
+from t2s_pipeline.training import ranks
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt
+from t2s_pipeline.training.samples import Look, best_and_worst
 from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, draw, log_probabilities
-from t2s_pipeline.training.stats import BatchStats, summarize
+from t2s_pipeline.training.stats import BatchStats, peak_megabytes, summarize
 
 
 class MaskGRPOTrainer(GRPOTrainer):
     """``GRPOTrainer`` that keeps the last batch's ``stats`` and leaves out completions it could not judge.
+
+    ``looks`` are the completions of the last batch that a person should see: some at the first step and at every
+    ``look_every``-th, on the first rank.
 
     Where the training set has a column ``row`` that numbers the prompts, a prompt goes through the model once
     for its whole group (shared_prompts). Not with several ranks or DeepSpeed, whose wrappers must see every
@@ -29,12 +38,15 @@ class MaskGRPOTrainer(GRPOTrainer):
     nor for models that place an image's tokens in another way than Qwen2.5-VL.
     """
 
-    def __init__(self, *args, share_prompts: bool = True, **kwargs) -> None:
+    def __init__(self, *args, share_prompts: bool = True, look_every: int = 0, **kwargs) -> None:
         self.stats = BatchStats()
+        self.looks: list[Look] = []
+        self._look_every = look_every
+        self._generating, self._prepared = False, 0.0
         self._groups: torch.Tensor | None = None
         super().__init__(*args, **kwargs)
-        plain = self.accelerator.num_processes == 1 and not self.is_deepspeed_enabled
-        knows_how = hasattr(self.model.base_model, "rope_deltas")
+        plain = self.accelerator.num_processes == 1 and not self.is_deepspeed_enabled and not self.use_vllm
+        knows_how = not is_peft_model(self.model) and hasattr(self.model.base_model, "rope_deltas")
         self._shares = share_prompts and plain and knows_how and not self.args.gradient_checkpointing
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
@@ -43,7 +55,7 @@ class MaskGRPOTrainer(GRPOTrainer):
         Qwen2.5-VL is saved under its published names, which the trainer's loader does not translate: it would
         find no weight that it knows, say so in a warning, and go on from the base.
         """
-        if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled or is_peft_model(self.model):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
         found = type(self.model).from_pretrained(
@@ -52,6 +64,19 @@ class MaskGRPOTrainer(GRPOTrainer):
         self.model.load_state_dict(found.state_dict())
 
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict[str, torch.Tensor]:
+        self.stats, self.looks, self._generating = BatchStats(), [], True
+        try:
+            batch = self._generate_and_score(inputs)
+        finally:
+            self._generating = False
+        rows = tuple(dict.fromkeys(row["row"] for row in inputs if "row" in row))
+        everyone = ranks.from_all((rows, peak_megabytes(self.accelerator.device)))
+        self.stats.prompts = tuple(row for theirs, _ in everyone for row in theirs)
+        self.stats.peak_mb = max(peak for _, peak in everyone)
+        self._prepared = time.perf_counter()
+        return batch
+
+    def _generate_and_score(self, inputs: list[dict]) -> dict[str, torch.Tensor]:
         if not (self._shares and "row" in inputs[0]):
             self._groups = None
             return super()._generate_and_score_completions(inputs)
@@ -66,13 +91,19 @@ class MaskGRPOTrainer(GRPOTrainer):
         batch["groups"] = self._groups
         return batch
 
+    def step_is_done(self) -> None:
+        """The optimizer has stepped: what passed since the batch was ready was the update."""
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.synchronize(self.accelerator.device)
+        self.stats.update_seconds += time.perf_counter() - self._prepared
+
     def _generate_single_turn(self, prompt_ids: list[list[int]], images: list, fields: dict, *args, **kwargs):
         began = time.perf_counter()
         if self._groups is None:
             drawn = super()._generate_single_turn(prompt_ids, images, fields, *args, **kwargs)
         else:
             drawn = self._draw(prompt_ids, fields), None
-        self.stats = BatchStats(generate_seconds=time.perf_counter() - began)
+        self.stats.generate_seconds += time.perf_counter() - began
         return drawn
 
     def _draw(self, prompt_ids: list[list[int]], fields: dict) -> list[list[int]]:
@@ -95,7 +126,14 @@ class MaskGRPOTrainer(GRPOTrainer):
                 never=[self.model.config.image_token_id],
             )
 
-    def _get_per_token_logps_and_entropies(
+    def _get_per_token_logps_and_entropies(self, *args, **kwargs):
+        began = time.perf_counter()
+        found = self._log_probabilities(*args, **kwargs)
+        if self._generating:  # the reference's; those of the loss fall within the update
+            self.stats.update_seconds += time.perf_counter() - began
+        return found
+
+    def _log_probabilities(
         self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **kwargs
     ):
         if self._groups is None:
@@ -141,15 +179,23 @@ class MaskGRPOTrainer(GRPOTrainer):
         self._groups = inputs.get("groups")
         return super()._compute_loss(model, inputs)
 
-    def _calculate_rewards(self, *args, **kwargs) -> torch.Tensor:
+    def _calculate_rewards(self, inputs: list[dict], prompts, completions, *args, **kwargs) -> torch.Tensor:
         """Rewards (completions of all ranks, parts); a row is NaN throughout if any part of it abstained."""
         began = time.perf_counter()
-        rewards = super()._calculate_rewards(*args, **kwargs)
+        rewards = super()._calculate_rewards(inputs, prompts, completions, *args, **kwargs)
         missing = rewards.isnan().any(dim=1)
         rewards[missing] = torch.nan
-        weights = self.reward_weights.cpu().numpy()
-        summary = summarize(rewards.cpu().numpy(), weights, self.reward_func_names, self.num_generations)
-        summary.generate_seconds = self.stats.generate_seconds
-        summary.reward_seconds = time.perf_counter() - began
-        self.stats = summary
+        weights, judged = self.reward_weights.cpu().numpy(), rewards.cpu().numpy()
+        summary = summarize(judged, weights, self.reward_func_names, self.num_generations)
+        self.stats = replace(
+            summary,
+            generate_seconds=self.stats.generate_seconds,
+            update_seconds=self.stats.update_seconds,
+            reward_seconds=time.perf_counter() - began,
+        )
+        step = self.state.global_step + 1
+        if self._look_every and (step == 1 or step % self._look_every == 0) and self.accelerator.is_main_process:
+            # The first rank's completions come first.
+            texts = [text_of(completion) for completion in completions]
+            self.looks = best_and_worst(inputs, texts, judged[: len(texts)], weights)
         return rewards

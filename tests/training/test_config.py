@@ -30,11 +30,22 @@ def test_every_experiment_survives_json():
         assert Experiment.from_json(chosen.as_json()) == chosen
 
 
-def test_the_fingerprint_moves_with_any_setting_and_with_nothing_else():
+def test_the_fingerprint_moves_with_what_is_learned_from_and_with_nothing_else():
     base = experiment("think2seg-mini")
     assert base.fingerprint == Experiment.from_json(base.as_json()).fingerprint
-    for override in ("grpo.learning_rate=3e-5", "seed=1", "generation.max_new_tokens=80", "recipe.schema=bbox"):
-        assert base.with_overrides([override]).fingerprint != base.fingerprint
+    learned = ("grpo.learning_rate=3e-5", "seed=1", "recipe.schema=bbox", "compute.processes=2", "grpo.lora_rank=8")
+    for override in learned:
+        assert base.with_overrides([override]).fingerprint != base.fingerprint, override
+    # How the result answers, and how the run was saved and watched: no reason to train again.
+    for override in ("generation.max_new_tokens=80", "watch.stop=true", "watch.keep_last=2", "grpo.checkpoint_every=5"):
+        changed = base.with_overrides([override])
+        assert changed != base and changed.fingerprint == base.fingerprint, override
+
+
+def test_settings_stored_before_there_was_a_setting_are_read_with_its_default():
+    stored = experiment("think2seg-mini").as_json()
+    del stored["compute"], stored["watch"], stored["grpo"]["lora_rank"]
+    assert Experiment.from_json(stored) == experiment("think2seg-mini")
 
 
 def test_overrides_are_read_by_the_kind_of_the_setting():
@@ -70,6 +81,13 @@ def test_overrides_are_read_by_the_kind_of_the_setting():
         ("name=../elsewhere", "no name"),
         ("name=a--1", "no name"),
         ("grpo.steps=none", "either"),
+        ("compute.processes=0", "at least 1"),
+        ("compute.processes=3", "4 cannot be shared evenly among 3 processes"),
+        ("compute.zero=1", "0, 2 or 3"),
+        ("compute.offload=true", "compute.zero 2 or 3"),
+        ("compute.rollouts=guess", "transformers, vllm"),
+        ("watch.keep_best=1", "needs watch.keep_last"),
+        ("watch.report_to=paper", "tensorboard, wandb"),
     ],
 )
 def test_a_bad_setting_is_named(override: str, said: str):

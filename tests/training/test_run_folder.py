@@ -27,11 +27,17 @@ RECORD = StepRecord(
     grad_norm=1.0,
     learning_rate=1e-4,
     completion_tokens=40.0,
+    longest_completion=60.0,
     clipped_share=0.0,
+    entropy=1.2,
     seconds=3.0,
     generate_seconds=1.0,
     reward_seconds=0.5,
+    update_seconds=1.2,
+    tokens_per_second=850.0,
     peak_mb=900.0,
+    samples=["a", "b"],
+    warnings=[],
 )
 
 

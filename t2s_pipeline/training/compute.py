@@ -1,0 +1,79 @@
+"""Where a run trains and how it is watched: the settings beside GRPO's own. No torch."""
+
+from dataclasses import dataclass
+
+ROLLOUTS = ("transformers", "vllm")
+TRACKERS = ("", "tensorboard", "wandb")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """On what a run trains. It counts in the run's fingerprint: draws and rounding depend on it."""
+
+    processes: int = 1
+    """Processes (ranks) on each node, each with a device of its own; torchrun starts them."""
+    nodes: int = 1
+    """Machines that train together; T2S_HOME lies on a file system that all of them see."""
+    zero: int = 0
+    """DeepSpeed's ZeRO stage: 2 splits gradients and optimizer over the devices, 3 the weights too; 0 is plain DDP."""
+    offload: bool = False
+    """Keep the optimizer's state in the machine's memory (ZeRO only)."""
+    rollouts: str = "transformers"
+    """What draws completions: transformers, or vllm in the same process and on the same device."""
+    vllm_memory_share: float = 0.3
+    """How much of the device's memory vLLM may take."""
+
+    def faults(self) -> list[str]:
+        """What cannot be, each in words."""
+        rules = {
+            "compute.processes and compute.nodes must be at least 1": min(self.processes, self.nodes) >= 1,
+            "compute.zero is a ZeRO stage: 0, 2 or 3": self.zero in (0, 2, 3),
+            "compute.offload needs compute.zero 2 or 3": not self.offload or self.zero > 0,
+            f"compute.rollouts must be one of {', '.join(ROLLOUTS)}": self.rollouts in ROLLOUTS,
+            "compute.vllm_memory_share must lie between 0 and 1": 0 < self.vllm_memory_share < 1,
+        }
+        return [fault for fault, holds in rules.items() if not holds]
+
+    @property
+    def ranks(self) -> int:
+        return self.processes * self.nodes
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at and kept while a run trains. Nothing learned depends on it."""
+
+    sample_every: int = 20
+    """Steps between sample completions with their panels; 0 for none."""
+    keep_last: int = 0
+    """Complete checkpoints to keep, newest first; 0 keeps all."""
+    keep_best: int = 0
+    """With ``keep_last``: also the best by gIoU on val (strict); one that was not yet judged stays until it is."""
+    report_to: str = ""
+    """tensorboard or wandb, beside the table training_log; empty for neither."""
+    window: int = 10
+    """Steps that the health rules average over."""
+    min_valid_share: float = 0.2
+    """Warn where fewer answers parse."""
+    max_zero_variance: float = 0.9
+    """Warn where a larger share of groups earns all the same: such groups teach nothing."""
+    max_kl: float = 1.0
+    """Warn where the policy is farther from the base, in nats a token."""
+    falling_steps: int = 100
+    """Warn where the reward of the newer half of so many steps is clearly below that of the older half."""
+    max_abstained: float = 0.05
+    """Warn where a larger share of completions got no reward for a failure of ours."""
+    stop: bool = False
+    """Stop the run, and not only warn."""
+
+    def faults(self) -> list[str]:
+        """What cannot be, each in words."""
+        counts = ("sample_every", "keep_last", "keep_best")
+        rules = {
+            **{f"watch.{name} must not be negative": getattr(self, name) >= 0 for name in counts},
+            "watch.keep_best needs watch.keep_last": self.keep_last > 0 or self.keep_best == 0,
+            f"watch.report_to must be one of {', '.join(filter(None, TRACKERS))}, or empty": self.report_to in TRACKERS,
+            "watch.window must be at least 1": self.window >= 1,
+            "watch.falling_steps must be at least 4": self.falling_steps >= 4,
+        }
+        return [fault for fault, holds in rules.items() if not holds]

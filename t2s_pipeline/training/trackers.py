@@ -1,0 +1,30 @@
+"""TensorBoard and Weights & Biases, for those who look there; the table training_log is written in any case.  [torch]"""
+
+import os
+from pathlib import Path
+
+from transformers import TrainerCallback
+from transformers.integrations import TensorBoardCallback, WandbCallback
+
+from t2s_pipeline.training.arguments import require_package
+from t2s_pipeline.training.compute import Watch
+
+
+def trackers(watch: Watch, run: str, folder: Path) -> list[TrainerCallback]:
+    """The callbacks that ``watch.report_to`` asks for; what they write lies in ``folder``.
+
+    Raises:
+        InputError: if the package is not installed.
+    """
+    if watch.report_to == "tensorboard":
+        require_package("tensorboard", "watch.report_to=tensorboard")
+        from torch.utils.tensorboard import SummaryWriter
+
+        return [TensorBoardCallback(SummaryWriter(str(folder)))]
+    if watch.report_to == "wandb":
+        require_package("wandb", "watch.report_to=wandb")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, value in (("WANDB_PROJECT", "t2s_pipeline"), ("WANDB_NAME", run), ("WANDB_DIR", str(folder))):
+            os.environ.setdefault(name, value)
+        return [WandbCallback()]
+    return []
