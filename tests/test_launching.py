@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from t2s_pipeline.errors import MissingWorkerError
-from t2s_pipeline.launching import WorkerError, failure, plain_launch, stop_group, worker_command
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.launching import WorkerError, failure, plain_launch, stop, worker_command
+from t2s_pipeline.settings import REPO, Settings
 
 
 def interpreter(folder: Path, body: str) -> Settings:
@@ -48,22 +47,58 @@ def test_a_crash_shows_its_last_lines():
     assert "SIGKILL" in str(failure(["train"], -9, [])) and "memory" in str(failure(["train"], -9, []))
 
 
-def test_stopping_ends_every_process_of_the_group(tmp_path: Path):
-    # The leader ignores SIGTERM and has a child: both must be gone when stop_group returns.
-    code = (
-        "import os, signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "child = os.fork()\n"
-        "print(child or '', flush=True) if child else None\n"
-        "time.sleep(60)\n"
-    )
-    leader = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert int(leader.stdout.readline()) > 0
-    began = time.monotonic()
-    stop_group(leader.pid, leader, grace=0.3)
+def test_the_sentence_is_found_above_what_torchrun_adds():
+    said = ["step 1", "error: No dataset here: ingest it.", "torch.distributed…ChildFailedError:", "=" * 60]
+    assert str(failure(["train"], 1, said)) == "No dataset here: ingest it."
+
+
+DEAF_FAMILY = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    # As torchrun starts ranks: in a session of its own, which no signal to the leader's group reaches.
+    os.setsid()
+    os.fork()
+os.write(1, b"%d\\n" % os.getpid())
+time.sleep(600)
+"""
+
+
+def test_stopping_ends_every_process_whatever_its_session(tmp_path: Path):
+    # The leader, its child in another session and a grandchild there, all deaf to SIGTERM.
+    command = [sys.executable, "-c", DEAF_FAMILY]
+    leader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    pids = [int(leader.stdout.readline()) for _ in range(3)]
+    assert len(set(pids)) == 3
+    stop(leader, grace=0.3)
     assert leader.returncode == -9
-    assert time.monotonic() - began < 10
-    # The child holds the other end of this pipe: it closes only when the child is gone too.
+    # They hold the other end of this pipe: it closes only when all of them are gone.
     assert leader.stdout.read() == ""
+    stop(leader, grace=0.3)
+
+
+TETHERED = """
+import os, sys, time
+from t2s_pipeline import tether
+if os.fork() == 0:
+    os.setsid()
+tether.hold(grace=60)
+os.write(1, b"%d\\n" % os.getpid())
+time.sleep(600)
+"""
+
+
+def test_a_worker_does_not_outlive_a_killed_launcher(tmp_path: Path):
+    # The launcher is killed and can tidy up nothing; its worker and what that started notice by the pipe.
+    script = tmp_path / "python"
+    script.write_text(f"#!{sys.executable}\n{TETHERED}")
+    script.chmod(0o755)
+    launcher = (
+        "from pathlib import Path; from t2s_pipeline.launching import plain_launch;"
+        "from t2s_pipeline.settings import Settings;"
+        f"plain_launch(Settings(Path({str(tmp_path)!r}), Path({str(script)!r})))(['train'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", launcher], cwd=REPO, stdout=subprocess.PIPE, text=True)
+    assert len({int(process.stdout.readline()) for _ in range(2)}) == 2
+    process.kill()
+    assert process.stdout.read() == ""
