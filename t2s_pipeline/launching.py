@@ -97,7 +97,7 @@ def failure(arguments: Sequence[str], code: int, last_lines: Sequence[str]) -> W
 
 
 def stop(leader: subprocess.Popen, grace: float = GRACE_SECONDS) -> None:
-    """End the worker and every process that comes of it: SIGTERM, then SIGKILL for what is left after ``grace`` seconds.
+    """End the worker and all that comes of it: SIGTERM, then SIGKILL for what is left ``grace`` seconds later.
 
     ``leader`` leads a group of its own. Ranks that torchrun started are in other sessions and no longer its
     children once it is gone: those are found as descendants while it lives, and end by the tether when it does not.

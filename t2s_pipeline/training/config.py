@@ -129,7 +129,7 @@ class Experiment:
         prompts, ranks = self.grpo.prompts_per_step, self.compute.ranks
         _require(
             prompts % ranks == 0,
-            f"grpo.prompts_per_step {prompts} cannot be shared evenly among {ranks} processes, each with its own prompts",
+            f"grpo.prompts_per_step {prompts} cannot be shared evenly among {ranks} processes",
         )
         per_pass, per_rank = self.grpo.completions_per_pass, self.grpo.completions_per_step // ranks
         _require(

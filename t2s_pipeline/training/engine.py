@@ -1,4 +1,4 @@
-"""DeepSpeed's configuration for a run: one of the two files beside this module, as the run's settings bend it. No torch."""
+"""DeepSpeed's configuration for a run: one of two files beside this module, as the settings bend it. No torch."""
 
 import json
 from pathlib import Path

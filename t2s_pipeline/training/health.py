@@ -54,7 +54,8 @@ def _fall(rows: Sequence[Mapping], steps: int) -> float | None:
     if len(rows) < steps:
         return None
     rewards = [row["reward"] for row in rows[-steps:]]
-    older, newer = ([value for value in half if value is not None] for half in (rewards[: steps // 2], rewards[steps // 2 :]))
+    halves = rewards[: steps // 2], rewards[steps // 2 :]
+    older, newer = ([value for value in half if value is not None] for half in halves)
     if min(len(older), len(newer)) < 2:
         return None
     fall = sum(older) / len(older) - sum(newer) / len(newer)

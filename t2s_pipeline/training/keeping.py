@@ -35,7 +35,8 @@ def dispensable(
 def val_giou(lake: Path, experiment: Experiment) -> dict[int, float]:
     """gIoU (percent, strict protocol) of a run's checkpoints on its dataset's val split, by step."""
     try:
-        rows = read_partition(lake, BENCHMARK_METRICS, {}, ["system", "dataset", "split", "protocol", "giou"]).to_pylist()
+        columns = ["system", "dataset", "split", "protocol", "giou"]
+        rows = read_partition(lake, BENCHMARK_METRICS, {}, columns).to_pylist()
     except NotMaterializedError:
         return {}
     place = (experiment.dataset, "val", PROTOCOL)

@@ -106,9 +106,9 @@ class Recorder(TrainerCallback):
                 self._progress.say(f"step {record.step}: {symptom.sentence} ({symptom.rule}).", warning=True)
         self._unwell = {symptom.rule for symptom in found}
         if found and watch.stop:
-            sentences = "; ".join(symptom.sentence for symptom in found)
+            why = "; ".join(symptom.sentence for symptom in found)
             raise UnhealthyRun(
-                f"{self._experiment.run} was stopped at step {record.step} by its health rules (watch.stop): {sentences}."
+                f"{self._experiment.run} was stopped at step {record.step} by its health rules (watch.stop): {why}."
             )
 
     def _look(self, step: int) -> None:

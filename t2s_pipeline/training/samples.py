@@ -1,4 +1,4 @@
-"""What the prompter says while it learns: some completions every so many steps, as a table and as pictures. No torch."""
+"""What the prompter says while it learns: some completions every so many steps as a table and pictures. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

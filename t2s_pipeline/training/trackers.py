@@ -1,4 +1,4 @@
-"""TensorBoard and Weights & Biases, for those who look there; the table training_log is written in any case.  [torch]"""
+"""TensorBoard and Weights & Biases, for those who look there; the table training_log is written anyway.  [torch]"""
 
 import os
 from pathlib import Path
