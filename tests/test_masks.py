@@ -50,6 +50,33 @@ def test_the_run_lengths_are_those_of_coco(mask):
     assert masks.run_lengths(rle.counts).tolist() == expected.tolist()
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_thousand_masks_make_the_round_trip_with_pycocotools():
+    """Theirs decodes ours and ours theirs, to the pixel: random ones, and the shapes at the edge of what there is."""
+    rng = np.random.default_rng(20261122)
+    edges = [
+        np.array(bits, dtype=bool)
+        for shape in [(1, 1), (1, 7), (7, 1), (1, 512), (512, 1), (5, 9)]
+        for bits in (np.zeros(shape), np.ones(shape))
+    ]
+    for shape in [(5, 9), (64, 64)]:
+        for corner in [(0, 0), (0, -1), (-1, 0), (-1, -1)]:
+            edges.append(np.zeros(shape, dtype=bool))
+            edges[-1][corner] = True
+    many = list(edges)
+    while len(many) < 1000:
+        height, width = rng.integers(1, 130, 2)
+        many.append(rng.random((height, width)) < rng.random())
+    assert len(many) == 1000
+    for mask in many:
+        rle = masks.encode(mask)
+        theirs = {"size": list(mask.shape), "counts": rle.counts}
+        assert np.array_equal(coco.decode(theirs).astype(bool), mask)
+        encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode()
+        assert np.array_equal(masks.decode(Rle(*mask.shape, encoded)), mask)
+        assert rle.area == coco.area(theirs) == mask.sum()
+
+
 def test_a_worked_example():
     # Columns of [[0,1],[1,1]] read 0,1,1,1: one background pixel, three of the target.
     assert masks.encode(np.array([[0, 1], [1, 1]])).counts == "13"

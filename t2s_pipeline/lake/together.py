@@ -6,9 +6,9 @@ Whoever opens the lake next does what a killed writer left undone.
 """
 
 import errno
+import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -88,8 +88,10 @@ def _publish(lake: Path, renames: dict[Path, Path]) -> None:
         os.replace(old, new)
         flush(new.parent)
         return
-    journal = lake / JOURNALS / f"renames-{secrets.token_hex(8)}.json"
     pairs = [[str(old.relative_to(lake)), str(new.relative_to(lake))] for old, new in renames.items()]
+    # Named by what it replaces: one process at a time writes a partition, and a killed one's leavings are found.
+    name = hashlib.sha256("\n".join(new for _, new in pairs).encode()).hexdigest()[:16]
+    journal = lake / JOURNALS / f"renames-{name}.json"
     with atomic_file(journal) as temporary:
         temporary.write_text(json.dumps(pairs))
     _rename(lake, journal)

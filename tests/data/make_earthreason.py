@@ -118,6 +118,9 @@ def train(root: Path) -> None:
     split.sample("h_empty_target", 8, label=nothing, qas=qa("Where could a ship moor?", answer=()))
     text = json.dumps({"questions": ["Où est la piscine ?"], "answer": ["La piscine."]}, ensure_ascii=False)
     split.sample("i.dots_and_a_byte_order_mark", 9, qas=text.encode("utf-8-sig"))
+    split.sample("j_cmyk", 10, image=file_of(picture(10).convert("CMYK"), "TIFF"))
+    white = file_of(Image.fromarray(target().astype(np.uint8) * 255), "PNG")
+    split.sample("k_label_of_0_and_255", 11, label=white)
     # What macOS and Windows leave in folders: no samples, no rejects.
     for path in ("images/._a_six_questions.jpg", "QAs/._a_six_questions.json", "labels/.DS_Store", "images/Thumbs.db"):
         split.put(path, b"\x00\x05\x16\x07clutter")

@@ -1,0 +1,38 @@
+"""Published rules choose among questions that are all kept; the choice is frozen, whoever computes it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from t2s_pipeline.datasets.ingest import read_dataset
+from t2s_pipeline.datasets.selections import DRAW_SEED, published_rule, question_order, selections
+from t2s_pipeline.evaluation import questions
+from tests.data import make_earthreason, make_rrsis_d
+
+
+def test_every_sample_has_one_choice_a_rule_and_loses_no_question():
+    for name, root in (("earthreason", make_earthreason.HERE), ("rrsis-d", make_rrsis_d.HERE)):
+        tables = read_dataset(name, root, "train")
+        rows = tables.selections.to_pylist()
+        assert len(rows) == 2 * tables.samples.num_rows
+        count = {row["sample_id"]: len(row["questions"]) for row in tables.samples.to_pylist()}
+        assert all(0 <= row["question_index"] < count[row["sample_id"]] for row in rows)
+        assert {row["rule"] for row in rows if row["published"]} == {published_rule(name)}
+        assert {row["rule"]: row["seed"] for row in rows} == {"draw": DRAW_SEED, "first": ""}
+
+
+def test_the_rules_are_the_published_ones():
+    assert published_rule("rrsis-d") == "first"
+    assert published_rule("earthreason") == published_rule("mine") == "draw"
+
+
+def test_the_draw_is_frozen():
+    # Computed once by hand: sha256("think2seg-rs reference draw 1\n<id>\n<index>") sorted over six indices.
+    assert [question_order(name, range(6))[0] for name in ("0", "1", "2", "airport_12")] == [1, 3, 3, 2]
+
+
+@given(st.text(), st.integers(1, 8))
+def test_what_is_scored_and_what_is_frozen_are_the_same_draw(sample_id, count):
+    draw, first = selections("earthreason", sample_id, count)
+    assert draw.question_index == questions.question_order(sample_id, range(count))[0]
+    assert questions.asked_questions(sample_id, count, 1) == [draw.question_index]
+    assert first.question_index == 0
