@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.evaluation import WHEN_THERE_IS_NEWS
 from assets.events import check_specs, results
 from assets.partitions import dataset_and_split, evaluations
 from assets.resources import WorkerLauncher
 from t2s_pipeline import leaderboard as standing
+from t2s_pipeline.lake.database import build_database
 
 GROUP = "results"
 
@@ -44,12 +46,14 @@ def sample_scores(
             deps=["sample_scores"],
             kinds={"parquet"},
             description="gIoU, cIoU, P@0.5 and rejection of every system, with 95 % intervals.",
+            automation_condition=WHEN_THERE_IS_NEWS,
         ),
         dg.AssetSpec(
             "paired_differences",
             deps=["sample_scores"],
             kinds={"parquet"},
-            description="Every system less its untrained base on the same images, with 95 % intervals.",
+            description="Every system less every other on the same images, with 95 % intervals.",
+            automation_condition=WHEN_THERE_IS_NEWS,
         ),
     ],
 )
@@ -70,10 +74,36 @@ def published_metrics(context: dg.AssetExecutionContext, worker: WorkerLauncher)
     group_name=GROUP,
     deps=["benchmark_metrics", "paired_differences", "published_metrics"],
     kinds={"duckdb", "sql"},
+    automation_condition=WHEN_THERE_IS_NEWS,
 )
 def leaderboard(worker: WorkerLauncher) -> dg.MaterializeResult:
     """The view `leaderboard` over all results: `t2s sql "select * from leaderboard"`."""
     return dg.MaterializeResult(metadata={"leaderboard": dg.MetadataValue.md(standing.as_markdown(worker.settings))})
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=["benchmark_metrics"],
+    kinds={"duckdb", "sql"},
+    automation_condition=WHEN_THERE_IS_NEWS,
+)
+def checkpoint_trend(worker: WorkerLauncher) -> dg.MaterializeResult:
+    """Each run from checkpoint to checkpoint on val, and the one that is chosen."""
+    metadata = {f"{run} giou": value for run, value in standing.best_giou(worker.settings).items()}
+    trend = dg.MetadataValue.md(standing.trend_as_markdown(worker.settings))
+    return dg.MaterializeResult(metadata={"trend": trend, **metadata})
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=["benchmark_metrics", "paired_differences", "published_metrics"],
+    kinds={"duckdb"},
+    automation_condition=WHEN_THERE_IS_NEWS,
+)
+def results_database(worker: WorkerLauncher) -> dg.MaterializeResult:
+    """T2S_HOME/results.duckdb: every table and view in one file, for notebooks and BI tools."""
+    path = build_database(worker.settings)
+    return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(path), "bytes": path.stat().st_size})
 
 
 @dg.asset(group_name=GROUP, deps=["leaderboard"], kinds={"html"})

@@ -13,12 +13,18 @@ evaluate = dg.define_asset_job(
     description="Evaluate one system on one split: completions, masks, scores.",
 )
 
+rescore = dg.define_asset_job(
+    "rescore",
+    selection=dg.AssetSelection.assets("rescores"),
+    description="Evaluate one chosen checkpoint anew and hold it against its accepted scores.",
+)
+
 summarize = dg.define_asset_job(
     "summarize",
     selection=dg.AssetSelection.assets(
-        "benchmark_metrics", "paired_differences", "published_metrics", "leaderboard", "report"
+        "benchmark_metrics", "paired_differences", "published_metrics", "leaderboard", "results_database", "report"
     ),
     description="Metrics, leaderboard and results page of everything scored so far.",
 )
 
-ALL = [demo, evaluate, summarize]
+ALL = [demo, evaluate, rescore, summarize]

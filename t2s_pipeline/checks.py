@@ -97,6 +97,14 @@ def _within_bounds(rows: pa.Table) -> Finding:
     return Finding(count == 0, f"{count} impossible scores", {"wrong": count})
 
 
+def _did_not_drop(rows: pa.Table) -> Finding:
+    """Judged by the latest row: earlier nights had their say."""
+    last = rows.sort_by("scored_at").slice(rows.num_rows - 1).to_pylist()[0]
+    interval = f"{last['difference']:+.2f} [{last['low']:+.2f}, {last['high']:+.2f}]"
+    sentence = f"gIoU {last['giou']:.2f}, accepted {last['accepted_giou']:.2f}: {interval} points"
+    return Finding(not last["dropped"], sentence, {"difference": last["difference"], "giou": last["giou"]})
+
+
 CHECKS: tuple[Check, ...] = (
     Check("not_empty", schema.IMAGES.name, "There is at least one image.", ("image_id",), _not_empty),
     Check("ids_are_unique", schema.IMAGES.name, "No image id repeats.", ("image_id",), _unique("image_id")),
@@ -137,6 +145,14 @@ CHECKS: tuple[Check, ...] = (
         "Intersections and IoUs lie within their bounds.",
         ("intersection", "union", "iou"),
         _within_bounds,
+    ),
+    Check(
+        "giou_holds",
+        schema.RESCORES.name,
+        "Evaluated anew, gIoU is not below the accepted one by more than the paired 95 % interval allows.",
+        ("scored_at", "giou", "accepted_giou", "difference", "low", "high", "dropped"),
+        _did_not_drop,
+        False,
     ),
 )
 

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from assets import datasets, predictions, results, training
+from assets import datasets, evaluation, predictions, results, training
 from assets.resources import WorkerLauncher
-from jobs import jobs
+from jobs import jobs, schedules, sensors
 from jobs.terminal import terminal_logger
 
 defs = dg.Definitions(
@@ -19,9 +19,15 @@ defs = dg.Definitions(
         results.summaries,
         results.published_metrics,
         results.leaderboard,
+        results.checkpoint_trend,
+        results.results_database,
+        evaluation.validation,
+        evaluation.rescores,
         results.report,
     ],
     jobs=jobs.ALL,
+    sensors=sensors.ALL,
+    schedules=schedules.ALL,
     resources={"worker": WorkerLauncher()},
     loggers={"console": dg.colored_console_logger, "terminal": terminal_logger},
 )

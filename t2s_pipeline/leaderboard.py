@@ -10,6 +10,7 @@ from rich.text import Text
 
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.settings import Settings
+from t2s_pipeline.steps import BASELINE
 
 HEADINGS = ("system", "gIoU [95 %]", "cIoU", "P@.5", "empty", "Δ gIoU [95 %]")
 CAPTION = (
@@ -17,12 +18,13 @@ CAPTION = (
     "Δ: less the untrained base on the same images, in points."
 )
 
-_SQL = """
+_SQL = f"""
 SELECT leaderboard.*, differences.difference, differences.low, differences.high
 FROM leaderboard
 LEFT JOIN paired_differences AS differences
-    USING (system, dataset, split, protocol)
-WHERE differences.metric IS NULL OR differences.metric = 'giou'
+    ON differences.system = leaderboard.system AND differences.dataset = leaderboard.dataset
+    AND differences.split = leaderboard.split AND differences.protocol = leaderboard.protocol
+    AND differences.metric = 'giou' AND differences.baseline = '{BASELINE}'
 ORDER BY dataset, split, protocol DESC, place, system
 """
 
@@ -67,6 +69,37 @@ def as_markdown(settings: Settings, dataset: str | None = None) -> str:
         parts += [f"| {' | '.join(row)} |" for row in [HEADINGS, rule, *board.lines]]
         parts.append("")
     return "\n".join([*parts, CAPTION])
+
+
+_TREND = """
+SELECT t.run, t.dataset, t.step, t.checkpoint, t.giou, t.giou_low, t.giou_high, t.giou_change, c.chosen
+FROM checkpoint_trend AS t
+LEFT JOIN checkpoint_choices AS c USING (run, dataset, checkpoint)
+WHERE t.split = 'val' AND t.protocol = 'strict'
+ORDER BY t.run, t.dataset, t.step
+"""
+
+
+def trend_as_markdown(settings: Settings) -> str:
+    """Every run from checkpoint to checkpoint on val, under the strict protocol; an arrow marks the chosen one."""
+    lines = ["| run | dataset | step | gIoU [95 %] | change | |", "| --- | --- | ---: | ---: | ---: | --- |"]
+    for row in query(settings, _TREND).to_pylist():
+        cells = (
+            row["run"],
+            row["dataset"],
+            str(row["step"]),
+            _with_interval(row["giou"], row["giou_low"], row["giou_high"]),
+            _number(row["giou_change"], sign="+"),
+            "← chosen" if row["chosen"] else "",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def best_giou(settings: Settings) -> dict[str, float]:
+    """Run → gIoU of its chosen checkpoint on val, percent, of the last dataset by name where there are several."""
+    rows = query(settings, "SELECT run, val_giou FROM checkpoint_choices WHERE chosen ORDER BY run, dataset")
+    return {row["run"]: row["val_giou"] for row in rows.to_pylist()}
 
 
 def _line(row: Mapping) -> tuple[str, ...]:

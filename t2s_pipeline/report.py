@@ -61,7 +61,8 @@ def build_report(
     differences = [
         Difference(**{name: row[name] for name in Difference.__dataclass_fields__})
         for row in _rows(lake, schema.PAIRED_DIFFERENCES)
-        if row["metric"] == "giou" and None not in (row["difference"], row["low"], row["high"])
+        if (row["metric"], row["baseline"]) == ("giou", baseline)
+        and None not in (row["difference"], row["low"], row["high"])
     ]
     logs = {
         part["run"]: store.read_partition(lake, schema.TRAINING_LOG, part).sort_by("step")

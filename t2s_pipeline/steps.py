@@ -15,13 +15,15 @@ from t2s_pipeline.catalog import find_dataset
 from t2s_pipeline.datasets import ingest
 from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.errors import NotMaterializedError
-from t2s_pipeline.evaluation.metrics import benchmark_metrics, paired_differences
+from t2s_pipeline.evaluation.metrics import benchmark_metrics
+from t2s_pipeline.evaluation.pairs import all_differences, pairs
 from t2s_pipeline.evaluation.score import score_predictions
 from t2s_pipeline.experiments import experiment, system
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.lake.store import Partition, fingerprint_of, list_partitions, read_partition, write_partition
 from t2s_pipeline.launching import Launch
+from t2s_pipeline.locks import only_one
 from t2s_pipeline.progress import NoProgress, Progress
 from t2s_pipeline.provenance import fingerprint
 from t2s_pipeline.published import PUBLISHED_CSV, published_metrics
@@ -157,7 +159,7 @@ class Steps:
         return reports
 
     def summarize(self) -> list[StepReport]:
-        """Every scored system's metrics with intervals, and its difference from the baseline."""
+        """Every scored system's metrics with intervals, and its difference from every other on the same images."""
         lake = self.settings.lake
         scored = list_partitions(lake, schema.SAMPLE_SCORES)
         marks = [self._mark(schema.SAMPLE_SCORES, partition) for partition in scored]
@@ -167,13 +169,13 @@ class Steps:
         if not skipped:
             rows = [schema.BENCHMARK_METRICS.schema.empty_table()]
             differences = [schema.PAIRED_DIFFERENCES.schema.empty_table()]
-            for partition in scored:
-                scores = read_partition(lake, schema.SAMPLE_SCORES, partition)
-                rows.append(benchmark_metrics(scores, **partition))
-                baseline = {**partition, "system": BASELINE}
-                if partition["system"] != BASELINE and baseline in scored:
-                    theirs = read_partition(lake, schema.SAMPLE_SCORES, baseline)
-                    differences.append(paired_differences(scores, theirs, baseline=BASELINE, **partition))
+            for place, systems in _by_place(scored).items():
+                scores = {}
+                for name in systems:
+                    partition = {"system": name, **dict(place)}
+                    scores[name] = read_partition(lake, schema.SAMPLE_SCORES, partition)
+                    rows.append(benchmark_metrics(scores[name], **partition))
+                differences.append(all_differences(scores, pairs(systems, BASELINE), **dict(place)))
             write_partition(lake, schema.BENCHMARK_METRICS, {}, pa.concat_tables(rows), mark)
             write_partition(lake, schema.PAIRED_DIFFERENCES, {}, pa.concat_tables(differences), mark)
         return [self._report(table, {}, skipped) for table in tables]
@@ -209,7 +211,11 @@ class Steps:
         skipped = self._stands(table, partition, mark)
         if not skipped:
             place = ("--dataset", partition["dataset"], "--split", partition["split"])
-            self._worker(verb, mark, "--system", name, *place)
+            with only_one(self.settings.home, f"{table.name} {sorted(partition.items())}"):
+                # Whom we waited for may have done it: the daemon and `t2s demo` want the same at times.
+                skipped = self._stands(table, partition, mark)
+                if not skipped:
+                    self._worker(verb, mark, "--system", name, *place)
         return self._report(table, partition, skipped)
 
     def _worker(self, verb: str, mark: str, *arguments: str) -> None:
@@ -222,6 +228,15 @@ class Steps:
     def _told(self, report: StepReport) -> StepReport:
         self.say(str(report))
         return report
+
+
+def _by_place(scored: Sequence[Partition]) -> dict[tuple[tuple[str, str], ...], list[str]]:
+    """Dataset, split and protocol → the systems that were scored there."""
+    places: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for partition in scored:
+        rest = {column: value for column, value in partition.items() if column != "system"}
+        places.setdefault(tuple(rest.items()), []).append(partition["system"])
+    return places
 
 
 def _short(value: Number) -> str:

@@ -95,6 +95,11 @@ def _benchmark_metrics(rows: pa.Table) -> dict[str, Number | None]:
     return told
 
 
+def _rescores(rows: pa.Table) -> dict[str, Number | None]:
+    last = rows.sort_by("scored_at").slice(rows.num_rows - 1).to_pylist()[0]
+    return {"nights": rows.num_rows, **{name: last[name] for name in ("giou", "accepted_giou", "difference")}}
+
+
 def _shares(column: pa.ChunkedArray) -> dict[str, Number]:
     return {entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()}
 
@@ -109,5 +114,6 @@ _DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number 
     schema.COMPLETIONS.name: (["tokens", "finish_reason", "seconds"], _completions),
     schema.PREDICTIONS.name: (["status"], _predictions),
     schema.SAMPLE_SCORES.name: (["iou"], _sample_scores),
+    schema.RESCORES.name: (["scored_at", "giou", "accepted_giou", "difference"], _rescores),
     schema.BENCHMARK_METRICS.name: (["system", "dataset", "split", "protocol", "giou"], _benchmark_metrics),
 }

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +27,13 @@ class StandIn:
     """A ``Launch``; ``calls`` remembers each verb and what it was about."""
 
     settings: Settings
+    home: Path = Path()
     calls: list[tuple[str, ...]] = field(default_factory=list)
 
     def __call__(self, arguments: Sequence[str]) -> None:
         verb, *rest = (word for word in arguments if word != "--fresh")
         options = dict(zip(rest[::2], rest[1::2], strict=True))
+        self.home = Path(options["--home"])
         self.calls.append((verb, options.get("--system") or options["--experiment"], options.get("--split", "")))
         getattr(self, verb)(options, options["--fingerprint"])
 
@@ -87,7 +90,7 @@ class StandIn:
 
     def _samples(self, options: dict[str, str]) -> list[dict]:
         where = {"dataset": options["--dataset"], "split": options["--split"]}
-        return read_partition(self.settings.lake, schema.SAMPLES, where).to_pylist()
+        return read_partition(self.home / "lake", schema.SAMPLES, where).to_pylist()
 
     @staticmethod
     def _answers(options: dict[str, str]) -> dict[str, str]:
@@ -95,4 +98,4 @@ class StandIn:
 
     def _write(self, table: schema.Table, where: dict[str, str], rows: list[dict], mark: str) -> None:
         full = [{**dict.fromkeys(table.schema.names), **row} for row in rows]
-        write_partition(self.settings.lake, table, where, pa.Table.from_pylist(full, table.schema), mark)
+        write_partition(self.home / "lake", table, where, pa.Table.from_pylist(full, table.schema), mark)

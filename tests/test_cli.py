@@ -244,8 +244,14 @@ class Terminal:
     def type(self, words: str) -> None:
         os.write(self.master, words.encode())
 
-    def interrupt(self) -> None:
-        os.killpg(self.process.pid, signal.SIGINT)
+    def interrupt_until(self, words: str) -> None:
+        """Press Ctrl-C, and again if nothing comes of it: readline loses one that comes before it begins to wait."""
+        for _ in range(20):
+            os.killpg(self.process.pid, signal.SIGINT)
+            if select.select([self.master], [], [], 5)[0]:
+                self.until(words)
+                return
+        pytest.fail(f"twenty interrupts, and no {words!r}")
 
     def close(self) -> int:
         code = self.process.wait(60)
@@ -272,8 +278,7 @@ def test_an_interrupt_at_the_prompt_drops_the_line_not_the_session(home):
     terminal.until("t2s sql> ")
     terminal.type("SELECT 1\n")
     terminal.until("> ")
-    terminal.interrupt()
-    terminal.until("t2s sql> ")
+    terminal.interrupt_until("t2s sql> ")
     terminal.type("SELECT 2 + 3 AS five;\n")
     assert "5" in terminal.until("1 row")
     terminal.until("t2s sql> ")

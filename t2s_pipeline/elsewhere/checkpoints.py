@@ -123,7 +123,7 @@ def _read(path: Path, name: str, step: int | None) -> ForeignCheckpoint:
     created = datetime.fromtimestamp(max(file.stat().st_mtime for file in weights), UTC)
     system = name if step is None else f"{name}--{step}"
     at = told.get("step", 0) if step is None else step
-    return ForeignCheckpoint(system, name, at, step is None, path, told["experiment"], mark, created)
+    return ForeignCheckpoint(system, name, at, True, path, told["experiment"], mark, created)
 
 
 def _answers_as(path: Path) -> dict:

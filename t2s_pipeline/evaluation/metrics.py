@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.evaluation.intervals import RESAMPLES, SEED, percentile_interval, resampled_sums
-from t2s_pipeline.lake.schema import BENCHMARK_METRICS, PAIRED_DIFFERENCES
+from t2s_pipeline.lake.schema import BENCHMARK_METRICS
 
 METRICS = ("giou", "ciou", "p_at_50")
+COLUMNS = 2 * len(METRICS)
+"""Of ``image_sums``: for each metric what is counted and what is achieved."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ def summarize(scores: pa.Table, resamples: int = RESAMPLES, seed: int = SEED) ->
     """
     if scores.num_rows == 0:
         raise InputError("There are no scores to summarize: score at least one sample first.")
-    sums = _image_sums(scores, _images(scores))
-    drawn = _ratios(resampled_sums(sums, resamples, seed))
-    values = _ratios(sums.sum(axis=0, keepdims=True))[0]
+    sums = image_sums(scores, images_of(scores))
+    drawn = ratios(resampled_sums(sums, resamples, seed))
+    values = ratios(sums.sum(axis=0, keepdims=True))[0]
     estimates = {
         metric: Estimate(float(values[k]), *percentile_interval(drawn[:, k])) for k, metric in enumerate(METRICS)
     }
@@ -83,9 +85,9 @@ def benchmark_metrics(scores: pa.Table, system: str, dataset: str, split: str, p
         row[name] = getattr(summary, name)
     for metric in METRICS:
         estimate = getattr(summary, metric)
-        row[metric] = _null_if_nan(estimate.value)
-        row[f"{metric}_low"] = _null_if_nan(estimate.low)
-        row[f"{metric}_high"] = _null_if_nan(estimate.high)
+        row[metric] = null_if_nan(estimate.value)
+        row[f"{metric}_low"] = null_if_nan(estimate.low)
+        row[f"{metric}_high"] = null_if_nan(estimate.high)
     return pa.Table.from_pylist([row], schema=BENCHMARK_METRICS.schema)
 
 
@@ -106,50 +108,38 @@ def compare(
     ours, theirs = _shared(scores, baseline)
     if ours.num_rows == 0:
         raise InputError("The two systems share no answered sample, so they cannot be compared.")
-    images = _images(ours)
-    sums = np.hstack([_image_sums(ours, images), _image_sums(theirs, images)])
-    width = sums.shape[1] // 2
+    images = images_of(ours)
+    sums = np.hstack([image_sums(ours, images), image_sums(theirs, images)])
+    drawn = resampled_sums(sums, resamples, seed)
+    return pc.count_distinct(ours["sample_id"]).as_py(), difference(sums, drawn, 0, 1)
 
-    def difference(totals: np.ndarray) -> np.ndarray:
-        return _ratios(totals[:, :width]) - _ratios(totals[:, width:])
 
-    values = difference(sums.sum(axis=0, keepdims=True))[0]
-    drawn = difference(resampled_sums(sums, resamples, seed))
-    return pc.count_distinct(ours["sample_id"]).as_py(), {
-        metric: Estimate(float(values[k]), *percentile_interval(drawn[:, k])) for k, metric in enumerate(METRICS)
+def difference(sums: np.ndarray, drawn: np.ndarray, first: int, second: int) -> dict[str, Estimate]:
+    """One system less another, from image sums of several side by side and the resampled sums of the same.
+
+    Args:
+        sums: float (images, 6 · systems), the columns of ``image_sums`` system by system.
+        drawn: float (resamples, 6 · systems), of ``resampled_sums``.
+        first, second: which of the systems.
+    """
+
+    def less(totals: np.ndarray) -> np.ndarray:
+        one, other = (totals[:, COLUMNS * k : COLUMNS * (k + 1)] for k in (first, second))
+        return ratios(one) - ratios(other)
+
+    values, resampled = less(sums.sum(axis=0, keepdims=True))[0], less(drawn)
+    return {
+        metric: Estimate(float(values[k]), *percentile_interval(resampled[:, k])) for k, metric in enumerate(METRICS)
     }
 
 
-def paired_differences(
-    scores: pa.Table, baseline_scores: pa.Table, system: str, baseline: str, dataset: str, split: str, protocol: str
-) -> pa.Table:
-    """The rows of ``paired_differences`` (one a metric) for two systems on one dataset, split and protocol."""
-    n, estimates = compare(scores, baseline_scores)
-    rows = [
-        {
-            "system": system,
-            "baseline": baseline,
-            "dataset": dataset,
-            "split": split,
-            "protocol": protocol,
-            "metric": metric,
-            "n": n,
-            "difference": _null_if_nan(estimate.value),
-            "low": _null_if_nan(estimate.low),
-            "high": _null_if_nan(estimate.high),
-        }
-        for metric, estimate in estimates.items()
-    ]
-    return pa.Table.from_pylist(rows, schema=PAIRED_DIFFERENCES.schema)
-
-
-def _images(scores: pa.Table) -> pa.Array:
+def images_of(scores: pa.Table) -> pa.Array:
     """The images, sorted: their order is part of the seeded draw."""
     images = pc.unique(scores["image_id"])
     return images.take(pc.sort_indices(images))
 
 
-def _image_sums(scores: pa.Table, images: pa.Array) -> np.ndarray:
+def image_sums(scores: pa.Table, images: pa.Array) -> np.ndarray:
     """Per image, the weighted sums the metrics are ratios of: float (images, 6).
 
     Columns: w, w·iou, w·union, w·intersection, w·[hit not null], w·hit.
@@ -169,7 +159,7 @@ def _image_sums(scores: pa.Table, images: pa.Array) -> np.ndarray:
     return np.stack([np.bincount(place, column, minlength=len(images)) for column in columns], axis=1)
 
 
-def _ratios(totals: np.ndarray) -> np.ndarray:
+def ratios(totals: np.ndarray) -> np.ndarray:
     """Percent (rows, 3) in the order of ``METRICS`` from column sums (rows, 6); NaN where nothing was counted."""
     counted, achieved = totals[:, 0::2], totals[:, 1::2]
     undefined = np.full_like(counted, np.nan)
@@ -185,5 +175,5 @@ def _shared(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table]:
     )
 
 
-def _null_if_nan(value: float) -> float | None:
+def null_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else value

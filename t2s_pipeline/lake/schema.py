@@ -261,6 +261,19 @@ PAIRED_DIFFERENCES = _table(
     low=(REAL, "lower end of the interval"),
     high=(REAL, "upper end"),
 )
+RESCORES = _table(
+    "rescores",
+    "A chosen checkpoint evaluated anew, from its weights on, and held against its accepted scores (strict protocol).",
+    "system dataset split",
+    scored_at=(pa.timestamp("us", tz="UTC"), "when it was evaluated anew"),
+    n=(LONG, "samples answered both times"),
+    giou=(REAL, "percent, this time"),
+    accepted_giou=(REAL, "percent, as the leaderboard has it"),
+    difference=(REAL, "percentage points, this time less accepted"),
+    low=(REAL, "lower end of the 95 % interval (paired bootstrap by image)"),
+    high=(REAL, "upper end"),
+    dropped=(BOOL, "the whole interval lies below zero: worse by more than chance allows"),
+)
 PUBLISHED_METRICS = _table(
     "published_metrics",
     "The paper's own numbers.",
@@ -295,6 +308,7 @@ TABLES: dict[str, Table] = {
         SAMPLE_SCORES,
         BENCHMARK_METRICS,
         PAIRED_DIFFERENCES,
+        RESCORES,
         PUBLISHED_METRICS,
     )
 }

@@ -8,6 +8,7 @@ import pytest
 
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.evaluation import intervals, metrics
+from t2s_pipeline.evaluation.pairs import all_differences, pairs
 from t2s_pipeline.evaluation.score import score_predictions
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, PAIRED_DIFFERENCES, SAMPLE_SCORES
 from tests.evaluation.tables import prediction, predictions, rectangle, samples, scores
@@ -178,13 +179,46 @@ def test_only_samples_both_answered_are_compared():
     split = samples(a=mask, b=mask, c=mask)
     ours = score_predictions(split, predictions(prediction("a", mask), prediction("b", mask)), "strict")
     theirs = score_predictions(split, predictions(prediction("b", None, "rejected"), prediction("c", mask)), "strict")
-    table = metrics.paired_differences(ours, theirs, "ours", "theirs", "d", "val", "strict")
+    table = all_differences({"ours": ours, "theirs": theirs}, [("ours", "theirs")], "d", "val", "strict")
     assert table.schema == PAIRED_DIFFERENCES.schema
     rows = {row["metric"]: row for row in table.to_pylist()}
     assert set(rows) == {"giou", "ciou", "p_at_50"}
     assert rows["giou"]["n"] == 1 and rows["giou"]["difference"] == 100.0
     with pytest.raises(InputError, match="share no answered sample"):
         metrics.compare(ours.slice(0, 1), theirs)
+
+
+def test_systems_resampled_together_differ_as_they_do_pair_by_pair():
+    scores = {name: random_scores(60, seed=seed) for seed, name in enumerate("abc")}
+    scores["d"] = scores["a"].slice(0, 31)  # answered fewer samples: cannot be drawn together with the others
+    wanted = pairs(scores, "a")
+    assert len(wanted) == 12
+    rows = all_differences(scores, wanted, "d", "val", "strict").to_pylist()
+    assert len(rows) == 36
+    for row in rows:
+        n, alone = metrics.compare(scores[row["system"]], scores[row["baseline"]])
+        expected = alone[row["metric"]]
+        assert row["n"] == n == (31 if "d" in (row["system"], row["baseline"]) else 60)
+        assert (row["difference"], row["low"], row["high"]) == pytest.approx(
+            (expected.value, expected.low, expected.high)
+        )
+
+
+def test_a_system_that_answered_nothing_is_compared_with_nobody():
+    mask = rectangle(4, 4, slice(0, 2), slice(0, 4))
+    split = samples(a=mask)
+    scores = {
+        "ours": score_predictions(split, predictions(prediction("a", mask)), "strict"),
+        "none": score_predictions(split, predictions(), "strict"),
+        "nor this": score_predictions(split, predictions(), "strict"),
+    }
+    assert all_differences(scores, pairs(scores, "ours"), "d", "val", "strict").num_rows == 0
+
+
+def test_intermediate_checkpoints_are_compared_within_their_run_and_with_the_base():
+    found = pairs(["base", "run", "run--20", "other", "other--20"], "base")
+    assert ("run--20", "run") in found and ("run", "run--20") in found and ("run--20", "base") in found
+    assert ("run", "other") in found and ("run--20", "other") not in found and ("run--20", "other--20") not in found
 
 
 def test_2000_resamples_of_16158_samples_take_less_than_two_seconds():
