@@ -1,7 +1,11 @@
-"""Named experiments, and the systems they give: what is trained, and who answers. No torch."""
+"""Named experiments, and the systems they give: what is trained, and who answers. No torch.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+Every row of the paper's tables that is trained has its name here, which is also the name of the system that it
+gives: the column ``measured_as`` of ``published_metrics`` puts the paper's number beside ours.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from t2s_pipeline.elsewhere import checkpoints as elsewhere
@@ -10,9 +14,19 @@ from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.recipes import Recipe
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.training import checkpoints
+from t2s_pipeline.training.compute import Watch
 from t2s_pipeline.training.config import Experiment, GRPOSettings
 
 MINIATURE = "qwen2.5-vl-mini"
+
+FULL_SIZE_WATCH = Watch(sample_every=50, keep_last=3, keep_best=1)
+"""A full-size checkpoint takes tens of gigabytes, so not all of them are kept."""
+
+PROMPTERS_OF_TABLE_4 = {
+    "internvl3-2b": "internvl3-2b",
+    "internvl3-8b": "internvl3-8b",
+    "llava-1.5-7b": "llava-1.5-7b",
+}
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
@@ -38,17 +52,32 @@ EXPERIMENTS: dict[str, Experiment] = {
             prompter="Qwen/Qwen2.5-VL-3B-Instruct",
             segmenter="sam2.1-small",
             dataset="earthreason",
-            grpo=GRPOSettings(epochs=5, prompts_per_step=4, group_size=16),
+            grpo=GRPOSettings(epochs=5, prompts_per_step=4, group_size=16, completions_per_pass=8),
+            watch=FULL_SIZE_WATCH,
         ),
         Experiment(
             name="think2seg-rs-7b",
             prompter="Qwen/Qwen2.5-VL-7B-Instruct",
             segmenter="sam2.1-small",
             dataset="earthreason",
-            grpo=GRPOSettings(epochs=8, prompts_per_step=8, group_size=12),
+            grpo=GRPOSettings(epochs=8, prompts_per_step=8, group_size=12, completions_per_pass=8),
+            watch=FULL_SIZE_WATCH,
         ),
     )
 }
+
+
+def _paper_rows(base: Experiment) -> Iterator[Experiment]:
+    """The rows of Tables 4 to 6: ``base`` with one thing changed. Table 3 is the trained models on other data."""
+    for name, prompter in PROMPTERS_OF_TABLE_4.items():
+        yield replace(base, name=f"think2seg-rs-{name}", prompter=prompter)
+    for size in ("tiny", "base-plus", "large"):
+        yield replace(base, name=f"{base.name}-sam2.1-{size}", segmenter=f"sam2.1-{size}")
+    for schema in ("bbox", "pos2", "bbox+pos4", "bbox+pos2+neg2"):
+        yield replace(base, name=f"{base.name}-{schema}", recipe=replace(base.recipe, schema=schema))
+
+
+EXPERIMENTS |= {row.name: row for row in _paper_rows(EXPERIMENTS["think2seg-rs-3b"])}
 
 
 def experiment(name: str, overrides: Iterable[str] = ()) -> Experiment:
@@ -86,7 +115,11 @@ class System:
         return self.segmenter.partition("@")[0]
 
 
-ZERO_SHOT: dict[str, Experiment] = {"zero-shot-mini": EXPERIMENTS["think2seg-mini"]}
+ZERO_SHOT: dict[str, Experiment] = {
+    "zero-shot-mini": EXPERIMENTS["think2seg-mini"],
+    "zero-shot-qwen2.5-vl-3b": EXPERIMENTS["think2seg-rs-3b"],
+    "zero-shot-qwen2.5-vl-7b": EXPERIMENTS["think2seg-rs-7b"],
+}
 """A base prompter as it is, answering as the experiment that trains it would."""
 
 

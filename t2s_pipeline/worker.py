@@ -119,6 +119,8 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
 def _torchrun(arguments: Sequence[str]) -> list[str] | None:
     """The command that starts a training's ranks, each with these arguments; None for one that needs no others.
 
+    DeepSpeed asks to be started so even alone.
+
     Raises:
         InputError: if several nodes are to meet and it was not said where.
     """
@@ -126,7 +128,7 @@ def _torchrun(arguments: Sequence[str]) -> list[str] | None:
     if options.run is not _train or "RANK" in os.environ:
         return None
     compute = experiment(options.experiment, options.overrides).compute
-    if compute.ranks == 1:
+    if compute.ranks == 1 and not compute.zero:
         return None
     place = ["--standalone"]
     if compute.nodes > 1:

@@ -27,7 +27,7 @@ def is_first() -> bool:
 
 def join(device: str, zero: bool = False) -> None:
     """Meet the other ranks; through DeepSpeed where it will run them, since it keeps count of them itself."""
-    if count() == 1 or dist.is_initialized():
+    if dist.is_initialized() or (count() == 1 and not zero):
         return
     if device != "cpu":
         torch.cuda.set_device(device)
