@@ -37,7 +37,8 @@ def _list(settings: Settings) -> None:
 
     published = _published()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("experiment", "table", "prompter", "segmenter", "prompts", "val gIoU/cIoU", "test gIoU/cIoU", "here"):
+    headings = ("experiment", "table", "prompter", "segmenter", "prompts", "val gIoU/cIoU", "test gIoU/cIoU", "here")
+    for heading in headings:
         table.add_column(heading, justify="right" if "IoU" in heading else "left", overflow="fold")
     for run in [*EXPERIMENTS.values(), *ZERO_SHOT]:
         base = ZERO_SHOT[run] if isinstance(run, str) else run

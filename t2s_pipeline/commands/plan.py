@@ -50,6 +50,8 @@ def _show(plan: "Plan") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from t2s_pipeline.training.plan import EMBEDDED
+
     experiment, grpo, compute = plan.experiment, plan.experiment.grpo, plan.experiment.compute
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = [
@@ -70,18 +72,19 @@ def _show(plan: "Plan") -> None:
     for device, step in plan.times:
         hours = None if plan.steps is None else plan.steps * step.total / 3600
         rows.append((f"on {device.name}", f"about {step.total:.0f} s a step" + (f", {hours:.0f} h" if hours else "")))
-    if plan.memory is not None and not plan.times:
+    if plan.memory is not None and not plan.times and plan.experiment.prompter != EMBEDDED:
         rows.append(("fits", "no GPU that we know: see the presets"))
     if plan.checkpoint_gb is not None:
         rows.append(("a checkpoint", f"{plan.checkpoint_gb:.2g} GB, every {grpo.checkpoint_every} steps"))
     if plan.measured is not None:
         last = plan.measured
-        rows.append(("measured here", f"{last.seconds_a_step:.2f} s a step, {last.peak_megabytes / 1e3:.1f} GB at most"))
+        told = f"{last.seconds_a_step:.2f} s a step, {last.peak_megabytes / 1e3:.1f} GB at most"
+        rows.append(("measured here", told))
     for left, right in rows:
         table.add_row(f"[dim]{left}[/dim]", right)
     console = Console()
     console.print(table)
-    console.print("Estimates for GPUs: memory within some 15 %, time within a factor of two.", style="dim")
+    console.print("Estimates for GPUs by counting bytes and operations; none of them was measured.", style="dim")
     for sentence in plan.missing:
         console.print(f"missing: {sentence}", style="red", highlight=False, markup=False, soft_wrap=True)
     if not plan.missing:

@@ -48,8 +48,8 @@ class Architecture:
     def adapter_parameters(self, rank: int) -> int:
         """Of low-rank adapters on every linear layer of the language model."""
         width, kv, inner = self.hidden, self.kv_width, self.intermediate
-        ends = [(width, width), (width, kv), (width, kv), (width, width), (width, inner), (width, inner), (inner, width)]
-        return self.layers * rank * sum(a + b for a, b in ends)
+        attention = 2 * (width + width) + 2 * (width + kv)
+        return self.layers * rank * (attention + 3 * (width + inner))
 
 
 def _qwen(layers: int, hidden: int, intermediate: int, kv_width: int, vocabulary: int, tied: bool) -> Architecture:

@@ -16,6 +16,9 @@ from t2s_pipeline.training.architecture import Architecture, architecture
 from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.estimate import DEVICES, Device, Memory, StepTime, checkpoint_gigabytes, memory, step_time
 
+EMBEDDED = "qwen2.5-vl-mini"
+"""It trains on a CPU."""
+
 KNOWN_SAMPLES = {"earthreason": 2371}
 """Training images of a benchmark that is not in the lake yet, as published."""
 
@@ -56,14 +59,15 @@ def plan(experiment: Experiment, settings: Settings) -> Plan:
     counted = _samples(settings, experiment.dataset)
     sizes = architecture(experiment.prompter)
     needed = None if sizes is None else memory(experiment, sizes)
-    fitting = [device for device in DEVICES if needed is not None and device.memory >= needed.peak]
+    embedded = experiment.prompter == EMBEDDED
+    fitting = [device for device in DEVICES if needed is not None and not embedded and device.memory >= needed.peak]
     return Plan(
         experiment,
         counted if counted is not None else KNOWN_SAMPLES.get(experiment.dataset),
         counted is not None,
         sizes,
         needed,
-        tuple((device, step_time(experiment, sizes, device)) for device in fitting) if sizes else (),
+        tuple((device, step_time(experiment, sizes, device)) for device in fitting),
         None if sizes is None else checkpoint_gigabytes(experiment, sizes),
         _measured(settings, experiment.run),
         tuple(_missing(experiment, settings, sizes, needed, counted)),
@@ -91,7 +95,7 @@ def _missing(
     experiment: Experiment, settings: Settings, sizes: Architecture | None, needed: Memory | None, samples: int | None
 ) -> list[str]:
     found = []
-    embedded = experiment.prompter == "qwen2.5-vl-mini"
+    embedded = experiment.prompter == EMBEDDED
     if not settings.worker_python.exists():
         found.append(f"The worker's environment is not at {settings.worker_python}: make setup")
     else:
