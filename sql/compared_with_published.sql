@@ -7,26 +7,51 @@
 --   high: upper end
 --   difference: measured less published
 --   n: samples measured; for rejection, answers to empty targets
---   measured_as: the system of ours that was measured
-WITH measured AS (
-    SELECT system, dataset, split, protocol, n, 'giou' AS metric, giou AS value, giou_low AS low, giou_high AS high
-    FROM benchmark_metrics
+--   measured_as: the system of ours that this is
+--   checkpoint: which checkpoint was measured: the one that val chose (checkpoint_choices)
+WITH chosen AS (
+    -- The checkpoint that stands for its run: the one that val chose, on the dataset that the run was trained on.
+    SELECT c.run, c.checkpoint
+    FROM checkpoint_choices AS c
+    JOIN checkpoints AS k USING (run, checkpoint)
+    WHERE c.chosen
+    QUALIFY row_number() OVER (
+        PARTITION BY c.run
+        ORDER BY coalesce(json_extract_string(k.settings, '$.dataset') = c.dataset, false) DESC, c.dataset
+    ) = 1
+),
+
+metrics AS (
+    -- A run goes by its own name here; what is no run (a base, a system made elsewhere) by its own as well.
+    SELECT coalesce(c.run, m.system) AS system, m.system AS checkpoint, m.* EXCLUDE (system)
+    FROM benchmark_metrics AS m
+    LEFT JOIN chosen AS c ON c.checkpoint = m.system
+    -- Other checkpoints of a run have a view of their own, checkpoint_trend.
+    WHERE c.run IS NOT NULL
+        OR (NOT contains(m.system, '--') AND m.system NOT IN (SELECT run FROM chosen))
+),
+
+measured AS (
+    SELECT
+        system, checkpoint, dataset, split, protocol, n,
+        'giou' AS metric, giou AS value, giou_low AS low, giou_high AS high
+    FROM metrics
     UNION ALL
-    SELECT system, dataset, split, protocol, n, 'ciou', ciou, ciou_low, ciou_high
-    FROM benchmark_metrics
+    SELECT system, checkpoint, dataset, split, protocol, n, 'ciou', ciou, ciou_low, ciou_high
+    FROM metrics
     UNION ALL
-    SELECT system, dataset, split, protocol, n, 'p_at_50', p_at_50, p_at_50_low, p_at_50_high
-    FROM benchmark_metrics
+    SELECT system, checkpoint, dataset, split, protocol, n, 'p_at_50', p_at_50, p_at_50_low, p_at_50_high
+    FROM metrics
     UNION ALL
     SELECT
-        system, dataset, split, protocol, rejection_true + rejection_false,
+        system, checkpoint, dataset, split, protocol, rejection_true + rejection_false,
         'rejection_true', rejection_true::DOUBLE, NULL, NULL
-    FROM benchmark_metrics
+    FROM metrics
     UNION ALL
     SELECT
-        system, dataset, split, protocol, rejection_true + rejection_false,
+        system, checkpoint, dataset, split, protocol, rejection_true + rejection_false,
         'rejection_false', rejection_false::DOUBLE, NULL, NULL
-    FROM benchmark_metrics
+    FROM metrics
 ),
 
 unpublished AS (
@@ -40,21 +65,19 @@ unpublished AS (
     FROM measured AS m
     ANTI JOIN published_metrics AS p
         ON p.measured_as = m.system AND p.dataset = m.dataset AND p.split = m.split AND p.metric = m.metric
-    -- Intermediate checkpoints have a view of their own, checkpoint_trend.
-    WHERE NOT contains(m.system, '--')
 ),
 
 beside AS (
     SELECT
         p.paper_table, p.system, p.prompter, p.segmenter, p.prompt_schema, p.dataset, p.split, p.metric,
-        p.value AS published, m.protocol, m.value AS measured, m.low, m.high, m.n, p.measured_as, p.note
+        p.value AS published, m.protocol, m.value AS measured, m.low, m.high, m.n, p.measured_as, m.checkpoint, p.note
     FROM published_metrics AS p
     LEFT JOIN measured AS m
         ON m.system = p.measured_as AND m.dataset = p.dataset AND m.split = p.split AND m.metric = p.metric
     UNION ALL
     SELECT
         paper_table, system, NULL, NULL, NULL, dataset, split, metric,
-        NULL, protocol, value, low, high, n, system, 'not in the paper'
+        NULL, protocol, value, low, high, n, system, checkpoint, 'not in the paper'
     FROM unpublished
     WHERE paper_table IS NOT NULL
 )
@@ -76,6 +99,7 @@ SELECT
     round(measured - published, 2) AS difference,
     n,
     measured_as,
+    checkpoint,
     note
 FROM beside
 ORDER BY

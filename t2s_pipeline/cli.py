@@ -18,13 +18,14 @@ from t2s_pipeline.commands.experiments import experiments
 from t2s_pipeline.commands.ingest import ingest
 from t2s_pipeline.commands.leaderboard import leaderboard
 from t2s_pipeline.commands.plan import plan
+from t2s_pipeline.commands.score import score
 from t2s_pipeline.commands.sql import sql
 from t2s_pipeline.commands.tables import tables
 from t2s_pipeline.commands.ui import ui
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.settings import Settings
 
-COMMANDS: tuple[Callable, ...] = (demo, ui, ingest, experiments, plan, leaderboard, sql, tables, database)
+COMMANDS: tuple[Callable, ...] = (demo, ui, ingest, experiments, plan, score, leaderboard, sql, tables, database)
 """In the order in which `t2s --help` lists them."""
 
 app = typer.Typer(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from t2s_pipeline.elsewhere import checkpoints as elsewhere
+from t2s_pipeline.elsewhere import systems
 from t2s_pipeline.errors import InputError, NotMaterializedError
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.recipes import Recipe
@@ -16,6 +17,9 @@ from t2s_pipeline.settings import Settings
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.compute import Watch
 from t2s_pipeline.training.config import Experiment, GRPOSettings
+
+ELSEWHERE = "elsewhere"
+"""The prompter of a system whose answers came as text."""
 
 MINIATURE = "qwen2.5-vl-mini"
 
@@ -142,6 +146,9 @@ def system(name: str, settings: Settings) -> System:
         told = foreign.experiment
         plan = Experiment.from_json(told) if isinstance(told, dict) else experiment(told)
         return System(name, str(foreign.path), plan.segmenter, plan.recipe, plan.generation)
+    if chosen is None and (answers_as := systems.answers_as(settings, name)):
+        plan = experiment(answers_as)
+        return System(name, ELSEWHERE, plan.segmenter, plan.recipe, plan.generation)
     if chosen is None:
         try:
             experiment(run)

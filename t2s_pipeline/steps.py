@@ -13,6 +13,7 @@ import pyarrow as pa
 from t2s_pipeline import sources
 from t2s_pipeline.catalog import find_dataset
 from t2s_pipeline.datasets import ingest
+from t2s_pipeline.datasets.selections import published_rule
 from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.errors import NotMaterializedError
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
@@ -137,11 +138,11 @@ class Steps:
         )
         return self._worker_step("segment", schema.PREDICTIONS, partition, name, mark)
 
-    def score(self, name: str, dataset: str, split: str) -> list[StepReport]:
-        """Compare a system's masks with the ground truth, once a protocol."""
+    def score(self, name: str, dataset: str, split: str, drawn_by: str | None = None) -> list[StepReport]:
+        """Compare a system's masks with the ground truth, once a protocol; ``drawn_by`` names a foreign segmenter."""
         lake = self.settings.lake
         place = {"dataset": dataset, "split": split}
-        predicted = {**place, "checkpoint": name, "segmenter": system(name, self.settings).drawn_by}
+        predicted = {**place, "checkpoint": name, "segmenter": drawn_by or system(name, self.settings).drawn_by}
         reports = []
         for protocol in PROTOCOLS:
             partition = {**place, "system": name, "protocol": protocol}
@@ -153,7 +154,8 @@ class Steps:
             skipped = self._stands(schema.SAMPLE_SCORES, partition, mark)
             if not skipped:
                 samples = read_partition(lake, schema.SAMPLES, place)
-                scores = score_predictions(samples, read_partition(lake, schema.PREDICTIONS, predicted), protocol)
+                predictions = read_partition(lake, schema.PREDICTIONS, predicted)
+                scores = score_predictions(samples, predictions, protocol, published_rule(dataset))
                 write_partition(lake, schema.SAMPLE_SCORES, partition, scores, mark)
             reports.append(self._report(schema.SAMPLE_SCORES, partition, skipped))
         return reports

@@ -207,6 +207,15 @@ PREDICTIONS = _table(
     square_status=(STR, "status under the reference protocol's laxer parser, where that differs; else null"),
     scores=(pa.list_(pa.float32()), "SAM's predicted IoU of each object"),
 )
+PREDICTION_REJECTS = _table(
+    "prediction_rejects",
+    "What of another project's predictions could not be taken in, and the samples for which none came.",
+    "system dataset split",
+    source=(STR, "file, and place in it; empty for what is missing"),
+    reason=(STR, "missing, surplus, twice, question_not_found, no_result, invalid_mask, corrupt_label, …"),
+    sample_id=(STR, "the sample, where it is known"),
+    detail=(STR, "what was found"),
+)
 SAMPLE_SCORES = _table(
     "sample_scores",
     "One answer against its ground truth.",
@@ -305,6 +314,7 @@ TABLES: dict[str, Table] = {
         TRAINING_SAMPLES,
         COMPLETIONS,
         PREDICTIONS,
+        PREDICTION_REJECTS,
         SAMPLE_SCORES,
         BENCHMARK_METRICS,
         PAIRED_DIFFERENCES,

@@ -189,6 +189,27 @@ def test_a_choice_is_not_settled_before_every_checkpoint_was_evaluated(settings)
     ]
 
 
+def test_a_run_stands_in_the_tables_with_the_checkpoint_that_val_chose(settings):
+    write(settings, schema.PUBLISHED_METRICS, published_metrics())
+    names = ("think2seg-rs-3b--100", "think2seg-rs-3b")
+    rows = [
+        metric_row(name, giou, split=split)
+        for name, scores in zip(names, ((70.0, 60.0), (65.0, 90.0)), strict=True)
+        for split, giou in zip(("val", "test"), scores, strict=True)
+    ]
+    write(settings, schema.BENCHMARK_METRICS, rows)
+    steps = [{"checkpoint": name, "step": step} for name, step in zip(names, (100, 200), strict=True)]
+    write(settings, schema.CHECKPOINTS, steps, run="think2seg-rs-3b")
+    found = ask(
+        settings,
+        "SELECT split, published, measured, checkpoint FROM table1_earthreason "
+        "WHERE measured_as = 'think2seg-rs-3b' AND metric = 'giou' ORDER BY split",
+    )
+    # The last checkpoint does better on test, and that must not matter.
+    assert [tuple(row.values()) for row in found] == [("test", 71.09, 60.0, names[0]), ("val", 69.3, 70.0, names[0])]
+    assert len(ask(settings, "FROM table1_earthreason WHERE measured_as = 'think2seg-rs-3b'")) == 4
+
+
 def test_the_leaderboard_is_ranked_within_dataset_split_and_protocol(settings):
     rows = [
         metric_row("weak", 40.0),
