@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.geometry import PromptObject
+from t2s_pipeline.prompting.coordinates import CHOICES
 from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
 from t2s_pipeline.rewards.recipes import REWARDS
 
@@ -48,6 +49,8 @@ class Recipe:
     """One of ``REWARDS``: what an answer earns."""
     labels: str = ""
     """Pseudo-labels that the reward compares an answer with; empty for the mask itself."""
+    coordinates: str = "pixels"
+    """``pixels`` of the square the prompter sees, or ``native``: what its family was trained to write."""
     repair: bool = True
     """Whether the reward accepts JSON that had to be repaired, as the authors' does."""
     inference: Inference = field(default_factory=Inference)
@@ -56,6 +59,7 @@ class Recipe:
         for what, value, known in (
             ("Prompt schema", self.schema, SCHEMAS),
             ("Reward", self.reward, REWARDS),
+            ("Coordinates", self.coordinates, CHOICES),
         ):
             if value not in known:
                 raise InputError(f"{what} {value!r} is none of {', '.join(filter(None, known))}.")

@@ -119,7 +119,7 @@ class Steps:
         mark = fingerprint(
             code=sources.code("generating", schema.COMPLETIONS),
             prompter=sources.weights_mark(answering.prompter),
-            prompts=answering.schema,
+            prompts=[answering.schema, answering.recipe.coordinates],
             generation=answering.generation,
             samples=self._mark(schema.SAMPLES, {"dataset": dataset, "split": split}),
         )

@@ -171,7 +171,7 @@ def test_weights_are_told_apart_by_content(tmp_path: Path):
 
 def test_a_steps_code_is_what_it_imports_and_nothing_else():
     generating = sources._closure("t2s_pipeline.evaluation.generate")
-    assert {"t2s_pipeline.prompting.templates", "t2s_pipeline.prompters.qwen2_5_vl"} <= generating
+    assert {"t2s_pipeline.prompting.templates", "t2s_pipeline.prompters.families"} <= generating
     assert not {module for module in generating if ".segmenters" in module or ".training" in module}
     assert "t2s_pipeline.segmenters.sam2" in sources._closure("t2s_pipeline.training.run")
     assert sources.code("scoring", schema.SAMPLE_SCORES) != sources.code("scoring", schema.PREDICTIONS)

@@ -5,6 +5,7 @@ on where it stopped and readers see all of a split's completions or none.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +20,8 @@ from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.progress import Progress
 from t2s_pipeline.prompters.base import Completion
-from t2s_pipeline.prompters.load import load_prompter
-from t2s_pipeline.prompters.qwen2_5_vl import Prompter
+from t2s_pipeline.prompters.chat import Chat
+from t2s_pipeline.prompters.load import load_answerer
 from t2s_pipeline.prompting.schemas import SCHEMAS
 
 BATCHES_PER_WINDOW = 4
@@ -56,9 +57,10 @@ def generate_completions(
     done = total - _count(left)
     progress.start(f"{system.name} answers {dataset}-{split}:", total, done)
     if left:
-        prompter = load_prompter(system.prompter, device)
+        prompter = load_answerer(system.prompter, system.generation, device, system.recipe.coordinates)
         settings = _settings(prompter, system, max_questions)
         images = decoded(lake, where, left)
+        tokens, begun = 0, time.perf_counter()
         for window in left:
             rows: list[tuple[Item, Completion]] = []
             for batch in _answered(prompter, system, window, images):
@@ -66,6 +68,9 @@ def generate_completions(
                 progress.advance(done + len(rows))
             staged.append(_table(rows, settings))
             done += len(rows)
+            tokens += sum(completion.tokens for _, completion in rows)
+        seconds = time.perf_counter() - begun
+        progress.result(tokens=tokens, seconds=seconds, tokens_per_second=tokens / seconds)
     return staged.commit()
 
 
@@ -80,14 +85,15 @@ def _questions(samples: pa.Table, max_questions: int | None) -> dict[str, list[I
 
 
 def _answered(
-    prompter: Prompter, system: System, window: Window, images: Iterator[np.ndarray]
+    prompter: Chat, system: System, window: Window, images: Iterator[np.ndarray]
 ) -> Iterator[list[tuple[Item, Completion]]]:
     """A window's questions in batches, longest first, so that a batch pads little and memory peaks at once."""
     # Only squares are kept: a window holds dozens of images, and a native one can have 58 million pixels.
     squares = {image_id: np.asarray(prompter.square(next(images))) for image_id in window}
     asked = [(item, squares[image_id]) for image_id, items in window.items() for item in items]
     asked.sort(key=lambda pair: -len(pair[0].text))
-    size = system.generation.batch_size
+    # vLLM makes its own batches, and better ones the more it is given.
+    size = len(asked) if system.generation.backend == "vllm" else system.generation.batch_size
     for start in range(0, len(asked), size):
         items, pixels = zip(*asked[start : start + size], strict=True)
         questions = [item.text for item in items]
@@ -95,13 +101,14 @@ def _answered(
         yield list(zip(items, completions, strict=True))
 
 
-def _settings(prompter: Prompter, system: System, max_questions: int | None) -> str:
-    """What shaped the answers, as JSON; segmentation reads ``side`` and ``schema`` back from it."""
+def _settings(prompter: Chat, system: System, max_questions: int | None) -> str:
+    """What shaped the answers, as JSON; segmentation reads sides and schema back from it."""
     return json.dumps(
         {
             "prompter": prompter.name,
             "prompter_sha256": prompter.sha256,
             "side": prompter.frame.width,
+            "answer_side": prompter.answers.width,
             "schema": system.schema,
             "max_questions": max_questions,
             **asdict(system.generation),

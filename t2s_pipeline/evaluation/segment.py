@@ -52,7 +52,7 @@ def segment_completions(
     lake, where = home / "lake", {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id"])
     answers = read_partition(lake, COMPLETIONS, {"checkpoint": system.name, **where})
-    (side, schema), inference = _how_asked(answers), system.recipe.inference
+    (square, written, schema), inference = _how_asked(answers), system.recipe.inference
     windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
     partition = {"checkpoint": system.name, "segmenter": system.drawn_by, **where}
     staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
@@ -66,7 +66,7 @@ def segment_completions(
         for window in left:
             rows: list[dict] = []
             for items in window.values():
-                rows += _predictions(segmenter, next(images), items, schema, Frame.square(side), inference)
+                rows += _predictions(segmenter, next(images), items, schema, square, written, inference)
                 progress.advance(done + len(rows))
             staged.append(pa.Table.from_pylist(rows, schema=PREDICTIONS.schema))
             done += len(rows)
@@ -77,15 +77,16 @@ def segment_completions(
     return staged.commit()
 
 
-def _how_asked(answers: pa.Table) -> tuple[int, PromptSchema]:
-    """The prompter's square and the schema the answers were asked in, as generation recorded them."""
+def _how_asked(answers: pa.Table) -> tuple[Frame, Frame, PromptSchema]:
+    """The prompter's square, the frame it wrote in and the schema it was asked in, as generation recorded them."""
     recorded = answers["settings"].unique().to_pylist()
     if len(recorded) != 1:
         raise InputError(
             f"These completions were made under {len(recorded)} different settings: generate them again, as one."
         )
     settings = json.loads(recorded[0])
-    return settings["side"], SCHEMAS[settings["schema"]]
+    written = settings.get("answer_side", settings["side"])
+    return Frame.square(settings["side"]), Frame.square(written), SCHEMAS[settings["schema"]]
 
 
 def _texts(answers: pa.Table) -> dict[str, list[Item]]:
@@ -103,12 +104,13 @@ def _predictions(
     items: Sequence[Item],
     schema: PromptSchema,
     square: Frame,
+    written: Frame,
     inference: Inference,
 ) -> list[dict]:
-    """The rows of every answer about one image, uint8 (H, W, 3)."""
+    """The rows of every answer about one image, uint8 (H, W, 3); answers are in ``written``, rows in ``square``."""
     native = Frame(width=image.shape[1], height=image.shape[0])
     # The laxer parser reads whatever the training parser does, alike; what it reads beyond that counts at the square.
-    lax = [parse_lax(item.text, schema, square) for item in items]
+    lax = [parse_lax(item.text, schema, written).moved(written, square) for item in items]
     answered = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
     prompt_sets = [inference.prompts(objects) for objects in answered]
     drawn = iter(_draw_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
@@ -123,7 +125,7 @@ def _predictions(
             else:
                 read = {"status": "rejected", "prompts": [], "scores": []}
                 read |= {"mask": _empty(native), "square_mask": _empty(square)}
-            strict = parse(item.text, schema, square)
+            strict = parse(item.text, schema, written)
             if isinstance(strict, FormatError):
                 row |= _unread(strict)
                 row |= {"square_status": read["status"], "square_mask": read.get("square_mask")}

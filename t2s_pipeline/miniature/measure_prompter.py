@@ -16,7 +16,7 @@ from t2s_pipeline.geometry import Frame
 from t2s_pipeline.masks import intersection_union
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.load import load_prompter
-from t2s_pipeline.prompters.qwen2_5_vl import Prompter
+from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
 from t2s_pipeline.segmenters.load import load_segmenter

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+BACKENDS = ("transformers", "vllm")
+
 
 @dataclass(frozen=True)
 class GenerationSettings:
@@ -11,8 +13,15 @@ class GenerationSettings:
     temperature: float = 0.0
     batch_size: int = 64
     seed: int = 0
+    backend: str = "transformers"
+    """What runs the model: ``transformers``, or ``vllm`` (extra ``[vllm]``, needs a GPU)."""
+    constrained: bool = False
+    """Draw only texts that the schema's grammar admits (extra ``[grammar]``). It hides what the prompter would have got
+    wrong, so format errors are then no measure of it."""
 
     def __post_init__(self):
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend {self.backend!r} is none of {', '.join(BACKENDS)}")
         if self.max_new_tokens < 1 or self.batch_size < 1:
             raise ValueError("max_new_tokens and batch_size must be at least 1")
         if self.temperature < 0:

@@ -1,23 +1,39 @@
-"""Prompters by name: the embedded miniature, or a folder with a checkpoint."""
+"""Prompters by name: the embedded miniature, a released model, or a folder with a checkpoint.  [torch]"""
 
-from pathlib import Path
-
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.miniature.prompter import WEIGHTS
-from t2s_pipeline.prompters.qwen2_5_vl import Prompter
-
-MINIATURE = "qwen2.5-vl-mini"
+from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.prompters.chat import Chat
+from t2s_pipeline.prompters.families import released
+from t2s_pipeline.prompters.prompter import Prompter
+from t2s_pipeline.prompters.weights import folder_of
 
 
-def load_prompter(name_or_path: str, device: str = "cpu") -> Prompter:
-    """The prompter of that name, or the one saved in that folder.
+def load_prompter(name_or_path: str, device: str = "cpu", coordinates: str = "pixels") -> Prompter:
+    """The prompter of that name (``prompters.weights.folder_of``), run by transformers; it is seen to see.
+
+    Args:
+        coordinates: what it is asked to write, a recipe's choice.
 
     Raises:
-        InputError: if there is neither.
+        InputError: if there is none, or it is not on this machine.
+        T2SError: if its answers do not depend on the image.
     """
-    if name_or_path == MINIATURE:
-        return Prompter(MINIATURE, WEIGHTS, device)
-    folder = Path(name_or_path).expanduser()
-    if not folder.is_dir():
-        raise InputError(f"No prompter {name_or_path!r}: give {MINIATURE!r} or a folder with a saved Qwen2.5-VL")
-    return Prompter(folder.name, folder, device)
+    folder = folder_of(name_or_path)
+    prompter = Prompter(_name(name_or_path), folder, device, coordinates)
+    prompter.check_sees()
+    return prompter
+
+
+def load_answerer(
+    name_or_path: str, settings: GenerationSettings, device: str = "cpu", coordinates: str = "pixels"
+) -> Chat:
+    """A prompter that can only ``answer``, run by the backend that the settings name."""
+    if settings.backend == "transformers":
+        return load_prompter(name_or_path, device, coordinates)
+    from t2s_pipeline.prompters.vllm import VllmPrompter
+
+    return VllmPrompter(_name(name_or_path), folder_of(name_or_path), settings, coordinates)
+
+
+def _name(name_or_path: str) -> str:
+    """What the prompter is called in tables: a folder by its own name."""
+    return name_or_path if released(name_or_path) else name_or_path.rstrip("/").rpartition("/")[2]

@@ -6,7 +6,7 @@ bounded: completions over 64 KiB are refused and at most 120 objects are read.
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from json_repair import repair_json
 
@@ -27,6 +27,10 @@ class Answer:
     objects: tuple[PromptObject, ...]
     repaired: bool
 
+    def moved(self, source: Frame, target: Frame) -> "Answer":
+        """The same answer with its coordinates moved from one frame to another."""
+        return replace(self, objects=tuple(item.moved(source, target) for item in self.objects))
+
 
 @dataclass(frozen=True)
 class FormatError:
@@ -35,6 +39,10 @@ class FormatError:
     reason: str
     detail: str
     tags_ok: bool
+
+    def moved(self, source: Frame, target: Frame) -> "FormatError":
+        """Itself: it has no coordinates."""
+        return self
 
 
 class _Malformed(Exception):

@@ -20,7 +20,7 @@ def reward_functions(
 
     Args:
         segmenter: draws the masks that ``mask_iou`` judges, as the recipe's inference says.
-        frame: the square that the prompter sees and answers in.
+        frame: what the coordinates of answers count in; by default the square that the prompter sees.
         on_failure: told when the segmenter fails.
     """
     schema, inference, repair = SCHEMAS[recipe.schema], recipe.inference, recipe.repair

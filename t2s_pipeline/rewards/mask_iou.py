@@ -55,8 +55,8 @@ def mask_iou_reward(
         completions: texts or TRL's chat messages.
         image_key: equal for completions of one image.
         truth_key: equal for completions of one image and one truth.
-        square: the image (S, S, 3), uint8, resized to ``frame``.
-        truth: the ground truth (S, S), bool, resized to ``frame``.
+        square: the image (S, S, 3), uint8, as the prompter sees it.
+        truth: the ground truth (S, S), bool, at the same size.
     """
 
     def mask_iou(

@@ -5,7 +5,6 @@ marker file. Everything is written under a temporary name beside it, flushed to 
 folder with the final name is whole or is not there. No torch.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -114,16 +113,6 @@ def _marker(checkpoint: Checkpoint) -> str:
     fields = asdict(checkpoint)
     del fields["path"]
     return json.dumps(fields, indent=1, sort_keys=True)
-
-
-def weights_sha256(folder: Path) -> str:
-    """SHA-256 over the safetensors files of a folder, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def set_aside(run_folder: Path) -> Path | None:

@@ -8,7 +8,7 @@ from transformers import PrinterCallback
 
 from t2s_pipeline.progress import Progress
 from t2s_pipeline.prompters.load import load_prompter
-from t2s_pipeline.prompters.qwen2_5_vl import Prompter
+from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.rewards.functions import reward_functions
 from t2s_pipeline.rewards.recipes import REWARDS
@@ -64,7 +64,7 @@ def train(
                 folder.finish(folder.log(found.step))
         return found
     samples = read_samples(folder.settings.lake, experiment.dataset)
-    prompter = load_prompter(experiment.prompter, device)
+    prompter = load_prompter(experiment.prompter, device, experiment.recipe.coordinates)
     with folder.alone() if first else nullcontext():
         if first and (kept := folder.set_aside(everything=fresh)) is not None:
             progress.say(f"The former {experiment.run} is now in {kept}.")
@@ -109,11 +109,11 @@ def _train(
             progress.say(f"{gone.name} was removed (watch.keep_last, watch.keep_best).")
 
     segmenter = load_segmenter(experiment.segmenter, device)
-    rewards = reward_functions(experiment.recipe, segmenter, prompter.frame, on_failure)
+    rewards = reward_functions(experiment.recipe, segmenter, prompter.answers, on_failure)
     log = folder.log(done)
     book = SampleBook(
-        folder.settings.home, experiment.run, folder.path / "samples", experiment.recipe, prompter.frame, segmenter,
-        reward.parts,
+        folder.settings.home, experiment.run, folder.path / "samples", experiment.recipe, prompter.frame,
+        prompter.answers, segmenter, reward.parts,
     )
     book.resume(done)
     recorder = Recorder(experiment, log, book, prompts, progress, reward.valid_part, on_checkpoint)

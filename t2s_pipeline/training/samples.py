@@ -76,6 +76,8 @@ class SampleBook:
 
     Args:
         home: T2S_HOME.
+        frame: the square the prompter sees.
+        written: what the coordinates of its answers count in.
         parts: names and weights of the reward's parts.
     """
 
@@ -86,11 +88,13 @@ class SampleBook:
         pictures: Path,
         recipe: Recipe,
         frame: Frame,
+        written: Frame,
         segmenter: "Sam2Segmenter",
         parts: Sequence[tuple[str, float]],
     ) -> None:
         self._home, self._partition, self._pictures = home, {"run": run}, pictures
-        self._recipe, self._frame, self._segmenter, self._parts = recipe, frame, segmenter, parts
+        self._recipe, self._frame, self._written = recipe, frame, written
+        self._segmenter, self._parts = segmenter, parts
         self._rows: list[dict] = []
 
     def resume(self, step: int) -> None:
@@ -117,7 +121,8 @@ class SampleBook:
         return path
 
     def _row(self, look: Look) -> tuple[dict, Image.Image]:
-        answer = parse(look.text, SCHEMAS[self._recipe.schema], self._frame, self._recipe.repair)
+        answer = parse(look.text, SCHEMAS[self._recipe.schema], self._written, self._recipe.repair)
+        answer = answer.moved(self._written, self._frame)
         objects: tuple[PromptObject, ...] = () if isinstance(answer, FormatError) else answer.objects
         status = "format_error" if isinstance(answer, FormatError) else "ok" if objects else "rejected"
         drawn = None

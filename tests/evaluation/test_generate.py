@@ -16,7 +16,7 @@ from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
 from t2s_pipeline.progress import NoProgress  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
-from t2s_pipeline.prompters.qwen2_5_vl import Prompter  # noqa: E402
+from t2s_pipeline.prompters.prompter import Prompter  # noqa: E402
 from t2s_pipeline.recipes import THINK2SEG  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}

@@ -7,7 +7,8 @@ pytestmark = pytest.mark.worker
 
 from t2s_pipeline.miniature.measure_prompter import measure  # noqa: E402
 from t2s_pipeline.miniature.prompter import WEIGHTS  # noqa: E402
-from t2s_pipeline.prompters.load import MINIATURE, load_prompter  # noqa: E402
+from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
+from t2s_pipeline.prompters.weights import MINIATURE  # noqa: E402
 from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 

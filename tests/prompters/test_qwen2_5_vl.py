@@ -43,10 +43,7 @@ def images():
 
 
 def inputs_of(prompter, image, question):
-    text = prompter.processor.apply_chat_template(
-        prompter.messages(question, SCHEMA), tokenize=False, add_generation_prompt=True
-    )
-    return prompter.processor(text=[text], images=[prompter.square(image)], return_tensors="pt")
+    return prompter.inputs([image], [question], SCHEMA)
 
 
 def test_the_square_is_the_frame_of_its_coordinates(prompter, images):
@@ -55,9 +52,7 @@ def test_the_square_is_the_frame_of_its_coordinates(prompter, images):
 
 
 def test_the_rendered_prompt_is_this_text(prompter):
-    text = prompter.processor.apply_chat_template(
-        prompter.messages(QUESTIONS[0], SCHEMA), tokenize=False, add_generation_prompt=True
-    )
+    text = prompter.render(QUESTIONS[0], SCHEMA)
     assert text == (
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>"
         f"{instruction(QUESTIONS[0], SCHEMA)}<|im_end|>\n<|im_start|>assistant\n"

@@ -1,0 +1,61 @@
+"""A schema as a grammar (GBNF, as xgrammar, vLLM and llama.cpp read it) over the whole think-and-answer text."""
+
+import json
+
+from t2s_pipeline.geometry import Frame
+from t2s_pipeline.prompting.parsing import MAX_OBJECTS
+from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role, Shape
+
+MAX_THOUGHT = 4000
+"""Characters of the think block; without a bound a model that never stops thinking would never answer."""
+
+
+def grammar(schema: PromptSchema, frame: Frame) -> str:
+    """Every text of this grammar parses under ``schema``, unless a box is not ordered.
+
+    Args:
+        frame: of the coordinates; whole numbers from 0 to its sides are admitted.
+    """
+    if schema.shape is Shape.BARE_BOXES:
+        item = "box"
+    else:
+        pairs = ' ", " '.join(f'{_literal(json.dumps(key.name) + ": ")} {_value(key)}' for key in schema.keys)
+        item = f'"{{" {pairs} "}}"'
+    rules = {
+        "root": '"<think>" thought "</think><answer>" answer "</answer>"',
+        "thought": f"[^<>]{{1,{MAX_THOUGHT}}}",
+        "answer": "object"
+        if schema.shape is Shape.ONE_OBJECT
+        else f'"[]" | "[" object (", " object){{0,{MAX_OBJECTS - 1}}} "]"',
+        "object": item,
+        "box": '"[" x ", " y ", " x ", " y "]"',
+        "point": '"[" x ", " y "]"',
+        "x": whole_numbers(frame.width),
+        "y": whole_numbers(frame.height),
+    }
+    return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items()) + "\n"
+
+
+def _value(key: Key) -> str:
+    if key.role is Role.BOX:
+        return "box"
+    if key.count is None:
+        return "point"
+    return '"[" ' + ' ", " '.join(["point"] * key.count) + ' "]"'
+
+
+def _literal(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def whole_numbers(limit: int) -> str:
+    """Alternatives for 0, 1, …, ``limit``, without leading zeros."""
+    digits = str(limit)
+    shorter = ['"0"'] + [" ".join(["[1-9]", *["[0-9]"] * (length - 1)]) for length in range(1, len(digits))]
+    longest = []
+    for place, digit in enumerate(digits):
+        least = 1 if place == 0 else 0
+        if int(digit) > least:
+            rest = ["[0-9]"] * (len(digits) - place - 1)
+            longest.append(" ".join([*map(_literal, digits[:place]), f"[{least}-{int(digit) - 1}]", *rest]))
+    return " | ".join([*shorter, *longest, " ".join(map(_literal, digits))])

@@ -1,0 +1,234 @@
+"""Each family at tiny size, with random weights, goes the whole way a released one goes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from t2s_pipeline.errors import InputError, T2SError
+from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.prompters.families import FAMILIES, RELEASES, released
+from t2s_pipeline.prompting.coordinates import Coordinates
+from t2s_pipeline.prompting.parsing import Answer, parse
+from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.templates import answer_text
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.worker
+
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
+from t2s_pipeline.prompters.weights import folder_of  # noqa: E402
+from tests.prompters import tiny  # noqa: E402
+
+SCHEMA = SCHEMAS["bbox+pos2"]
+QUESTION = "Where would tankers unload?"
+QUESTIONS = [QUESTION, "Which of these places would cool people down on a hot afternoon in July?"]
+GOLDEN = Path(__file__).parent / "golden"
+SIDES = {"qwen2_5_vl": 112, "qwen3_vl": 128, "internvl": 112, "llava": 112}
+"""Pixel budgets of 112² and 128², and two of the processors' own 56-pixel squares."""
+IMAGE_TOKENS = {"qwen2_5_vl": 16, "qwen3_vl": 16, "internvl": 20, "llava": 16}
+"""4 × 4 merged cells of 28 or 32 pixels; 5 tiles of 4; 4 × 4 patches of 14."""
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(request, tmp_path_factory):
+    """A model type and a folder with its tiny checkpoint."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, tiny.save(request.param, folder)
+
+
+@pytest.fixture(scope="module")
+def prompter(family):
+    return load_prompter(str(family[1]))
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (90, 130, 3), dtype=np.uint8), rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)]
+
+
+def test_the_family_is_known_by_its_config(family, prompter):
+    model_type, _ = family
+    assert prompter.family is FAMILIES[model_type]
+    assert type(prompter.model).__name__ == FAMILIES[model_type].model
+    assert prompter.frame == prompter.answers == Frame.square(SIDES[model_type])
+
+
+def test_the_rendered_prompt_is_the_golden_one(family, prompter):
+    golden = GOLDEN / f"{family[0]}.txt"
+    assert prompter.render(QUESTION, SCHEMA) == golden.read_text("utf-8")
+
+
+def test_image_tokens_are_as_many_as_features_and_the_image_matters(family, prompter, images):
+    inputs = prompter.inputs(images, QUESTIONS, SCHEMA)
+    tokens = int((inputs["input_ids"] == prompter.model.config.image_token_id).sum())
+    assert tokens == prompter.image_features(inputs) == 2 * IMAGE_TOKENS[family[0]]
+    blank = prompter.inputs([np.zeros_like(image) for image in images], QUESTIONS, SCHEMA)
+    with torch.no_grad():
+        seen, unseen = (prompter.model(**each).logits[:, -1] for each in (inputs, blank))
+    assert (seen - unseen).abs().amax(1).min() > 1e-5
+
+
+def test_a_model_that_does_not_see_is_refused(prompter, monkeypatch):
+    real = prompter.inputs
+    monkeypatch.setattr(prompter, "inputs", lambda images, *rest: real([np.zeros_like(i) for i in images], *rest))
+    with pytest.raises(T2SError, match="does not see"):
+        prompter.check_sees()
+
+
+def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(prompter, images):
+    greedy = GenerationSettings(max_new_tokens=10)
+    together = prompter.answer(images, QUESTIONS, SCHEMA, greedy)
+    alone = [prompter.answer([i], [q], SCHEMA, greedy)[0] for i, q in zip(images, QUESTIONS, strict=True)]
+    assert [(c.text, c.tokens, c.finish_reason) for c in together] == [
+        (c.text, c.tokens, c.finish_reason) for c in alone
+    ]
+    assert all(c.tokens == 10 or c.finish_reason == "stop" for c in together)
+
+
+def test_sampling_follows_its_seed_and_nothing_of_the_checkpoint(prompter, images, monkeypatch):
+    def draw(seed):
+        drawn = GenerationSettings(max_new_tokens=8, temperature=1.0, seed=seed)
+        return prompter.answer(images[:1], QUESTIONS[:1], SCHEMA, drawn)[0].text
+
+    first = draw(1)
+    # Qwen2.5-VL's checkpoints ship settings of their own.
+    monkeypatch.setattr(prompter.model.generation_config, "repetition_penalty", 9.0)
+    monkeypatch.setattr(prompter.model.generation_config, "top_k", 1)
+    assert draw(1) == first != draw(2)
+
+
+def test_every_token_that_ends_a_turn_ends_the_answer(prompter, images, monkeypatch):
+    for end in prompter.end_ids:
+        bias = torch.zeros(prompter.model.get_output_embeddings().weight.shape[0])
+        bias[end] = 1e4
+        hook = prompter.model.get_output_embeddings().register_forward_hook(lambda _m, _i, out, bias=bias: out + bias)
+        [completion] = prompter.answer(images[:1], QUESTIONS[:1], SCHEMA, GenerationSettings(max_new_tokens=5))
+        hook.remove()
+        assert (completion.text, completion.tokens, completion.finish_reason) == ("", 1, "stop")
+
+
+def test_a_training_pass_reaches_every_part_of_the_model(prompter, images):
+    inputs = prompter.inputs(images, QUESTIONS, SCHEMA)
+    prompter.model.train()
+    prompter.model.zero_grad()
+    labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
+    prompter.model(**inputs, labels=labels).loss.backward()
+    prompter.model.eval()
+    seeing = set(prompter.vision_parameters())
+    moved = {name for name, p in prompter.model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    spared = {name for name, _ in prompter.model.named_parameters()} - moved
+    # CLIP's last layer and class head lie behind the layer that LLaVA reads; biases of keys move no softmax.
+    assert all(".k_proj.bias" in name or "vision_tower" in name or "qkv.bias" in name for name in spared), spared
+    assert len(seeing & moved) > 10 and len(moved - seeing) > 10
+    prompter.model.zero_grad()
+
+
+def test_native_coordinates_are_asked_for_and_converted_back(family):
+    model_type, folder = family
+    asked = load_prompter(str(folder), coordinates="native")
+    native = FAMILIES[model_type].native
+    text = asked.render(QUESTION, SCHEMA)
+    assert native.value in text
+    if native is Coordinates.THOUSANDTHS:
+        assert asked.answers == Frame.square(1000) and "in pixels" not in text
+        told = answer_text("there", '[{"bbox_2d": [0, 250, 500, 1000], "positive_points": [[100, 500], [250, 750]]}]')
+        parsed = parse(told, SCHEMA, asked.answers)
+        assert isinstance(parsed, Answer)
+        side = SIDES[model_type]
+        # 500 thousandths are half the square.
+        assert parsed.objects[0].moved(asked.answers, asked.frame).bbox == (0, side / 4, side / 2, side)
+    else:
+        assert asked.answers == asked.frame
+
+
+@given(
+    x=st.lists(st.floats(0, 1000, width=32), min_size=2, max_size=2),
+    y=st.lists(st.floats(0, 1000, width=32), min_size=2, max_size=2),
+    side=st.sampled_from([672, 840, 896]),
+)
+@settings(max_examples=200, deadline=None)
+def test_coordinates_survive_the_way_to_pixels_and_back(x, y, side):
+    square = Frame.square(side)
+    for unit in Coordinates:
+        written = PromptObject((*(v / 2 for v in (x[0], y[0])), x[1], y[1]), ((x[0], y[1]),), ((x[1], y[0]),))
+        there = written.moved(unit.frame(square), square)
+        back = there.moved(square, unit.frame(square))
+        assert back.bbox == pytest.approx(written.bbox, rel=1e-12)
+        assert back.positive_points[0] == pytest.approx(written.positive_points[0], rel=1e-12)
+        assert back.negative_points[0] == pytest.approx(written.negative_points[0], rel=1e-12)
+
+
+def test_weights_that_are_not_there_are_not_made_up(family, tmp_path):
+    folder = copied(family[1], tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in weights if "mlp" in name)
+    del weights[lost]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="lacks 1 weights"):
+        load_prompter(str(folder))
+
+
+def test_code_beside_the_weights_is_never_run(family, tmp_path):
+    folder = copied(family[1], tmp_path)
+    trace = tmp_path / "ran"
+    (folder / "modeling_evil.py").write_text(f"open({str(trace)!r}, 'w')\nclass Evil: ...\n")
+    for name in ("config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            config = json.loads((folder / name).read_text())
+            config["auto_map"] = {key: "modeling_evil.Evil" for key in ("AutoConfig", "AutoModel", "AutoProcessor")}
+            (folder / name).write_text(json.dumps(config))
+    assert load_prompter(str(folder)).family is FAMILIES[family[0]]
+    assert not trace.exists()
+
+
+def test_pickled_weights_are_refused(family, tmp_path):
+    folder = copied(family[1], tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="safetensors"):
+        load_prompter(str(folder))
+
+
+def copied(folder: Path, target: Path) -> Path:
+    copy = target / "copy"
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    return copy
+
+
+def test_a_released_name_is_found_in_the_hub_cache_at_its_pinned_commit(family, tmp_path, monkeypatch):
+    model_type, folder = family
+    name = next(n for n in RELEASES if FAMILIES[model_type].name.split("-")[0].lower() in n)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=f"hf download {RELEASES[name].hub_id} --revision {RELEASES[name].revision}"):
+        folder_of(name)
+    place = tmp_path / f"models--{RELEASES[name].hub_id.replace('/', '--')}" / "snapshots" / RELEASES[name].revision
+    place.parent.mkdir(parents=True)
+    place.symlink_to(folder, target_is_directory=True)
+    assert folder_of(name) == folder_of(RELEASES[name].hub_id) == place
+    assert load_prompter(name).name == name
+
+
+def test_every_release_is_pinned_and_any_other_must_be():
+    assert all(len(release.revision) == 40 for release in RELEASES.values())
+    assert released("someone/else@" + "0" * 40).hub_id == "someone/else"
+    assert released("someone/else") is None and released("someone/else@main") is None
+    with pytest.raises(InputError, match="No prompter 'someone/else'"):
+        folder_of("someone/else")
+
+
+def test_another_architecture_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "internvl_chat"}')
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"internvl_chat.*-hf port"):
+        load_prompter(str(tmp_path))
