@@ -14,6 +14,7 @@ from pathlib import Path
 
 from t2s_pipeline.atomic import atomic_file
 from t2s_pipeline.errors import InputError
+from t2s_pipeline.prompters.weights import weights_sha256 as weights_sha256
 
 MARKER = "COMPLETE.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
