@@ -10,7 +10,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,9 +75,9 @@ def ingest_split(
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     with replacing_partitions(lake, TABLES, {"dataset": name, "split": split}, fingerprint) as writers:
-        writer_of = dict(zip(TABLES, writers, strict=True))
+        writer_of = {table.name: writer for table, writer in zip(TABLES, writers, strict=True)}
         for table, rows in _batches(name, records):
-            writer_of[table].add(pa.RecordBatch.from_pylist(rows, schema=table.schema))
+            writer_of[table.name].add(pa.RecordBatch.from_pylist(rows, schema=table.schema))
             counts[table.name] += len(rows)
             if table is SAMPLES:
                 counts["empty"] += sum(row["is_empty"] for row in rows)
@@ -93,10 +93,10 @@ def read_dataset(
     name: str, root: Path, split: str, progress: Progress = _SILENT, reader: Reader | None = None
 ) -> DatasetTables:
     """The same tables in memory: for tests, and for datasets that fit."""
-    rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
     for table, more in _batches(name, read_records(reader or reader_of(name), root, split, progress)):
-        rows[table] += more
-    return DatasetTables(*(pa.Table.from_pylist(rows[table], schema=table.schema) for table in TABLES))
+        rows[table.name] += more
+    return DatasetTables(*(pa.Table.from_pylist(rows[table.name], schema=table.schema) for table in TABLES))
 
 
 def split_fingerprint(
@@ -144,11 +144,14 @@ def _records(reader: Reader, root: Path, split: str, sources: Sequence[Any], pro
 
 
 def _read(reader: Reader, root: Path, source: Any) -> list[Record]:
-    """The source's records, the images hashed while we are in a thread of our own."""
+    """The source's records, what is costly about them computed while we are in a thread of our own."""
     records = reader.read(root, source)
     for record in records:
-        if isinstance(record, ImageRecord):
-            _ = record.sha256
+        match record:
+            case ImageRecord():
+                _ = record.sha256
+            case SampleRecord():
+                _ = record.area
     return records
 
 
@@ -183,27 +186,33 @@ def _threads() -> int:
 
 def _batches(name: str, records: Iterable[Record]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """The records as rows of their tables, some at a time."""
-    waiting: dict[Table, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    images: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
+    chosen: list[dict[str, Any]] = []
+    rejects: list[dict[str, Any]] = []
+    small = ((SAMPLES, samples), (SELECTIONS, chosen), (REJECTS, rejects))
     size = 0
     for record in records:
         match record:
             case ImageRecord():
-                waiting[IMAGES].append(_image_row(record))
+                images.append(_image_row(record))
                 size += len(record.data)
             case SampleRecord():
-                waiting[SAMPLES].append(_sample_row(record))
-                chosen = selections(name, record.sample_id, len(record.questions))
-                waiting[SELECTIONS] += [asdict(selection) for selection in chosen]
+                samples.append(_sample_row(record))
+                chosen += map(vars, selections(name, record.sample_id, len(record.questions)))
             case RejectRecord():
-                waiting[REJECTS].append(vars(record))
-        if len(waiting[IMAGES]) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:
-            yield IMAGES, waiting[IMAGES]
-            waiting[IMAGES], size = [], 0
-        for table in (SAMPLES, SELECTIONS, REJECTS):
-            if len(waiting[table]) >= ROWS_AT_ONCE:
-                yield table, waiting[table]
-                waiting[table] = []
-    yield from ((table, rows) for table, rows in waiting.items() if rows)
+                rejects.append(vars(record))
+        if len(images) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:
+            yield IMAGES, images.copy()
+            images.clear()
+            size = 0
+        for table, rows in small:
+            if len(rows) >= ROWS_AT_ONCE:
+                yield table, rows.copy()
+                rows.clear()
+    for table, rows in ((IMAGES, images), *small):
+        if rows:
+            yield table, rows
 
 
 def _image_row(image: ImageRecord) -> dict[str, Any]:
@@ -218,7 +227,6 @@ def _image_row(image: ImageRecord) -> dict[str, Any]:
 
 
 def _sample_row(sample: SampleRecord) -> dict[str, Any]:
-    area = sample.mask.area
     return {
         "sample_id": sample.sample_id,
         "image_id": sample.image_id,
@@ -226,6 +234,6 @@ def _sample_row(sample: SampleRecord) -> dict[str, Any]:
         "questions": list(sample.questions),
         "answers": list(sample.answers),
         "mask": sample.mask.as_arrow(),
-        "mask_area": area,
-        "is_empty": area == 0,
+        "mask_area": sample.area,
+        "is_empty": sample.area == 0,
     }

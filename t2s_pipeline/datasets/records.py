@@ -37,6 +37,11 @@ class SampleRecord:
     answers: tuple[str, ...]
     mask: Rle
 
+    @cached_property
+    def area(self) -> int:
+        """Target pixels."""
+        return self.mask.area
+
 
 @dataclass(frozen=True)
 class RejectRecord:
