@@ -1,47 +1,14 @@
 """What must hold of a partition before anything is built on it. Dagster shows these as asset checks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from t2s_pipeline import masks
+from t2s_pipeline import dataset_checks, masks
+from t2s_pipeline.claims import Check, Finding, LakeCheck
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.schema import TABLES
-from t2s_pipeline.lake.store import Partition, read_partition
-from t2s_pipeline.summaries import Number
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of a check; ``numbers`` say how far it is off."""
-
-    passed: bool
-    sentence: str
-    numbers: dict[str, Number] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Check:
-    """A claim about a table's partition. A blocking one stops what is downstream."""
-
-    name: str
-    table: str
-    claim: str
-    columns: tuple[str, ...]
-    judge: Callable[[pa.Table], Finding]
-    blocking: bool = True
-
-    def on(self, lake: Path, partition: Partition) -> Finding:
-        """Judge one partition.
-
-        Raises:
-            NotMaterializedError: if it does not exist.
-        """
-        return self.judge(read_partition(lake, TABLES[self.table], partition, self.columns))
 
 
 def _not_empty(rows: pa.Table) -> Finding:
@@ -105,7 +72,8 @@ def _did_not_drop(rows: pa.Table) -> Finding:
     return Finding(not last["dropped"], sentence, {"difference": last["difference"], "giou": last["giou"]})
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Check | LakeCheck, ...] = (
+    *dataset_checks.CHECKS,
     Check("not_empty", schema.IMAGES.name, "There is at least one image.", ("image_id",), _not_empty),
     Check("ids_are_unique", schema.IMAGES.name, "No image id repeats.", ("image_id",), _unique("image_id")),
     Check("ids_are_unique", schema.SAMPLES.name, "No sample id repeats.", ("sample_id",), _unique("sample_id")),
@@ -157,5 +125,5 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def checks_of(table: str) -> tuple[Check, ...]:
+def checks_of(table: str) -> tuple[Check | LakeCheck, ...]:
     return tuple(check for check in CHECKS if check.table == table)

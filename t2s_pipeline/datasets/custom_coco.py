@@ -11,7 +11,7 @@ from typing import Any
 
 from t2s_pipeline.datasets.coco import CocoFile, Segmentation, read_coco, stated_size
 from t2s_pipeline.datasets.image_files import UnusableFileError
-from t2s_pipeline.datasets.layout import NamedFiles, is_text, require_folder
+from t2s_pipeline.datasets.layout import NamedFiles, is_text, names_below, require_folder
 from t2s_pipeline.datasets.records import Record, RejectRecord
 from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
 
@@ -39,9 +39,9 @@ class CustomCoco:
         scenes = scenes_of(rows, folder, None)
         return [Scene(rejects=tuple(rejects)), *scenes] if rejects else scenes
 
-    def files(self, root: Path, split: str) -> list[Path]:
-        pictures = {path for scene in self.sources(root, split) for path in scene.files}
-        return sorted({self.annotations, *pictures})
+    def files(self, root: Path, split: str) -> list[str]:
+        pictures = (path for scene in self.sources(root, split) for path in scene.files)
+        return names_below(root, [self.annotations, *pictures])
 
     def read(self, root: Path, source: Scene) -> list[Record]:
         return read_scene(root, source)

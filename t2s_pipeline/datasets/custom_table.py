@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, require_folder
+from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, names_below, require_folder
 from t2s_pipeline.datasets.query_files import Query, read_queries
 from t2s_pipeline.datasets.records import Record, RejectRecord
 from t2s_pipeline.datasets.scene import NoTarget, Row, Scene, read_scene, scenes_of
@@ -53,9 +53,9 @@ class CustomTable:
         scenes = scenes_of(rows, images, masks)
         return [Scene(rejects=tuple(rejects)), *scenes] if rejects else scenes
 
-    def files(self, root: Path, split: str) -> list[Path]:
-        pictures = {path for scene in self.sources(root, split) for path in scene.files}
-        return sorted({self.queries, *pictures})
+    def files(self, root: Path, split: str) -> list[str]:
+        pictures = (path for scene in self.sources(root, split) for path in scene.files)
+        return names_below(root, [self.queries, *pictures])
 
     def read(self, root: Path, source: Scene) -> list[Record]:
         return read_scene(root, source)

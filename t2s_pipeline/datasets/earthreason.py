@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from t2s_pipeline import masks
 from t2s_pipeline.datasets.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
-from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, is_clutter, is_text, shown
+from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, as_text, is_clutter, is_text
 from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
 from t2s_pipeline.errors import InputError
 
@@ -35,15 +35,18 @@ ENDINGS = {
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
-    """The files of one stem; or, with an empty stem, one file that no sample can be made of."""
+    """The files of one stem; or, with an empty stem, one file that no sample can be made of.
+
+    Names below the root, not paths: a split has tens of thousands of them.
+    """
 
     stem: str
-    images: tuple[Path, ...] = ()
-    labels: tuple[Path, ...] = ()
-    qas: tuple[Path, ...] = ()
-    stranger: Path | None = None
+    images: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    qas: tuple[str, ...] = ()
+    stranger: str | None = None
 
 
 class EarthReason:
@@ -53,38 +56,40 @@ class EarthReason:
         return [split for split in SPLITS if (root / split).is_dir()]
 
     def sources(self, root: Path, split: str) -> list[Source]:
-        found: dict[str, dict[str, list[Path]]] = {}
+        found: dict[str, dict[str, list[str]]] = {}
         strangers: list[Source] = []
         for folder in FOLDERS:
-            for path in _listing(root, split, folder):
-                if path.suffix.lower() in ENDINGS[folder] and path.is_file() and is_text(path.name):
-                    found.setdefault(path.stem, {}).setdefault(folder, []).append(path)
+            for name in _listing(root, split, folder):
+                stem, ending = os.path.splitext(name)
+                place = f"{split}/{folder}/{name}"
+                if ending.lower() in ENDINGS[folder] and os.path.isfile(root / place) and is_text(name):
+                    found.setdefault(stem, {}).setdefault(folder, []).append(place)
                 else:
-                    strangers.append(Source("", stranger=path))
+                    strangers.append(Source("", stranger=place))
         if not any("images" in folders for folders in found.values()):
             raise InputError(f"{root / split / 'images'} holds no jpg, jpeg, png or tif image.")
         return strangers + [
             Source(stem, *(tuple(files.get(folder, ())) for folder in FOLDERS)) for stem, files in sorted(found.items())
         ]
 
-    def files(self, root: Path, split: str) -> list[Path]:
+    def files(self, root: Path, split: str) -> list[str]:
         sources = self.sources(root, split)
-        strangers = [source.stranger for source in sources if source.stranger and source.stranger.is_file()]
-        known = (path for source in sources for path in (*source.images, *source.labels, *source.qas))
+        strangers = [source.stranger for source in sources if source.stranger and (root / source.stranger).is_file()]
+        known = (name for source in sources for name in (*source.images, *source.labels, *source.qas))
         return sorted([*strangers, *known])
 
     def read(self, root: Path, source: Source) -> list[Record]:
         if source.stranger is not None:
-            return [_reject(root, source.stranger, "unsupported_file", "not a file of this layout")]
+            return [_reject(source.stranger, "unsupported_file", "not a file of this layout")]
         spare = [
-            _reject(root, path, "duplicate_stem", f"{files[0].name} came first")
+            _reject(name, "duplicate_stem", f"{os.path.basename(files[0])} came first")
             for files in (source.images, source.labels, source.qas)
-            for path in files[1:]
+            for name in files[1:]
         ]
         return spare + _sample(root, source)
 
 
-def _listing(root: Path, split: str, folder: str) -> list[Path]:
+def _listing(root: Path, split: str, folder: str) -> list[str]:
     """The folder's entries, sorted by name, clutter passed over."""
     place = root / split / folder
     try:
@@ -96,21 +101,21 @@ def _listing(root: Path, split: str, folder: str) -> list[Path]:
         ) from error
     except PermissionError as error:
         raise InputError(f"{place} may not be read: change its permissions.") from error
-    return [place / name for name in names if not is_clutter(name)]
+    return [name for name in names if not is_clutter(name)]
 
 
 def _sample(root: Path, source: Source) -> list[Record]:
     """The image and its sample, or every reason why there is none."""
     if not source.images:
         orphans = (*source.labels, *source.qas)
-        return [_reject(root, path, "missing_image", f"no image is called {source.stem}") for path in orphans]
-    image_path = source.images[0]
+        return [_reject(name, "missing_image", f"no image is called {source.stem}") for name in orphans]
+    image_name = source.images[0]
     missing = [name for name, files in (("label", source.labels), ("qa", source.qas)) if not files]
     if missing:
         return [
-            _reject(root, image_path, f"missing_{name}", f"no {name} file is called {source.stem}") for name in missing
+            _reject(image_name, f"missing_{name}", f"no {name} file is called {source.stem}") for name in missing
         ]
-    image = _attempt(root, image_path, lambda data: (data, displayed_size(data)))
+    image = _attempt(root, image_name, lambda data: (data, displayed_size(data)))
     mask = _attempt(root, source.labels[0], decode_label)
     qa = _attempt(root, source.qas[0], parse_qa)
     faults = [fault for fault in (image, mask, qa) if isinstance(fault, RejectRecord)]
@@ -119,18 +124,18 @@ def _sample(root: Path, source: Source) -> list[Record]:
     data, (width, height) = image
     if mask.shape != (height, width):
         found = f"label is {mask.shape[1]}×{mask.shape[0]}, image {width}×{height}"
-        return [_reject(root, source.labels[0], "size_mismatch", found)]
+        return [_reject(source.labels[0], "size_mismatch", found)]
     blank = [
-        RejectRecord(f"{shown(root, source.qas[0])}#questions[{i}]", "blank_question", "no words in it")
+        RejectRecord(f"{source.qas[0]}#questions[{i}]", "blank_question", "no words in it")
         for i, question in enumerate(qa.questions)
         if not question.strip()
     ]
     questions = tuple(question for question in qa.questions if question.strip())
     if not questions:
-        return [*blank, _reject(root, source.qas[0], "no_questions", "the list of questions is empty")]
+        return [*blank, _reject(source.qas[0], "no_questions", "the list of questions is empty")]
     return [
         *blank,
-        ImageRecord(source.stem, shown(root, image_path), width, height, data),
+        ImageRecord(source.stem, image_name, width, height, data),
         SampleRecord(source.stem, source.stem, None, questions, qa.answers, masks.encode(mask)),
     ]
 
@@ -162,12 +167,12 @@ def parse_qa(data: bytes) -> Qa:
     return Qa(*lists)
 
 
-def _attempt(root: Path, path: Path, decode: Callable[[bytes], T]) -> T | RejectRecord:
+def _attempt(root: Path, name: str, decode: Callable[[bytes], T]) -> T | RejectRecord:
     try:
-        return decode(file_bytes(path))
+        return decode(file_bytes(root / name))
     except UnusableFileError as error:
-        return _reject(root, path, error.reason, error.detail)
+        return _reject(name, error.reason, error.detail)
 
 
-def _reject(root: Path, path: Path, reason: str, detail: str) -> RejectRecord:
-    return RejectRecord(shown(root, path), reason, detail)
+def _reject(name: str, reason: str, detail: str) -> RejectRecord:
+    return RejectRecord(as_text(name), reason, detail)

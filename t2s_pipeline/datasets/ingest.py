@@ -100,18 +100,19 @@ def read_dataset(
 
 
 def split_fingerprint(
-    name: str, root: Path, split: str, progress: Progress = _SILENT, reader: Reader | None = None
+    dataset: str, root: Path, split: str, progress: Progress = _SILENT, reader: Reader | None = None
 ) -> str:
     """sha256 over the names and contents of every file the split is read from.
 
     Times of change play no part, so a copied folder is the same data.
     """
-    files = (reader or reader_of(name)).files(root, split)
+    files = (reader or reader_of(dataset)).files(root, split)
     digest = hashlib.sha256()
     progress.start(f"checking {split}", len(files))
     with ThreadPoolExecutor(_threads()) as pool:
-        for done, (path, content) in enumerate(zip(files, _in_order(pool, _content_hash, files), strict=True), start=1):
-            digest.update(os.fsencode(os.path.relpath(path, root)) + b"\0" + content)
+        contents = _in_order(pool, lambda name: _content_hash(root / name), files)
+        for done, (name, content) in enumerate(zip(files, contents, strict=True), start=1):
+            digest.update(os.fsencode(name) + b"\0" + content)
             progress.advance(done)
     return digest.hexdigest()
 

@@ -4,7 +4,7 @@ Archives are never unpacked: a zip in a folder is one more file of no use.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -29,9 +29,19 @@ def is_text(value: str) -> bool:
     return value.isprintable() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
+def as_text(name: str) -> str:
+    """A file's name; bytes that are not UTF-8 written as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def shown(root: Path, path: Path) -> str:
-    """The path below the root; bytes that are not UTF-8 written as escapes."""
-    return os.fsencode(Path(os.path.relpath(path, root)).as_posix()).decode("utf-8", "backslashreplace")
+    """The path below the root, as text."""
+    return as_text(Path(os.path.relpath(path, root)).as_posix())
+
+
+def names_below(root: Path, paths: Iterable[Path]) -> list[str]:
+    """The paths below the root, each once, sorted."""
+    return sorted({os.path.relpath(path, root) for path in paths})
 
 
 def located(root: Path, splits: Callable[[Path], list[str]]) -> Path | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from t2s_pipeline.datasets.image_files import UnusableFileError, file_bytes
-from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, require_folder
+from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, names_below, require_folder
 from t2s_pipeline.datasets.records import Record, RejectRecord
 from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
 from t2s_pipeline.errors import InputError
@@ -51,9 +51,9 @@ class PhraseFiles:
         scenes = scenes_of(rows, images, drawn, self.first_channel)
         return [Scene(rejects=tuple(rejects)), *scenes] if rejects else scenes
 
-    def files(self, root: Path, split: str) -> list[Path]:
-        pictures = {path for scene in self.sources(root, split) for path in scene.files}
-        return sorted({phrase_file(root, split), *pictures})
+    def files(self, root: Path, split: str) -> list[str]:
+        pictures = (path for scene in self.sources(root, split) for path in scene.files)
+        return names_below(root, [phrase_file(root, split), *pictures])
 
     def read(self, root: Path, source: Scene) -> list[Record]:
         return read_scene(root, source)

@@ -74,8 +74,8 @@ class Reader(Protocol):
         """
         ...
 
-    def files(self, root: Path, split: str) -> list[Path]:
-        """Every file that the sources are read from, sorted: what the split's fingerprint is made of."""
+    def files(self, root: Path, split: str) -> list[str]:
+        """Every file that the sources are read from, below the root, sorted: the split's fingerprint."""
         ...
 
     def read(self, root: Path, source: Any) -> list[Record]:

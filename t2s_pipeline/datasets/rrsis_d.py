@@ -13,7 +13,7 @@ from typing import Any
 
 from t2s_pipeline.datasets.coco import CocoFile, Segmentation, read_coco, stated_size
 from t2s_pipeline.datasets.image_files import UnusableFileError
-from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, is_text, require_folder
+from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, is_text, names_below, require_folder
 from t2s_pipeline.datasets.records import Record, RejectRecord
 from t2s_pipeline.datasets.restricted_pickle import read_pickle
 from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
@@ -52,9 +52,9 @@ class RrsisD:
         scenes = scenes_of(rows, images, None)
         return [Scene(rejects=tuple(rejects)), *scenes] if rejects else scenes
 
-    def files(self, root: Path, split: str) -> list[Path]:
-        pictures = {path for scene in self.sources(root, split) for path in scene.files}
-        return sorted({root / INSTANCES, root / REFS, *pictures})
+    def files(self, root: Path, split: str) -> list[str]:
+        pictures = (path for scene in self.sources(root, split) for path in scene.files)
+        return names_below(root, [root / INSTANCES, root / REFS, *pictures])
 
     def read(self, root: Path, source: Scene) -> list[Record]:
         return read_scene(root, source)

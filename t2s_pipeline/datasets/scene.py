@@ -29,7 +29,7 @@ class Drawing(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MaskFile:
     """A mask as a picture; with ``first_channel``, only the first channel counts."""
 
@@ -47,7 +47,7 @@ class MaskFile:
         return masks.encode(drawn)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NoTarget:
     """The index says that there is nothing to find."""
 
@@ -55,7 +55,7 @@ class NoTarget:
         return masks.encode(np.zeros((height, width), dtype=bool))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """What an index says of one target; ``row`` names the place, for rejects."""
 
@@ -67,7 +67,7 @@ class Target:
     category: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scene:
     """An image and its targets, and what was wrong with the index itself; without an image, only the latter."""
 
@@ -99,7 +99,7 @@ class Ids:
         return given
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A target whose files are still names."""
 

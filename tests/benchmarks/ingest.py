@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.ingest [--samples 10000] [--fewer 2000] [--side 512] [--folder DIR]
 
-It draws ``--samples`` samples in EarthReason's layout (JPEG image, PNG label, JSON questions), then, each in a process of
-its own:
+It draws ``--samples`` samples in EarthReason's layout (JPEG image, PNG label, JSON questions), then, each in a process
+of its own:
 
 * ``t2s ingest``, as a user runs it: every file hashed, every image decoded whole and hashed, every label decoded and
   encoded as run lengths, all written to the lake and flushed; once for ``--fewer`` samples and once for all of them;
