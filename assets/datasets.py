@@ -1,12 +1,15 @@
 """Files and the tables read from them. https://docs.dagster.io/guides/build/assets"""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from assets.events import check_specs, results
 from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import WorkerLauncher
+from t2s_pipeline import catalog
 
 GROUP = "datasets"
 
@@ -31,7 +34,8 @@ def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, worker: Work
 
 
 class TablesConfig(dg.Config):
-    fresh: bool = False
+    root: str = Field(default="", description="The benchmark's folder, if nobody named it yet; it is remembered.")
+    fresh: bool = Field(default=False, description="Redo finished work.")
 
 
 @dg.multi_asset(
@@ -59,5 +63,8 @@ def read_split(
     context: dg.AssetExecutionContext, config: TablesConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """Read a dataset's split into the lake."""
-    reports = worker.steps(context, config.fresh).tables(*dataset_and_split(context.partition_key))
+    dataset, split = dataset_and_split(context.partition_key)
+    if config.root:
+        catalog.add_benchmark(worker.settings, dataset, Path(config.root))
+    reports = worker.steps(context, config.fresh).tables(dataset, split)
     yield from results(worker.settings, reports)

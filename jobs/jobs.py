@@ -7,6 +7,12 @@ import dagster as dg
 
 from jobs.demo import demo
 
+ingest = dg.define_asset_job(
+    "ingest",
+    selection=dg.AssetSelection.assets("images", "samples", "selections", "rejects"),
+    description="Read one split of a benchmark, or of data of your own, into the lake.",
+)
+
 evaluate = dg.define_asset_job(
     "evaluate",
     selection=dg.AssetSelection.assets("completions", "predictions", "sample_scores"),
@@ -27,4 +33,4 @@ summarize = dg.define_asset_job(
     description="Metrics, leaderboard and results page of everything scored so far.",
 )
 
-ALL = [demo, evaluate, rescore, summarize]
+ALL = [demo, ingest, evaluate, rescore, summarize]

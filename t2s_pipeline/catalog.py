@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.atomic import atomic_file
+from t2s_pipeline.datasets.layout import SPLITS
 from t2s_pipeline.datasets.records import Reader
 from t2s_pipeline.datasets.registry import (
     BENCHMARKS,
@@ -70,6 +71,22 @@ def find_dataset(settings: Settings, key: str) -> Dataset:
 def known_datasets(settings: Settings) -> list[str]:
     """The embedded scenes, the benchmarks whose folder somebody named, and datasets of a user's own."""
     return list(dict.fromkeys([EMBEDDED, *settings.roots, *_known(settings)]))
+
+
+def readable_splits(settings: Settings) -> tuple[list[tuple[str, str]], list[str]]:
+    """(dataset, split) of everything that can be asked for, and what is wrong with datasets that were named.
+
+    The benchmarks are among them even where nobody named their folder: reading one then says how to.
+    """
+    offered = [(key, split) for key in (EMBEDDED, *BENCHMARKS) for split in SPLITS]
+    faults: list[str] = []
+    for key in known_datasets(settings):
+        if key != EMBEDDED and key not in BENCHMARKS:
+            try:
+                offered += [(key, split) for split in find_dataset(settings, key).splits]
+            except InputError as error:
+                faults.append(str(error))
+    return offered, faults
 
 
 def add_dataset(settings: Settings, root: Path) -> str:

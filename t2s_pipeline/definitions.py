@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import datasets, evaluation, predictions, results, training
 from assets.resources import WorkerLauncher
-from jobs import jobs, schedules, sensors
+from jobs import dataset_sensors, jobs, schedules, sensors
 from jobs.terminal import terminal_logger
 
 defs = dg.Definitions(
@@ -26,7 +26,7 @@ defs = dg.Definitions(
         results.report,
     ],
     jobs=jobs.ALL,
-    sensors=sensors.ALL,
+    sensors=[*dataset_sensors.ALL, *sensors.ALL],
     schedules=schedules.ALL,
     resources={"worker": WorkerLauncher()},
     loggers={"console": dg.colored_console_logger, "terminal": terminal_logger},

@@ -1,5 +1,7 @@
 """Assets and the job `demo` record in Dagster what the library's steps left in the lake."""
 
+import functools
+import json
 from pathlib import Path
 
 import pytest
@@ -8,9 +10,13 @@ dg = pytest.importorskip("dagster")
 
 from assets import datasets, predictions, results, training  # noqa: E402
 from assets.resources import WorkerLauncher  # noqa: E402
+from jobs.dataset_sensors import known_datasets  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
+from t2s_pipeline.errors import InputError  # noqa: E402
 from t2s_pipeline.launching import Launch  # noqa: E402
 from t2s_pipeline.settings import Settings  # noqa: E402
+from tests.data.make_earthreason import HERE as EARTHREASON  # noqa: E402
+from tests.data.make_phrases import RISBENCH  # noqa: E402
 from tests.stand_in_worker import StandIn  # noqa: E402
 
 pytestmark = pytest.mark.orchestrator
@@ -143,3 +149,52 @@ def test_seeds_are_runs_and_systems_of_their_own(instance):
     run_demo(instance, seeds=[0, 2])
     assert partitions(instance, "checkpoints") == {RUN, f"{RUN}-seed2"}
     assert {key.split("|")[1] for key in partitions(instance, "predictions")} == {BASE, RUN, f"{RUN}-seed2"}
+
+
+def test_every_known_dataset_is_offered_as_partitions(instance, tmp_path: Path):
+    look = functools.partial(known_datasets, dg.build_sensor_context(instance=instance), worker=WorkerLauncher())
+    (request,) = look().dynamic_partitions_requests
+    assert {"risbench-train", "rrsis-d-test", "earthreason-val", "synthetic-test"} <= set(request.partition_keys)
+    instance.add_dynamic_partitions("dataset_split", request.partition_keys)
+    assert look().skip_reason
+    (tmp_path / "datasets.json").write_text(json.dumps({"mine": str(EARTHREASON)}))
+    (request,) = look().dynamic_partitions_requests
+    assert request.partition_keys == ["mine-train", "mine-val", "mine-test"]
+
+
+def test_a_benchmarks_split_is_read_with_its_checks_and_its_contact_sheet(instance):
+    key = "risbench-train"
+    instance.add_dynamic_partitions("dataset_split", [key])
+    done = dg.materialize(
+        [datasets.read_split],
+        instance=instance,
+        partition_key=key,
+        resources={"worker": StandInLauncher()},
+        run_config={"ops": {"read_split": {"config": {"root": str(RISBENCH.parent)}}}},
+    )
+    assert done.success
+    found = {
+        (evaluation.asset_key.to_user_string(), evaluation.check_name): evaluation
+        for evaluation in done.get_asset_check_evaluations()
+    }
+    published = found["samples", "as_many_as_published"]
+    assert not published.passed
+    assert (published.metadata["samples"].value, published.metadata["published"].value) == (19, 26_300)
+    assert published.severity == dg.AssetCheckSeverity.WARN
+    for name in ("ids_are_unique", "masks_decode", "masks_fit_their_images", "questions_have_words"):
+        assert found["samples", name].passed
+    assert found["images", "not_in_train_and_test"].passed
+    for asset in ("images", "samples"):
+        event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+        assert event.asset_materialization.metadata["preview"].value.startswith("![")
+
+
+def test_a_benchmark_that_nobody_named_says_how_to_name_it(instance):
+    instance.add_dynamic_partitions("dataset_split", ["risbench-val"])
+    with pytest.raises(InputError, match="T2S_RISBENCH_ROOT"):
+        dg.materialize(
+            [datasets.read_split],
+            instance=instance,
+            partition_key="risbench-val",
+            resources={"worker": StandInLauncher()},
+        )
