@@ -14,7 +14,9 @@ import typer
 
 from t2s_pipeline.commands.database import database
 from t2s_pipeline.commands.demo import demo
+from t2s_pipeline.commands.doctor import doctor
 from t2s_pipeline.commands.experiments import experiments
+from t2s_pipeline.commands.export_dataset import export_dataset
 from t2s_pipeline.commands.ingest import ingest
 from t2s_pipeline.commands.leaderboard import leaderboard
 from t2s_pipeline.commands.plan import plan
@@ -25,7 +27,20 @@ from t2s_pipeline.commands.ui import ui
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.settings import Settings
 
-COMMANDS: tuple[Callable, ...] = (demo, ui, ingest, experiments, plan, score, leaderboard, sql, tables, database)
+COMMANDS: tuple[Callable, ...] = (
+    demo,
+    ui,
+    doctor,
+    ingest,
+    export_dataset,
+    experiments,
+    plan,
+    score,
+    leaderboard,
+    sql,
+    tables,
+    database,
+)
 """In the order in which `t2s --help` lists them."""
 
 app = typer.Typer(

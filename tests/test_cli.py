@@ -24,7 +24,9 @@ pytestmark = pytest.mark.orchestrator
 from t2s_pipeline.cli import COMMANDS, main  # noqa: E402
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS  # noqa: E402
 from t2s_pipeline.lake.store import write_partition  # noqa: E402
+from tests.data.make_custom import HERE as CUSTOM  # noqa: E402
 from tests.data.make_earthreason import HERE  # noqa: E402
+from tests.data.make_phrases import REFSEGRS  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -160,14 +162,14 @@ def test_a_wrong_option_is_exit_code_two(home):
     assert "--jsn" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["", *(command.__name__ for command in COMMANDS)])
+@pytest.mark.parametrize("verb", ["", *(command.__name__.replace("_", "-") for command in COMMANDS)])
 def test_every_verb_has_a_help_that_says_what_it_does(home, verb):
     done = t2s(home, *filter(None, [verb]), "--help")
     assert done.returncode == 0
     assert "Usage: t2s" in done.stdout
     if not verb:
         for command in COMMANDS:
-            assert command.__name__ in done.stdout
+            assert command.__name__.replace("_", "-") in done.stdout
             assert command.__doc__.strip().splitlines()[0][:30] in done.stdout
 
 
@@ -214,6 +216,53 @@ def test_a_folder_becomes_a_dataset_and_a_second_time_costs_nothing(tmp_path):
     again = t2s(tmp_path, "ingest", HERE.parent / "real_scenes")
     assert "already done" in again.stdout
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.parquet")) == written
+
+
+def test_a_benchmark_is_ingested_by_name_one_split_or_all_with_progress(tmp_path):
+    done = t2s(tmp_path, "ingest", "refsegrs", "--root", REFSEGRS, "--only", "val")
+    assert done.returncode == 0, done.stderr
+    assert "reading val" in done.stderr
+    again = t2s(tmp_path, "ingest", "refsegrs")  # the folder is remembered
+    assert again.returncode == 0, again.stderr
+    counted = t2s(tmp_path, "sql", "SELECT split, count(*) AS n FROM samples GROUP BY ALL ORDER BY 1", "--json")
+    assert {row["split"]: row["n"] for row in json.loads(counted.stdout)} == {"test": 2, "train": 6, "val": 1}
+    aside = t2s(tmp_path, "sql", "SELECT source, reason FROM rejects", "--json")
+    assert json.loads(aside.stdout) == [{"source": "output_phrase_val.txt:2", "reason": "missing_image"}]
+    assert "no split spring" in told(t2s(tmp_path, "ingest", "refsegrs", "--only", "spring"))
+
+
+def test_data_of_ones_own_is_one_command(tmp_path):
+    own = ("--images", CUSTOM / "images")
+    table = t2s(tmp_path, "ingest", "custom", *own, "--masks", CUSTOM / "masks", "--queries", CUSTOM / "questions.csv")
+    assert table.returncode == 0, table.stderr
+    coco = t2s(tmp_path, "ingest", "custom", *own, "--coco", CUSTOM / "instances.json", "--name", "coco")
+    assert coco.returncode == 0, coco.stderr
+    asked = "SELECT dataset, split, count(*) AS n FROM samples GROUP BY ALL ORDER BY ALL"
+    assert json.loads(t2s(tmp_path, "sql", asked, "--json").stdout) == [
+        {"dataset": "coco", "split": "test", "n": 3},
+        {"dataset": "custom", "split": "test", "n": 3},
+        {"dataset": "custom", "split": "val", "n": 1},
+    ]
+    published = "SELECT rule, count(*) AS n FROM selections WHERE published GROUP BY ALL"
+    assert json.loads(t2s(tmp_path, "sql", published, "--json").stdout) == [{"rule": "draw", "n": 7}]
+
+
+def test_the_doctor_tells_people_and_programs(tmp_path):
+    assert t2s(tmp_path, "ingest", "refsegrs", "--root", REFSEGRS, "--only", "val").returncode == 0
+    done = t2s(tmp_path, "doctor")
+    assert done.returncode == 0, done.stderr
+    assert "val: 1 (431), 1 set aside" in done.stdout
+    assert "T2S_RISBENCH_ROOT" in done.stdout
+    assert "think2seg-rs-3b" in done.stdout
+    assert {each["key"] for each in json.loads(t2s(tmp_path, "doctor", "--json").stdout)["datasets"]} >= {"risbench"}
+
+
+def test_a_split_is_exported_by_one_command(tmp_path):
+    assert t2s(tmp_path, "ingest", "refsegrs", "--root", REFSEGRS, "--only", "train").returncode == 0
+    done = t2s(tmp_path, "export-dataset", "refsegrs", "train", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "6 samples, files: 1" in done.stdout
+    assert "val" in told(t2s(tmp_path, "export-dataset", "refsegrs", "val", tmp_path / "out"))
 
 
 class Terminal:

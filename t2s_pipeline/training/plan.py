@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from t2s_pipeline.datasets.published_counts import SAMPLES as PUBLISHED
 from t2s_pipeline.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
@@ -19,7 +20,7 @@ from t2s_pipeline.training.estimate import DEVICES, Device, Memory, StepTime, ch
 EMBEDDED = "qwen2.5-vl-mini"
 """It trains on a CPU."""
 
-KNOWN_SAMPLES = {"earthreason": 2371}
+KNOWN_SAMPLES = {name: count for (name, split), count in PUBLISHED.items() if split == "train"}
 """Training images of a benchmark that is not in the lake yet, as published."""
 
 

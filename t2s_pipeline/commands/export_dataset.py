@@ -1,0 +1,24 @@
+"""`t2s export-dataset`: a split for people who do not have this package."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from t2s_pipeline.settings import Settings
+
+
+def export_dataset(
+    name: Annotated[str, typer.Argument(help="A dataset that was ingested: t2s doctor lists them.")],
+    split: Annotated[str, typer.Argument(help="train, val or test.")],
+    folder: Annotated[Path, typer.Argument(help="Where to; several splits may share a folder.")],
+) -> None:
+    """Write a split as a Hugging Face dataset: Parquet with Image columns, and a dataset card.
+
+    datasets.load_dataset(FOLDER) reads it without this package.
+    """
+    from t2s_pipeline.hub_export import export_split
+    from t2s_pipeline.progress import StderrProgress
+
+    report = export_split(Settings.from_env(), name, split, folder.expanduser(), StderrProgress())
+    print(f'{report.rows:,} samples, files: {report.files}. datasets.load_dataset("{folder}")')
