@@ -8,6 +8,7 @@ PYTHON ?= python3
 PORT ?= 3000
 SCENES ?=
 SEEDS ?=
+SYSTEMS ?=
 FRESH ?=
 PYTEST_ARGS ?=
 
@@ -24,6 +25,7 @@ help: ## what can be made
 	@echo
 	@echo 'make demo SCENES=<folder>   evaluates a folder in EarthReason layout in place of the embedded scenes'
 	@echo 'make demo SEEDS="0 1 2"     trains and evaluates one run a seed'
+	@echo 'make demo SYSTEMS=think2seg  trains that method only, without those it is compared with (the short one)'
 	@echo 'make demo FRESH=1           redoes finished work'
 	@echo 'T2S_HOME (default ./data) holds all that is made.  make ui PORT=3001 takes another port.'
 
@@ -32,7 +34,8 @@ setup: ## both environments; skipped when pyproject.toml has not changed since
 	@.ci/environment $(PYTHON) .venv-worker worker 'torch, transformers, TRL and SAM2: several GB, some minutes'
 
 demo: setup ## train, evaluate and report on the embedded default (the Dagster job `demo`)
-	@$(BIN)/t2s demo $(if $(SCENES),--scenes '$(SCENES)') $(foreach seed,$(SEEDS),--seed $(seed)) $(if $(FRESH),--fresh)
+	@$(BIN)/t2s demo $(if $(SCENES),--scenes '$(SCENES)') $(foreach seed,$(SEEDS),--seed $(seed)) \
+	  $(foreach method,$(SYSTEMS),--method $(method)) $(if $(FRESH),--fresh)
 
 ui: setup ## Dagster's web UI on 127.0.0.1:3000
 	@$(BIN)/t2s ui --port $(PORT)

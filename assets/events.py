@@ -37,12 +37,13 @@ def check_specs(*tables: str) -> list[dg.AssetCheckSpec]:
 
 
 def outcomes(settings: Settings, reports: Sequence[StepReport]) -> Iterator[Outcome]:
-    """One outcome an asset: a step's reports on the two protocols of a table are one partition in the UI."""
+    """One outcome an asset: a step's reports on two protocols or several methods are one partition in the UI."""
     for table in dict.fromkeys(report.table for report in reports):
         same = [report for report in reports if report.table == table]
         metadata: dict[str, dg.MetadataValue] = {}
         for report in same:
-            prefix = f"{report.partition['protocol']} " if "protocol" in report.partition else ""
+            told_apart = [report.partition[key] for key in ("protocol", "method") if key in report.partition]
+            prefix = "".join(f"{value} " for value in told_apart)
             metadata |= {prefix + name: _value(value) for name, value in report.metadata.items()}
         picture = thumbnails(settings, table, same[0].partition)
         if picture is not None:

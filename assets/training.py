@@ -14,7 +14,9 @@ GPU = "gpu"
 """The pool of everything that loads a model; dagster.yaml says how many may at once."""
 
 # A run reads the training split of its experiment's dataset; which one that is, its settings say.
-TRAINED_ON = [dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping()) for table in ("images", "samples")]
+TRAINED_ON = [
+    dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping()) for table in ("images", "samples", "pseudo_labels")
+]
 
 
 class TrainingConfig(dg.Config):

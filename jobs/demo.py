@@ -17,10 +17,15 @@ from assets.resources import WorkerLauncher
 from assets.training import GPU, announce
 from t2s_pipeline import catalog, leaderboard
 from t2s_pipeline.datasets.registry import splits_of
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.pseudo_labels import METHODS as LABELLINGS
+from t2s_pipeline.recipes import RECIPES
 from t2s_pipeline.steps import BASELINE
 
 EMBEDDED = "synthetic"
-EXPERIMENT = "think2seg-mini"
+SEGMENTER = "sam2-mini"
+METHODS = {name: f"{name}-mini" for name in RECIPES}
+"""The methods that can be trained on the embedded default, and the experiment of each."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Plan:
     dataset: str
     splits: tuple[str, ...]
     experiments: tuple[str, ...]
+    labels: bool
+    """Whether anybody learns from pseudo-labels."""
     systems: tuple[str, ...]
     overrides: tuple[str, ...]
     fresh: bool
@@ -44,7 +51,10 @@ class DemoConfig(dg.Config):
     """Without any of these, the embedded default: its scenes, its models, one seed."""
 
     scenes: str = Field(default="", description="Evaluate this folder in EarthReason layout, not the embedded scenes.")
-    seeds: list[int] = Field(default=[0], description="Train and evaluate one run a seed.")
+    seeds: list[int] = Field(default=[0], description="Train and evaluate one run a method and seed.")
+    methods: list[str] = Field(
+        default=list(METHODS), description="Train these methods: think2seg and those it is compared with."
+    )
     systems: list[str] = Field(default=[], description="Evaluate these; empty: the untrained base and each run.")
     fresh: bool = Field(default=False, description="Redo finished work.")
     train_scenes: int = Field(default=1200, description="How many embedded scenes to draw for training,")
@@ -66,9 +76,14 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, worker: WorkerLaun
         splits = tuple(split for split in found if split != "train") or tuple(found)
     report = worker.steps(context, config.fresh).scenes(config.train_scenes, config.val_scenes, config.test_scenes)
     record(context, settings, [report])
-    runs = tuple(EXPERIMENT if seed == 0 else f"{EXPERIMENT}-seed{seed}" for seed in config.seeds)
+    unknown = [method for method in config.methods if method not in METHODS]
+    if unknown:
+        raise InputError(f"There is no method {unknown[0]!r}; there are {', '.join(METHODS)}.")
+    chosen = [METHODS[method] for method in config.methods]
+    runs = tuple(name if seed == 0 else f"{name}-seed{seed}" for seed in config.seeds for name in chosen)
     systems = tuple(config.systems) or (BASELINE, *runs)
-    return Plan(dataset, splits, runs, systems, tuple(config.overrides), config.fresh)
+    labels = any(RECIPES[method].labels for method in config.methods)
+    return Plan(dataset, splits, runs, labels, systems, tuple(config.overrides), config.fresh)
 
 
 @dg.op
@@ -77,6 +92,15 @@ def tables(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -
     steps = worker.steps(context, plan.fresh)
     for place in [(EMBEDDED, "train"), *((plan.dataset, split) for split in plan.splits)]:
         record(context, steps.settings, steps.tables(*place))
+    return plan
+
+
+@dg.op
+def label(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
+    """Labels: what rival methods make of the masks, for training and for the ceiling. Nothing if none is trained."""
+    steps = worker.steps(context, plan.fresh)
+    for place in dict.fromkeys([(EMBEDDED, "train"), (plan.dataset, plan.splits[-1])]) if plan.labels else ():
+        record(context, steps.settings, [steps.label(method, *place) for method in LABELLINGS])
     return plan
 
 
@@ -110,6 +134,15 @@ def segment(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) 
     return plan
 
 
+@dg.op(pool=GPU)
+def judge(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
+    """Ceilings: the frozen segmenter draws the labels of the last split. Nothing if nobody learns from labels."""
+    steps = worker.steps(context, plan.fresh)
+    if plan.labels:
+        record(context, steps.settings, steps.judge_labels(SEGMENTER, plan.dataset, plan.splits[-1]))
+    return plan
+
+
 @dg.op
 def score(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> Plan:
     """Scores: masks against the ground truth, then metrics, intervals and differences."""
@@ -131,5 +164,5 @@ def show(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) -> 
 
 @dg.job(executor_def=dg.in_process_executor)
 def demo() -> None:
-    """Everything once: files, tables, training, completions, masks, scores, SQL, pictures."""
-    show(score(segment(complete(train(tables(files()))))))
+    """Everything once: files, tables, labels, training, completions, masks, ceilings, scores, SQL, pictures."""
+    show(score(judge(segment(complete(train(label(tables(files()))))))))

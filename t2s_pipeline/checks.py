@@ -39,6 +39,17 @@ def _masks_decode(rows: pa.Table) -> Finding:
     return Finding(not wrong, f"{len(wrong)} of {rows.num_rows} masks are wrong{first}", {"wrong": len(wrong)})
 
 
+def _on_the_square(rows: pa.Table) -> Finding:
+    """Boxes are ordered and inside the square, and so are points."""
+    wrong = 0
+    for row in rows.to_pylist():
+        x0, y0, x1, y1 = row["bbox"]
+        last = row["side"] - 1
+        inside = all(0 <= value <= last for point in row["points"] for value in point)
+        wrong += not (0 <= x0 <= x1 <= last and 0 <= y0 <= y1 <= last and inside)
+    return Finding(wrong == 0, f"{wrong} of {rows.num_rows} labels leave their square", {"wrong": wrong})
+
+
 def _few_rejects(rows: pa.Table) -> Finding:
     return Finding(rows.num_rows == 0, f"{rows.num_rows} files set aside", {"rejects": rows.num_rows})
 
@@ -85,6 +96,27 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
         _masks_decode,
     ),
     Check("nothing_set_aside", schema.REJECTS.name, "Every file was usable.", ("reason",), _few_rejects, False),
+    Check(
+        "instances_are_unique",
+        schema.PSEUDO_LABELS.name,
+        "No instance of a sample is labelled twice.",
+        ("sample_id", "instance"),
+        _unique("sample_id", "instance"),
+    ),
+    Check(
+        "labels_are_on_the_square",
+        schema.PSEUDO_LABELS.name,
+        "Boxes are ordered, and they and the points are inside the square.",
+        ("bbox", "points", "side"),
+        _on_the_square,
+    ),
+    Check(
+        "scores_are_possible",
+        schema.LABEL_QUALITY.name,
+        "Intersections and IoUs lie within their bounds.",
+        ("intersection", "union", "iou"),
+        _within_bounds,
+    ),
     Check(
         "one_answer_a_question",
         schema.COMPLETIONS.name,

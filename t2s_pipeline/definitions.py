@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import datasets, evaluation, predictions, results, training
+from assets import datasets, evaluation, labels, predictions, results, training
 from assets.resources import WorkerLauncher
 from jobs import dataset_sensors, jobs, schedules, sensors
 from jobs.terminal import terminal_logger
@@ -11,6 +11,8 @@ defs = dg.Definitions(
     assets=[
         datasets.scenes,
         datasets.read_split,
+        labels.pseudo_labels,
+        labels.label_quality,
         training.trained,
         training.checkpoint,
         predictions.completions,

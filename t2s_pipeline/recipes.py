@@ -4,35 +4,14 @@ What a prompter is asked for (answer schema), what its answer earns (reward), wh
 with, and how the segmenter is asked at inference. There is one trainer and one evaluator; they read the recipe.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from t2s_pipeline.errors import InputError
-from t2s_pipeline.geometry import PromptObject
+from t2s_pipeline.inference import Inference
 from t2s_pipeline.prompting.coordinates import CHOICES
 from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
+from t2s_pipeline.pseudo_labels import METHODS
 from t2s_pipeline.rewards.recipes import REWARDS
-
-
-@dataclass(frozen=True)
-class Inference:
-    """How the segmenter is asked for the objects of an answer; the mask is the union over them."""
-
-    multimask: bool = False
-    """Take the best-scored of SAM2's three masks, not its single-mask output."""
-    box_centre: bool = False
-    """Give each box its centre as a further positive point."""
-
-    def prompts(self, objects: Iterable[PromptObject]) -> tuple[PromptObject, ...]:
-        """What the segmenter is fed for the objects of an answer, in their frame."""
-        return tuple(map(_with_centre, objects)) if self.box_centre else tuple(objects)
-
-
-def _with_centre(item: PromptObject) -> PromptObject:
-    if item.bbox is None:
-        return item
-    x0, y0, x1, y1 = item.bbox
-    return replace(item, positive_points=(*item.positive_points, ((x0 + x1) / 2, (y0 + y1) / 2)))
 
 
 @dataclass(frozen=True)
@@ -48,7 +27,7 @@ class Recipe:
     reward: str = "paper"
     """One of ``REWARDS``: what an answer earns."""
     labels: str = ""
-    """Pseudo-labels that the reward compares an answer with; empty for the mask itself."""
+    """One of ``pseudo_labels.METHODS``: what the reward compares an answer with; empty for the mask itself."""
     coordinates: str = "pixels"
     """``pixels`` of the square the prompter sees, or ``native``: what its family was trained to write."""
     repair: bool = True
@@ -60,6 +39,7 @@ class Recipe:
             ("Prompt schema", self.schema, SCHEMAS),
             ("Reward", self.reward, REWARDS),
             ("Coordinates", self.coordinates, CHOICES),
+            ("Labelling", self.labels, ("", *METHODS)),
         ):
             if value not in known:
                 raise InputError(f"{what} {value!r} is none of {', '.join(filter(None, known))}.")
@@ -77,3 +57,24 @@ class Recipe:
 
 THINK2SEG = Recipe()
 """Think2Seg-RS: the mask itself is the reward; box and points in one call, single-mask output."""
+
+SEG_ZERO = Recipe("seg-zero", "seg-zero", "seg-zero", repair=False, inference=Inference(multimask=True))
+"""Seg-Zero: one box and two points for the whole mask, strict JSON, best of three masks."""
+
+VISION_REASONER = Recipe(
+    "vision-reasoner", "vision-reasoner", "vision-reasoner", repair=False, inference=Inference(multimask=True)
+)
+"""VisionReasoner: a box and a point for each cluster of the mask, best of three masks an object."""
+
+REMOTE_REASONER = Recipe(
+    "remote-reasoner", "remote-reasoner", "remote-reasoner", repair=False, inference=Inference(box_centre=True)
+)
+"""RemoteReasoner: a box for each connected region; each box is fed with its centre."""
+
+RECIPES = {
+    "think2seg": THINK2SEG,
+    "seg-zero": SEG_ZERO,
+    "vision-reasoner": VISION_REASONER,
+    "remote-reasoner": REMOTE_REASONER,
+}
+"""The methods by name."""

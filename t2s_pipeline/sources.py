@@ -17,6 +17,8 @@ _EMBEDDED = {"qwen2.5-vl-mini": "prompter", "sam2-mini": "segmenter"}
 _CODE = {
     "scenes": "datasets.synthetic.layout",
     "reading": "datasets.ingest",
+    "labelling": "pseudo_labels.table",
+    "judging": "evaluation.label_quality",
     "training": "training.run",
     "generating": "evaluation.generate",
     "segmenting": "evaluation.segment",
@@ -28,10 +30,10 @@ _CODE = {
 
 _NO_PART = {
     f"t2s_pipeline.{module}"
-    for module in ("atomic", "errors", "experiments", "launching", "progress", "provenance", "settings")
+    for module in ("atomic", "errors", "experiments", "launching", "progress", "provenance", "recipes", "settings")
 } | {f"t2s_pipeline.lake.{module}" for module in ("row_groups", "schema", "store", "together")}
-"""Code that no result depends on: how work is launched, told and stored. Experiments count by their settings,
-tables by their columns. Whatever is not named here counts, so that a new module is never forgotten."""
+"""Code that no result depends on: how work is launched, told and stored. Experiments and recipes count by their
+settings, tables by their columns. Whatever is not named here counts, so that a new module is never forgotten."""
 
 
 def code(step: str, *tables: Table) -> str:

@@ -5,10 +5,12 @@ fingerprints of what it reads, and its settings, and is kept with the result, so
 of them changes. What loads a model runs in the worker; everything else is computed here. No torch, no dagster.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from t2s_pipeline import sources
 from t2s_pipeline.catalog import find_dataset
@@ -27,7 +29,9 @@ from t2s_pipeline.launching import Launch
 from t2s_pipeline.locks import only_one
 from t2s_pipeline.progress import NoProgress, Progress
 from t2s_pipeline.provenance import fingerprint
+from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.published import PUBLISHED_CSV, published_metrics
+from t2s_pipeline.recipes import RECIPES
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.summaries import Number, numbers
 from t2s_pipeline.training.checkpoints import latest
@@ -91,17 +95,68 @@ class Steps:
             ingest.ingest_split(lake, dataset, found.root, split, mark, self.progress, found.reader)
         return [self._report(table, partition, skipped) for table in ingest.TABLES]
 
+    def label(self, method: str, dataset: str, split: str, overrides: Sequence[str] = ()) -> StepReport:
+        """Make a rival method's pseudo-labels of a split."""
+        # Here, not above: SciPy takes half a second to import, and the code location must load in less than three.
+        from t2s_pipeline.pseudo_labels.labellings import labelling, parameters
+        from t2s_pipeline.pseudo_labels.table import label_samples
+
+        chosen = labelling(method, overrides)
+        place = {"dataset": dataset, "split": split}
+        partition = {"method": method, **place}
+        mark = fingerprint(
+            code=sources.code("labelling", schema.PSEUDO_LABELS),
+            parameters=parameters(chosen),
+            samples=self._mark(schema.SAMPLES, place),
+        )
+        skipped = self._stands(schema.PSEUDO_LABELS, partition, mark)
+        samples = read_partition(self.settings.lake, schema.SAMPLES, place, ["sample_id", "mask", "is_empty"])
+        if not skipped:
+            rows = label_samples(samples, chosen, processes=os.cpu_count() or 1)
+            write_partition(self.settings.lake, schema.PSEUDO_LABELS, partition, rows, mark)
+        ids = read_partition(self.settings.lake, schema.PSEUDO_LABELS, partition, ["sample_id"])["sample_id"]
+        empty, labelled = pc.sum(samples["is_empty"]).as_py() or 0, pc.count_distinct(ids).as_py()
+        counts = {
+            "samples": samples.num_rows,
+            "instances": len(ids),
+            "empty_targets": empty,
+            "targets_without_label": samples.num_rows - empty - labelled,
+        }
+        return self._told(StepReport(schema.PSEUDO_LABELS.name, partition, len(ids), skipped, counts))
+
+    def judge_labels(self, segmenter: str, dataset: str, split: str) -> list[StepReport]:
+        """Let a segmenter draw from the labels of a split, and from the best prompts near them."""
+        place = {"dataset": dataset, "split": split}
+        mark = fingerprint(
+            code=sources.code("judging", schema.LABEL_QUALITY),
+            segmenter=sources.weights_mark(segmenter),
+            inference=[RECIPES[method].inference for method in METHODS],
+            samples=self._mark(schema.SAMPLES, place),
+            labels=[self._mark(schema.PSEUDO_LABELS, {"method": method, **place}) for method in METHODS],
+        )
+        partitions = [{"method": method, "segmenter": segmenter, **place} for method in (*METHODS, SEARCH)]
+        skipped = all(self._stands(schema.LABEL_QUALITY, partition, mark) for partition in partitions)
+        if not skipped:
+            where = ("--dataset", dataset, "--split", split)
+            self._worker("judge-labels", mark, "--segmenter", segmenter, *where)
+        return [self._report(schema.LABEL_QUALITY, partition, skipped) for partition in partitions]
+
     def train(self, name: str, overrides: Sequence[str] = ()) -> list[StepReport]:
         """Train an experiment's prompter with GRPO; leaves its log and its checkpoints."""
         plan = experiment(name, overrides)
         partition = {"run": plan.run}
         tables = (schema.TRAINING_LOG, schema.CHECKPOINTS)
+        training_split = {"dataset": plan.dataset, "split": "train"}
+        labels = {}
+        if plan.recipe.labels:
+            labels["labels"] = self._mark(schema.PSEUDO_LABELS, {"method": plan.recipe.labels, **training_split})
         mark = fingerprint(
             code=sources.code("training", *tables),
             experiment=plan.fingerprint,
             base=sources.weights_mark(plan.prompter),
             segmenter=sources.weights_mark(plan.segmenter),
-            samples=self._mark(schema.SAMPLES, {"dataset": plan.dataset, "split": "train"}),
+            samples=self._mark(schema.SAMPLES, training_split),
+            **labels,
         )
         kept = latest(self.settings.runs / plan.run)
         skipped = kept is not None and all(self._stands(table, partition, mark) for table in tables)

@@ -83,6 +83,12 @@ def _predictions(rows: pa.Table) -> dict[str, Number | None]:
     return {"predictions": rows.num_rows, **_shares(rows["status"])}
 
 
+def _label_quality(rows: pa.Table) -> dict[str, Number | None]:
+    """Mean IoU in percent by what was fed."""
+    means = rows.group_by("prompt_combination").aggregate([("iou", "mean")])
+    return {row["prompt_combination"]: 100 * row["iou_mean"] for row in means.to_pylist()}
+
+
 def _sample_scores(rows: pa.Table) -> dict[str, Number | None]:
     return {"answers": rows.num_rows, "mean_iou": pc.mean(rows["iou"]).as_py()}
 
@@ -113,6 +119,7 @@ _DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number 
     schema.CHECKPOINTS.name: (["step"], _checkpoints),
     schema.COMPLETIONS.name: (["tokens", "finish_reason", "seconds"], _completions),
     schema.PREDICTIONS.name: (["status"], _predictions),
+    schema.LABEL_QUALITY.name: (["prompt_combination", "iou"], _label_quality),
     schema.SAMPLE_SCORES.name: (["iou"], _sample_scores),
     schema.RESCORES.name: (["scored_at", "giou", "accepted_giou", "difference"], _rescores),
     schema.BENCHMARK_METRICS.name: (["system", "dataset", "split", "protocol", "giou"], _benchmark_metrics),

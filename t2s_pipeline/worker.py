@@ -1,10 +1,11 @@
-"""The worker's command line: generate, segment, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
+"""The worker: generate, segment, judge labels, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
 
     python -m t2s_pipeline.worker train --experiment think2seg-mini [--set grpo.steps=10]
     python -m t2s_pipeline.worker train --experiment think2seg-rs-3b --set compute.processes=4 --set compute.nodes=2
                                         --node-rank 1 --rendezvous first-node:29500
     python -m t2s_pipeline.worker generate --system zero-shot-mini --dataset synthetic --split val
     python -m t2s_pipeline.worker segment  --system zero-shot-mini --dataset synthetic --split val
+    python -m t2s_pipeline.worker judge-labels --segmenter sam2-mini --dataset synthetic --split val
 
 Alone it shows its progress on stderr. A fault that the user can mend is one sentence on stderr and exit code
 1; SIGTERM ends it cleanly with exit code 143, and nothing half-written is left under a final name.
@@ -85,9 +86,10 @@ def _progress() -> Iterator[Progress]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="{generate,segment,train}")
+    commands = parser.add_subparsers(required=True, metavar="{generate,segment,judge-labels,train}")
     generate = commands.add_parser("generate", help="have a system answer a split's questions")
     segment = commands.add_parser("segment", help="have the segmenter draw from a system's answers")
+    judge = commands.add_parser("judge-labels", help="have the segmenter draw from the labels of a split")
     train = commands.add_parser("train", help="train a prompter with GRPO")
     for command in (generate, segment):
         command.add_argument("--system", required=True, help="who answers, e.g. zero-shot-mini")
@@ -99,7 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")
     train.add_argument("--node-rank", type=int, default=0, help="which of compute.nodes this one is; 0 reports")
     train.add_argument("--rendezvous", default="", metavar="HOST:PORT", help="of node 0, where the nodes meet")
-    for command, run in ((generate, _generate), (segment, _segment), (train, _train)):
+    judge.add_argument("--segmenter", required=True, help="who draws, e.g. sam2-mini")
+    judge.add_argument("--dataset", required=True)
+    judge.add_argument("--split", required=True)
+    judge.add_argument("--rounds", type=int, default=1, help="of the search around the labels; 0 leaves it out")
+    for command, run in ((generate, _generate), (segment, _segment), (judge, _judge), (train, _train)):
         command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
         command.add_argument("--fingerprint", default="", help="of everything the work depends on")
         command.add_argument("--device", help="cpu or cuda[:n]; default: a GPU if there is one")
@@ -176,6 +182,14 @@ def _segment(options: argparse.Namespace, progress: Progress) -> None:
     from t2s_pipeline.evaluation.segment import segment_completions
 
     segment_completions(_home(options), chosen, options.dataset, options.split, options.fingerprint, progress, device)
+
+
+def _judge(options: argparse.Namespace, progress: Progress) -> None:
+    device = _prepare(options)
+    from t2s_pipeline.evaluation.label_quality import judge_labels
+
+    place = (options.segmenter, options.dataset, options.split)
+    judge_labels(_home(options), *place, options.fingerprint, progress, device, options.rounds)
 
 
 def _home(options: argparse.Namespace) -> Path:

@@ -16,6 +16,7 @@ from t2s_pipeline import masks
 from t2s_pipeline.experiments import experiment
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.training import checkpoints
 
@@ -34,8 +35,9 @@ class StandIn:
         verb, *rest = (word for word in arguments if word != "--fresh")
         options = dict(zip(rest[::2], rest[1::2], strict=True))
         self.home = Path(options["--home"])
-        self.calls.append((verb, options.get("--system") or options["--experiment"], options.get("--split", "")))
-        getattr(self, verb)(options, options["--fingerprint"])
+        whom = next(options[key] for key in ("--system", "--experiment", "--segmenter") if key in options)
+        self.calls.append((verb, whom, options.get("--split", "")))
+        getattr(self, verb.replace("-", "_"))(options, options["--fingerprint"])
 
     def verbs(self) -> list[str]:
         return [call[0] for call in self.calls]
@@ -87,6 +89,18 @@ class StandIn:
             for index in range(len(row["questions"]))
         ]
         self._write(schema.PREDICTIONS, {**self._answers(options), "segmenter": "sam2-mini"}, rows, mark)
+
+    def judge_labels(self, options: dict[str, str], mark: str) -> None:
+        """Every label draws the true mask."""
+        where = {"segmenter": options["--segmenter"], "dataset": options["--dataset"], "split": options["--split"]}
+        for method in (*METHODS, SEARCH):
+            rows = [
+                {"sample_id": row["sample_id"], "prompt_combination": name, "gt_empty": row["is_empty"]}
+                | {"intersection": row["mask_area"], "union": row["mask_area"], "iou": 1.0}
+                for row in self._samples(options)
+                for name in {"bbox", method} - {SEARCH}
+            ]
+            self._write(schema.LABEL_QUALITY, {"method": method, **where}, rows, mark)
 
     def _samples(self, options: dict[str, str]) -> list[dict]:
         where = {"dataset": options["--dataset"], "split": options["--split"]}

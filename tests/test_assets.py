@@ -8,11 +8,13 @@ import pytest
 
 dg = pytest.importorskip("dagster")
 
-from assets import datasets, predictions, results, training  # noqa: E402
+from assets import datasets, labels, predictions, results, training  # noqa: E402
 from assets.resources import WorkerLauncher  # noqa: E402
 from jobs.dataset_sensors import known_datasets  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
 from t2s_pipeline.errors import InputError  # noqa: E402
+from t2s_pipeline.lake.schema import PSEUDO_LABELS  # noqa: E402
+from t2s_pipeline.lake.store import list_partitions, read_partition  # noqa: E402
 from t2s_pipeline.launching import Launch  # noqa: E402
 from t2s_pipeline.settings import Settings  # noqa: E402
 from tests.data.make_earthreason import HERE as EARTHREASON  # noqa: E402
@@ -21,7 +23,7 @@ from tests.stand_in_worker import StandIn  # noqa: E402
 
 pytestmark = pytest.mark.orchestrator
 
-CONFIG = {"train_scenes": 3, "val_scenes": 1, "test_scenes": 3}
+CONFIG = {"train_scenes": 3, "val_scenes": 1, "test_scenes": 3, "methods": ["think2seg"]}
 RUN, BASE = "think2seg-mini", "zero-shot-mini"
 
 
@@ -143,6 +145,44 @@ def test_a_folder_of_ones_own_is_evaluated_in_place_of_the_scenes(instance):
     assert run_demo(instance, scenes=str(folder)).success
     assert partitions(instance, "samples") == {"synthetic-train", "real-scenes-val", "real-scenes-test"}
     assert {key.split("|")[0] for key in partitions(instance, "predictions")} == {"real-scenes-val", "real-scenes-test"}
+
+
+def test_the_rivals_are_trained_on_labels_and_their_ceiling_is_drawn(instance):
+    done = run_demo(instance, methods=["think2seg", "vision-reasoner"])
+    assert done.success
+    assert partitions(instance, "training_log") == {RUN, "vision-reasoner-mini"}
+    assert partitions(instance, "pseudo_labels") == {"synthetic-train", "synthetic-test"}
+    assert partitions(instance, "label_quality") == {"synthetic-test"}
+    [labelled] = [
+        event
+        for event in done.all_events
+        if event.is_step_materialization
+        and event.asset_key == dg.AssetKey("label_quality")
+    ]
+    metadata = labelled.step_materialization_data.materialization.metadata
+    assert metadata["vision-reasoner bbox"].value == 100
+    assert metadata["search bbox"].value == 100
+
+
+def test_labels_are_made_with_the_settings_asked_for(instance):
+    home = Path(WorkerLauncher().settings.home)
+    run_demo(instance)
+    config = labels.LabelConfig(methods=["vision-reasoner"], settings=["vision-reasoner.eps=7"])
+    dg.materialize(
+        [datasets.scenes, datasets.read_split, labels.pseudo_labels],
+        selection=[labels.pseudo_labels],
+        instance=instance,
+        partition_key="synthetic-test",
+        resources={"worker": StandInLauncher()},
+        run_config=dg.RunConfig(ops={"pseudo_labels": config}),
+    )
+    made = read_partition(
+        home / "lake", PSEUDO_LABELS, {"method": "vision-reasoner", "dataset": "synthetic", "split": "test"}
+    )
+    assert {json.loads(text)["eps"] for text in made["parameters"].to_pylist()} == {7.0}
+    assert list_partitions(home / "lake", PSEUDO_LABELS) == [
+        {"method": "vision-reasoner", "dataset": "synthetic", "split": "test"}
+    ]
 
 
 def test_seeds_are_runs_and_systems_of_their_own(instance):

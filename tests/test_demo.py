@@ -19,7 +19,7 @@ from tests.processes import Doorbell, has_ended  # noqa: E402
 
 pytestmark = pytest.mark.orchestrator
 
-FEW = ("--train-scenes", "3", "--val-scenes", "1", "--test-scenes", "3")
+FEW = ("--train-scenes", "3", "--val-scenes", "1", "--test-scenes", "3", "--method", "think2seg")
 
 
 @pytest.fixture
@@ -60,6 +60,13 @@ def test_a_folder_without_splits_says_what_it_needs(environment: dict[str, str],
     assert "give the folder that holds train, val or test" in done.stderr
 
 
+def test_an_unknown_method_is_one_sentence_before_anything_starts(environment: dict[str, str]):
+    done = t2s(environment, "demo", "--method", "seg-one")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "no method 'seg-one'; there are think2seg, seg-zero" in done.stderr
+
+
 def test_a_missing_worker_environment_is_one_sentence(environment: dict[str, str]):
     done = t2s({**environment, "T2S_WORKER_PYTHON": "/nowhere/python"}, "demo")
     assert done.returncode == 1
@@ -97,7 +104,7 @@ def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(environment: di
         # No file may grow beyond this, which the system reports as it reports a full disk. The scenes are below.
         resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, 700_000))
 
-    few = ("--train-scenes", "12", "--val-scenes", "1", "--test-scenes", "1")
+    few = ("--train-scenes", "12", "--val-scenes", "1", "--test-scenes", "1", "--method", "think2seg")
     done = t2s(environment, "demo", *few, preexec_fn=small_files)
     assert done.returncode == 1
     assert "error: The disk is full" in done.stdout

@@ -6,7 +6,8 @@ import pytest
 
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.geometry import PromptObject
-from t2s_pipeline.recipes import THINK2SEG, Inference, Recipe
+from t2s_pipeline.inference import Inference
+from t2s_pipeline.recipes import THINK2SEG, Recipe
 
 BOX = PromptObject(bbox=(10.0, 20.0, 30.0, 60.0))
 

@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 FEW = ("--train-scenes", "12", "--val-scenes", "2", "--test-scenes", "4", "--set", "grpo.steps=2")
-SYSTEMS = {"zero-shot-mini", "think2seg-mini"}
+SYSTEMS = {"zero-shot-mini", "think2seg-mini", "seg-zero-mini", "vision-reasoner-mini", "remote-reasoner-mini"}
 
 
 def t2s(home: Path, *arguments: str) -> subprocess.CompletedProcess:

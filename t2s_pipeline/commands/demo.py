@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.errors import InputError
 from t2s_pipeline.settings import REPO, Settings
 
 
@@ -16,6 +17,9 @@ def demo(
         Path | None, typer.Option(help="Evaluate this folder in EarthReason layout, not the embedded scenes.")
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Train and evaluate this seed; may be repeated.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Train only this method, e.g. think2seg; may be repeated.")
+    ] = None,
     system: Annotated[list[str] | None, typer.Option(help="Evaluate only this system; may be repeated.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Redo finished work.")] = False,
     train_scenes: Annotated[int, typer.Option(help="Embedded scenes to train on.")] = 1200,
@@ -28,14 +32,19 @@ def demo(
     """Everything once: files, tables, training, completions, masks, scores, leaderboard, results page."""
     from t2s_pipeline.commands.instance import prepare
     from t2s_pipeline.datasets.registry import splits_of
+    from t2s_pipeline.recipes import RECIPES
 
     settings = Settings.from_env()
     settings.require_worker()
     if scenes is not None:
         splits_of(scenes)
+    methods = [name.removesuffix("-mini") for name in method or RECIPES]
+    if unknown := set(methods) - set(RECIPES):
+        raise InputError(f"There is no method {min(unknown)!r}; there are {', '.join(RECIPES)}.")
     config = {
         "scenes": "" if scenes is None else str(scenes.expanduser().resolve()),
         "seeds": seed or [0],
+        "methods": methods,
         "systems": system or [],
         "fresh": fresh,
         "train_scenes": train_scenes,

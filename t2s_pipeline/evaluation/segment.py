@@ -17,13 +17,13 @@ from t2s_pipeline.errors import InputError
 from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
 from t2s_pipeline.experiments import System
 from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.inference import Inference
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.progress import Progress
 from t2s_pipeline.prompting.lax import parse_lax
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
-from t2s_pipeline.recipes import Inference
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 

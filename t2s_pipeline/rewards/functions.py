@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.recipes import Recipe
+from t2s_pipeline.rewards import remote_reasoner, seg_zero, vision_reasoner
 from t2s_pipeline.rewards.format import RewardFunction, format_reward, json_reward, tags_reward
 from t2s_pipeline.rewards.mask_iou import OnFailure, mask_iou_reward
 from t2s_pipeline.rewards.recipes import REWARDS
@@ -14,22 +15,31 @@ if TYPE_CHECKING:
 
 
 def reward_functions(
-    recipe: Recipe, segmenter: "Sam2Segmenter", frame: Frame, on_failure: OnFailure | None = None
+    recipe: Recipe, segmenter: "Sam2Segmenter | None", frame: Frame, on_failure: OnFailure | None = None
 ) -> list[RewardFunction]:
     """The parts of the recipe's reward, unweighted, in its order; each is named as its part.
 
     Args:
-        segmenter: draws the masks that ``mask_iou`` judges, as the recipe's inference says.
+        segmenter: draws the masks that ``mask_iou`` judges, as the recipe's inference says; None if no part does.
         frame: what the coordinates of answers count in; by default the square that the prompter sees.
         on_failure: told when the segmenter fails.
     """
     schema, inference, repair = SCHEMAS[recipe.schema], recipe.inference, recipe.repair
+    how = (schema, frame, repair)
     known = {
-        "format": lambda: format_reward(schema, frame, repair),
+        "format": lambda: format_reward(*how),
         "tags": lambda: tags_reward(schema, frame),
-        "json": lambda: json_reward(schema, frame, repair),
+        "json": lambda: json_reward(*how),
         "mask_iou": lambda: mask_iou_reward(
-            segmenter, schema, frame, repair, on_failure, inference.prompts, inference.multimask
+            segmenter, *how, on_failure, inference.prompts, inference.multimask
         ),
+        "box_iou": lambda: seg_zero.box_iou_reward(*how),
+        "box_l1": lambda: seg_zero.box_l1_reward(*how),
+        "points": lambda: seg_zero.points_reward(*how),
+        "answer_format": lambda: vision_reasoner.answer_format_reward(*how),
+        "accuracy": lambda: vision_reasoner.accuracy_reward(*how),
+        "non_repeat": vision_reasoner.non_repeat_reward,
+        "matched_iou": lambda: remote_reasoner.matched_iou_reward(*how),
+        "count": lambda: remote_reasoner.count_reward(*how),
     }
     return [known[name]() for name in REWARDS[recipe.reward].names]

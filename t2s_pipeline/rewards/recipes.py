@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RewardRecipe:
-    """R = Σ weight × part; ``parts`` are (name, weight), and the names are those of the reward functions."""
+    """R = Σ weight × part; ``parts`` are (name, weight), and the names are those of the reward functions.
+
+    Every part is between 0 and 1.
+    """
 
     name: str
     parts: tuple[tuple[str, float], ...]
@@ -24,8 +27,8 @@ class RewardRecipe:
 
     @property
     def valid_part(self) -> str:
-        """The part whose mean over completions is the share that parses."""
-        return "format" if "format" in self.names else "json"
+        """The part whose mean over completions is the share that parses (VisionReasoner: of their pieces)."""
+        return next(name for name in ("format", "json", "answer_format") if name in self.names)
 
     @property
     def maximum(self) -> float:
@@ -40,5 +43,23 @@ REWARDS: dict[str, RewardRecipe] = {
         RewardRecipe("paper", (("format", 1.0), ("mask_iou", 2.0))),
         # The authors' code pays the form in two unit parts.
         RewardRecipe("reference", (("tags", 1.0), ("json", 1.0), ("mask_iou", 2.0))),
+        RewardRecipe(
+            "seg-zero",
+            (("tags", 1.0), ("json", 1.0), ("box_iou", 1.0), ("box_l1", 1.0), ("points", 1.0)),
+            needs_labels=True,
+            schema="seg-zero",
+        ),
+        RewardRecipe(
+            "vision-reasoner",
+            (("tags", 1.0), ("answer_format", 2.0), ("accuracy", 3.0), ("non_repeat", 1.0)),
+            needs_labels=True,
+            schema="vision-reasoner",
+        ),
+        RewardRecipe(
+            "remote-reasoner",
+            (("matched_iou", 1.0), ("count", 1.0), ("format", 1.0)),
+            needs_labels=True,
+            schema="remote-reasoner",
+        ),
     )
 }

@@ -16,6 +16,8 @@ from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES
 from t2s_pipeline.lake.store import read_partition, scan
 from t2s_pipeline.masks import Rle
+from t2s_pipeline.pseudo_labels.label import Label
+from t2s_pipeline.pseudo_labels.table import read_labels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,6 +31,8 @@ class TrainingSample:
     image_id: str
     questions: tuple[str, ...]
     truth: Rle
+    labels: tuple[Label, ...] = ()
+    """Pseudo-labels, where the reward compares answers with some."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,31 @@ class Draw:
     question: int
 
 
-def read_samples(lake: Path, dataset: str) -> list[TrainingSample]:
+def read_samples(lake: Path, dataset: str, labels: str = "") -> list[TrainingSample]:
     """The training split's samples, sorted by id.
 
+    Args:
+        labels: whose pseudo-labels come along; empty for none. A target that they leave without a label cannot be
+            told from an empty one, so it is left out.
+
     Raises:
-        NotMaterializedError: if the split is not in the lake.
+        NotMaterializedError: if the split is not in the lake, or has not been labelled.
         InputError: if it holds no sample with a question.
     """
-    columns = ["sample_id", "image_id", "questions", "mask"]
-    rows = read_partition(lake, SAMPLES, {"dataset": dataset, "split": "train"}, columns).to_pylist()
+    where = {"dataset": dataset, "split": "train"}
+    columns = ["sample_id", "image_id", "questions", "mask", "is_empty"]
+    rows = read_partition(lake, SAMPLES, where, columns).to_pylist()
+    labelled = read_labels(lake, labels, where) if labels else {}
     samples = [
-        TrainingSample(row["sample_id"], row["image_id"], tuple(row["questions"]), Rle.from_arrow(row["mask"]))
+        TrainingSample(
+            row["sample_id"],
+            row["image_id"],
+            tuple(row["questions"]),
+            Rle.from_arrow(row["mask"]),
+            labelled.get(row["sample_id"], ()),
+        )
         for row in sorted(rows, key=lambda row: row["sample_id"])
-        if row["questions"]
+        if row["questions"] and (not labels or row["is_empty"] or row["sample_id"] in labelled)
     ]
     if not samples:
         raise InputError(f"The training split of {dataset} holds no sample with a question: there is nothing to learn.")

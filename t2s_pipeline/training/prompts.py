@@ -31,7 +31,7 @@ class Prompts:
         self._prompter, self._schema = prompter, schema
 
     def dataset(self) -> datasets.Dataset:
-        """Columns: ``prompt`` and ``image`` for TRL, ``row`` for our trainer, the rest for ``rewards.mask_iou``."""
+        """Columns: ``prompt`` and ``image`` for TRL, ``row`` for our trainer, the rest for the rewards."""
         return datasets.Dataset.from_dict({"row": list(range(len(self._order)))}).with_transform(self._look_up)
 
     def _look_up(self, batch: dict[str, list[int]]) -> dict[str, list]:
@@ -59,6 +59,7 @@ class Prompts:
             "truth": self._truth(sample.truth),
             "image_key": sample.image_id,
             "truth_key": sample.sample_id,
+            "labels": sample.labels,
         }
 
     def _truth(self, rle: masks.Rle) -> np.ndarray:

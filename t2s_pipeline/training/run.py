@@ -63,7 +63,7 @@ def train(
             if not folder.is_recorded():
                 folder.finish(folder.log(found.step))
         return found
-    samples = read_samples(folder.settings.lake, experiment.dataset)
+    samples = read_samples(folder.settings.lake, experiment.dataset, experiment.recipe.labels)
     prompter = load_prompter(experiment.prompter, device, experiment.recipe.coordinates)
     with folder.alone() if first else nullcontext():
         if first and (kept := folder.set_aside(everything=fresh)) is not None:

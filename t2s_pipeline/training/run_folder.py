@@ -15,7 +15,7 @@ import pyarrow as pa
 from t2s_pipeline import provenance
 from t2s_pipeline.atomic import disk_room
 from t2s_pipeline.errors import InputError
-from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, SAMPLES, TRAINING_LOG
+from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, PSEUDO_LABELS, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, write_partition
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.training import checkpoints
@@ -42,6 +42,9 @@ class RunFolder:
         data = provenance.fingerprint(
             **{table.name: fingerprint_of(settings.lake, table, split) for table in (IMAGES, SAMPLES)}
         )
+        if experiment.recipe.labels:
+            labels = fingerprint_of(settings.lake, PSEUDO_LABELS, {"method": experiment.recipe.labels, **split})
+            data = provenance.fingerprint(data=data, labels=labels)
         own = provenance.fingerprint(data=data, experiment=experiment.fingerprint)
         return cls(experiment, settings, fingerprint or own, data)
 

@@ -82,13 +82,20 @@ def go_on(model: PreTrainedModel, prefix: Prefix, ids: Tensor, mask: Tensor) -> 
 
 
 def log_probabilities(
-    model: PreTrainedModel, prompts: PromptBatch, owner: Tensor, ids: Tensor, mask: Tensor, temperature: float
+    model: PreTrainedModel,
+    prompts: PromptBatch,
+    owner: Tensor,
+    ids: Tensor,
+    mask: Tensor,
+    temperature: float,
+    learn_entropy: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """log π of every completion token, and the entropy of every prediction, both (N, T).
 
     Args:
         owner: (N,), which prompt a completion belongs to.
         ids, mask: completions (N, T), right-padded.
+        learn_entropy: whether the gradient flows through the entropy, too.
     """
     prefix = read_prompts(model, prompts).take(owner)
     first = prefix.last_hidden[:, None]
@@ -97,7 +104,7 @@ def log_probabilities(
         hidden = torch.cat([first, go_on(model, prefix, ids[:, :-1], mask[:, :-1])], dim=1)
     log_p = (model.get_output_embeddings()(hidden).float() / temperature).log_softmax(-1)
     chosen = log_p.gather(2, ids[..., None])[..., 0]
-    with torch.no_grad():
+    with torch.set_grad_enabled(learn_entropy and torch.is_grad_enabled()):
         entropy = -(log_p.exp() * log_p).sum(-1)
     return chosen.masked_fill(mask == 0, 0), entropy
 

@@ -146,9 +146,9 @@ class MaskGRPOTrainer(GRPOTrainer):
             ids, mask = input_ids[rows], attention_mask[rows]
             prompts, owner = self._distinct(ids[:, :length], mask[:, :length], kwargs, self._groups[rows], rows)
             with self.accelerator.autocast():
-                found.append(
-                    log_probabilities(model, prompts, owner, ids[:, length:], mask[:, length:], self.temperature)
-                )
+                drawn = (ids[:, length:], mask[:, length:])
+                learn_entropy = self._entropy_bonus_enabled
+                found.append(log_probabilities(model, prompts, owner, *drawn, self.temperature, learn_entropy))
         log_p, entropy = (torch.cat(part) for part in zip(*found, strict=True))
         return log_p, entropy if compute_entropy else None, None
 

@@ -17,11 +17,12 @@ from t2s_pipeline.evaluation.score import score_predictions  # noqa: E402
 from t2s_pipeline.evaluation.segment import segment_completions  # noqa: E402
 from t2s_pipeline.experiments import System  # noqa: E402
 from t2s_pipeline.geometry import Frame, PromptObject  # noqa: E402
+from t2s_pipeline.inference import Inference  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, IMAGES, PREDICTIONS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
 from t2s_pipeline.progress import NoProgress  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
-from t2s_pipeline.recipes import THINK2SEG, Inference  # noqa: E402
+from t2s_pipeline.recipes import THINK2SEG  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 

@@ -156,3 +156,10 @@ def test_groups_need_not_be_in_order():
     first, owner = distinct(torch.tensor([7, 3, 7, 9, 3]))
     assert first.tolist() == [1, 0, 3]
     assert owner.tolist() == [1, 0, 1, 2, 0]
+
+
+def test_the_entropy_teaches_only_where_it_is_asked_to(prompter):
+    ids, mask = completions()
+    for learn in (True, False):
+        _, entropy = log_probabilities(prompter.model, batch(prompts(prompter)), OWNER, ids, mask, 0.7, learn)
+        assert entropy.requires_grad == learn
