@@ -6,6 +6,7 @@ https://docs.dagster.io/guides/automate/declarative-automation
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from assets.events import check_specs, record, results
 from assets.partitions import dataset_and_split, evaluations, systems
@@ -16,6 +17,7 @@ from t2s_pipeline.evaluation.metrics import summarize
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.rescoring import rescore
+from t2s_pipeline.sampling import Sampling
 
 GROUP = "results"
 
@@ -76,4 +78,32 @@ def rescores(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Itera
     """A chosen checkpoint evaluated anew, against its accepted scores: does it still do what they say?"""
     keys = context.partition_key.keys_by_dimension
     report = rescore(worker.steps(context), keys["system"], *dataset_and_split(keys["split"]))
+    yield from results(worker.settings, [report])
+
+
+class SamplingConfig(dg.Config):
+    """How a system is sampled; the defaults are the library's."""
+
+    draws: int = Sampling.draws
+    temperature: float = Sampling.temperature
+    seed: int = Sampling.seed
+    max_questions: int = Field(default=1, description="Of a sample; 0 samples all.")
+    fresh: bool = False
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=evaluations,
+    deps=["sample_scores"],
+    pool=GPU,
+    kinds={"pytorch", "parquet"},
+)
+def agreement(
+    context: dg.AssetExecutionContext, config: SamplingConfig, worker: WorkerLauncher
+) -> Iterator[dg.MaterializeResult]:
+    """How far K sampled answers to one question agree: the system's uncertainty, known without the truth."""
+    keys = context.partition_key.keys_by_dimension
+    sampling = Sampling(config.draws, config.temperature, config.seed, config.max_questions or None)
+    steps = worker.steps(context, config.fresh)
+    report = steps.agree(keys["system"], *dataset_and_split(keys["split"]), sampling)
     yield from results(worker.settings, [report])

@@ -12,9 +12,11 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.commands.compare import compare
 from t2s_pipeline.commands.database import database
 from t2s_pipeline.commands.demo import demo
 from t2s_pipeline.commands.doctor import doctor
+from t2s_pipeline.commands.evaluate import evaluate
 from t2s_pipeline.commands.experiments import experiments
 from t2s_pipeline.commands.export_dataset import export_dataset
 from t2s_pipeline.commands.ingest import ingest
@@ -35,8 +37,10 @@ COMMANDS: tuple[Callable, ...] = (
     export_dataset,
     experiments,
     plan,
+    evaluate,
     score,
     leaderboard,
+    compare,
     sql,
     tables,
     database,

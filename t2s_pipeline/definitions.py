@@ -25,6 +25,7 @@ defs = dg.Definitions(
         results.results_database,
         evaluation.validation,
         evaluation.rescores,
+        evaluation.agreement,
         results.report,
     ],
     jobs=jobs.ALL,

@@ -22,6 +22,7 @@ _CODE = {
     "training": "training.run",
     "generating": "evaluation.generate",
     "segmenting": "evaluation.segment",
+    "sampling": "evaluation.agreement",
     "scoring": "evaluation.score",
     "summarizing": "evaluation.metrics",
     "publishing": "published",

@@ -5,9 +5,10 @@ fingerprints of what it reads, and its settings, and is kept with the result, so
 of them changes. What loads a model runs in the worker; everything else is computed here. No torch, no dagster.
 """
 
+import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +33,7 @@ from t2s_pipeline.provenance import fingerprint
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.published import PUBLISHED_CSV, published_metrics
 from t2s_pipeline.recipes import RECIPES
+from t2s_pipeline.sampling import Sampling
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.summaries import Number, numbers
 from t2s_pipeline.training.checkpoints import latest
@@ -193,6 +195,22 @@ class Steps:
         )
         return self._worker_step("segment", schema.PREDICTIONS, partition, name, mark)
 
+    def agree(self, name: str, dataset: str, split: str, sampling: Sampling) -> StepReport:
+        """Let a system answer each question several times, and see how far its answers agree."""
+        answering = system(name, self.settings)
+        partition = {"system": name, "dataset": dataset, "split": split}
+        mark = fingerprint(
+            code=sources.code("sampling", schema.AGREEMENT),
+            sampling=sampling,
+            prompter=sources.weights_mark(answering.prompter),
+            segmenter=sources.weights_mark(answering.segmenter),
+            prompts=answering.schema,
+            inference=answering.recipe.inference,
+            samples=self._mark(schema.SAMPLES, {"dataset": dataset, "split": split}),
+        )
+        options = json.dumps(asdict(sampling), sort_keys=True)
+        return self._worker_step("agree", schema.AGREEMENT, partition, name, mark, "--sampling", options)
+
     def score(self, name: str, dataset: str, split: str, drawn_by: str | None = None) -> list[StepReport]:
         """Compare a system's masks with the ground truth, once a protocol; ``drawn_by`` names a foreign segmenter."""
         lake = self.settings.lake
@@ -264,7 +282,9 @@ class Steps:
             raise NotMaterializedError(f"{table.name} of {where} is needed first: materialize it, or run `t2s demo`.")
         return mark
 
-    def _worker_step(self, verb: str, table: Table, partition: Partition, name: str, mark: str) -> StepReport:
+    def _worker_step(
+        self, verb: str, table: Table, partition: Partition, name: str, mark: str, *options: str
+    ) -> StepReport:
         skipped = self._stands(table, partition, mark)
         if not skipped:
             place = ("--dataset", partition["dataset"], "--split", partition["split"])
@@ -272,7 +292,7 @@ class Steps:
                 # Whom we waited for may have done it: the daemon and `t2s demo` want the same at times.
                 skipped = self._stands(table, partition, mark)
                 if not skipped:
-                    self._worker(verb, mark, "--system", name, *place)
+                    self._worker(verb, mark, "--system", name, *place, *options)
         return self._report(table, partition, skipped)
 
     def _worker(self, verb: str, mark: str, *arguments: str) -> None:

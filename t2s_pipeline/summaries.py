@@ -101,6 +101,15 @@ def _benchmark_metrics(rows: pa.Table) -> dict[str, Number | None]:
     return told
 
 
+def _agreement(rows: pa.Table) -> dict[str, Number | None]:
+    return {
+        "questions": rows.num_rows,
+        "draws": pc.max(rows["draws"]).as_py(),
+        "mean_agreement": pc.mean(rows["agreement"]).as_py(),
+        "unread": pc.sum(rows["unread"]).as_py(),
+    }
+
+
 def _rescores(rows: pa.Table) -> dict[str, Number | None]:
     last = rows.sort_by("scored_at").slice(rows.num_rows - 1).to_pylist()[0]
     return {"nights": rows.num_rows, **{name: last[name] for name in ("giou", "accepted_giou", "difference")}}
@@ -121,6 +130,7 @@ _DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number 
     schema.PREDICTIONS.name: (["status"], _predictions),
     schema.LABEL_QUALITY.name: (["prompt_combination", "iou"], _label_quality),
     schema.SAMPLE_SCORES.name: (["iou"], _sample_scores),
+    schema.AGREEMENT.name: (["draws", "agreement", "unread"], _agreement),
     schema.RESCORES.name: (["scored_at", "giou", "accepted_giou", "difference"], _rescores),
     schema.BENCHMARK_METRICS.name: (["system", "dataset", "split", "protocol", "giou"], _benchmark_metrics),
 }

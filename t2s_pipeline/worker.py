@@ -1,4 +1,4 @@
-"""The worker: generate, segment, judge labels, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
+"""The worker: generate, segment, agree, judge labels, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
 
     python -m t2s_pipeline.worker train --experiment think2seg-mini [--set grpo.steps=10]
     python -m t2s_pipeline.worker train --experiment think2seg-rs-3b --set compute.processes=4 --set compute.nodes=2
@@ -33,6 +33,7 @@ from t2s_pipeline.progress import (
     is_first_rank,
     launched_by_dagster,
 )
+from t2s_pipeline.sampling import Sampling
 from t2s_pipeline.settings import Settings
 
 TERMINATED = 128 + signal.SIGTERM
@@ -86,16 +87,18 @@ def _progress() -> Iterator[Progress]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="{generate,segment,judge-labels,train}")
+    commands = parser.add_subparsers(required=True, metavar="{generate,segment,agree,judge-labels,train}")
     generate = commands.add_parser("generate", help="have a system answer a split's questions")
     segment = commands.add_parser("segment", help="have the segmenter draw from a system's answers")
     judge = commands.add_parser("judge-labels", help="have the segmenter draw from the labels of a split")
+    agree = commands.add_parser("agree", help="have a system answer several times, to see how far it agrees")
     train = commands.add_parser("train", help="train a prompter with GRPO")
-    for command in (generate, segment):
+    for command in (generate, segment, agree):
         command.add_argument("--system", required=True, help="who answers, e.g. zero-shot-mini")
         command.add_argument("--dataset", required=True)
         command.add_argument("--split", required=True)
     generate.add_argument("--prompter", metavar="PATH", help="another prompter's folder, under the system's name")
+    agree.add_argument("--sampling", default="{}", metavar="JSON", help="draws, temperature, seed, max_questions")
     train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")
@@ -105,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--dataset", required=True)
     judge.add_argument("--split", required=True)
     judge.add_argument("--rounds", type=int, default=1, help="of the search around the labels; 0 leaves it out")
-    for command, run in ((generate, _generate), (segment, _segment), (judge, _judge), (train, _train)):
+    runs = ((generate, _generate), (segment, _segment), (agree, _agree), (judge, _judge), (train, _train))
+    for command, run in runs:
         command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
         command.add_argument("--fingerprint", default="", help="of everything the work depends on")
         command.add_argument("--device", help="cpu or cuda[:n]; default: a GPU if there is one")
@@ -190,6 +194,16 @@ def _judge(options: argparse.Namespace, progress: Progress) -> None:
 
     place = (options.segmenter, options.dataset, options.split)
     judge_labels(_home(options), *place, options.fingerprint, progress, device, options.rounds)
+
+
+def _agree(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    sampling = Sampling.from_json(options.sampling)
+    device = _prepare(options)
+    from t2s_pipeline.evaluation.agreement import measure_agreement
+
+    place = (options.dataset, options.split)
+    measure_agreement(_home(options), chosen, *place, sampling, options.fingerprint, progress, device)
 
 
 def _home(options: argparse.Namespace) -> Path:

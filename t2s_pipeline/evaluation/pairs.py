@@ -7,6 +7,7 @@ drawn once, and every pair is a subtraction.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,8 @@ import pyarrow.compute as pc
 from t2s_pipeline.errors import InputError
 from t2s_pipeline.evaluation.intervals import resampled_sums
 from t2s_pipeline.evaluation.metrics import Estimate, compare, difference, image_sums, images_of, null_if_nan
-from t2s_pipeline.lake.schema import PAIRED_DIFFERENCES
+from t2s_pipeline.lake.schema import PAIRED_DIFFERENCES, SAMPLE_SCORES
+from t2s_pipeline.lake.store import list_partitions, read_partition
 
 Pair = tuple[str, str]
 """A system, and whom it is compared with."""
@@ -71,6 +73,23 @@ def all_differences(
         for metric, estimate in estimates.items()
     ]
     return pa.Table.from_pylist(rows, schema=PAIRED_DIFFERENCES.schema)
+
+
+def compare_everywhere(
+    lake: Path, system: str, baseline: str, dataset: str | None = None, split: str | None = None
+) -> pa.Table:
+    """Two systems wherever both have scores, or on one dataset or split of them: rows of ``paired_differences``."""
+    rows = [PAIRED_DIFFERENCES.schema.empty_table()]
+    scored = list_partitions(lake, SAMPLE_SCORES)
+    for partition in scored:
+        place = {column: partition[column] for column in ("dataset", "split", "protocol")}
+        wanted = dataset in (None, place["dataset"]) and split in (None, place["split"])
+        if partition["system"] == system and wanted and {**place, "system": baseline} in scored:
+            scores = {
+                name: read_partition(lake, SAMPLE_SCORES, {**place, "system": name}) for name in (system, baseline)
+            }
+            rows.append(all_differences(scores, [(system, baseline)], **place))
+    return pa.concat_tables(rows)
 
 
 def _answered(scores: pa.Table) -> str:

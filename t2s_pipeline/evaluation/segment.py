@@ -66,7 +66,7 @@ def segment_completions(
         for window in left:
             rows: list[dict] = []
             for items in window.values():
-                rows += _predictions(segmenter, next(images), items, schema, square, written, inference)
+                rows += draw_texts(segmenter, next(images), items, schema, square, written, inference)
                 progress.advance(done + len(rows))
             staged.append(pa.Table.from_pylist(rows, schema=PREDICTIONS.schema))
             done += len(rows)
@@ -98,7 +98,7 @@ def _texts(answers: pa.Table) -> dict[str, list[Item]]:
     return texts
 
 
-def _predictions(
+def draw_texts(
     segmenter: Sam2Segmenter,
     image: np.ndarray,
     items: Sequence[Item],
@@ -107,7 +107,10 @@ def _predictions(
     written: Frame,
     inference: Inference,
 ) -> list[dict]:
-    """The rows of every answer about one image, uint8 (H, W, 3); answers are in ``written``, rows in ``square``."""
+    """Rows of ``predictions``, one an answer about one image, uint8 (H, W, 3), in their order.
+
+    Answers are in pixels of ``written``, rows in pixels of ``square``.
+    """
     native = Frame(width=image.shape[1], height=image.shape[0])
     # The laxer parser reads whatever the training parser does, alike; what it reads beyond that counts at the square.
     lax = [parse_lax(item.text, schema, written).moved(written, square) for item in items]

@@ -217,6 +217,19 @@ PREDICTIONS = _table(
     square_status=(STR, "status under the reference protocol's laxer parser, where that differs; else null"),
     scores=(pa.list_(pa.float32()), "SAM's predicted IoU of each object"),
 )
+AGREEMENT = _table(
+    "agreement",
+    "How far a system's sampled answers to one question agree: its uncertainty, known without the truth.",
+    "system dataset split",
+    sample_id=(STR, "the sample"),
+    question_index=(INT, "which of the sample's questions"),
+    draws=(INT, "K, the answers that were sampled"),
+    agreement=(REAL, "mean IoU over pairs of their masks at native size, a fraction"),
+    rejected=(INT, "of the answers, those that said that there is no target"),
+    unread=(INT, "of the answers, those that could not be parsed or drawn: they agree with nothing"),
+    texts=(pa.list_(STR), "the answers"),
+    settings=(STR, "JSON of the sampling settings"),
+)
 PREDICTION_REJECTS = _table(
     "prediction_rejects",
     "What of another project's predictions could not be taken in, and the samples for which none came.",
@@ -324,6 +337,7 @@ TABLES: dict[str, Table] = {
         TRAINING_SAMPLES,
         COMPLETIONS,
         PREDICTIONS,
+        AGREEMENT,
         PREDICTION_REJECTS,
         SAMPLE_SCORES,
         BENCHMARK_METRICS,

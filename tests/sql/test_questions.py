@@ -341,6 +341,31 @@ def test_label_ceiling_averages_what_the_segmenter_makes_of_labels(settings):
     assert found == [{"method": "seg-zero", "n": 2, "giou": 50.0, "p_at_50": 50.0}]
 
 
+def test_selective_risk_keeps_the_answers_that_agree_most(settings):
+    # Ten answers: agreement falls from 0.9 to 0.0; IoU is 1 but for the three that agree least and one that is sure
+    # and wrong.
+    wrong = {0, 7, 8, 9}
+    agreement = [
+        {"sample_id": str(n), "question_index": 0, "draws": 4, "agreement": 0.9 - n / 10, "rejected": 0, "unread": 0}
+        for n in range(10)
+    ]
+    write(settings, schema.AGREEMENT, agreement, system="ours", **SPLIT)
+    rows = [
+        {"sample_id": str(n), "image_id": str(n), "question_index": 0, "iou": float(n not in wrong), "status": "ok"}
+        for n in range(10)
+    ]
+    write(settings, schema.SAMPLE_SCORES, rows, system="ours", protocol="strict", **SPLIT)
+    write(settings, schema.SAMPLE_SCORES, rows, system="ours", protocol="reference", **SPLIT)
+    columns = "coverage, kept, agreement_at_least, risk, risk_of_all, risk_at_best"
+    found = ask(settings, f"SELECT {columns} FROM selective_risk")
+    assert len(found) == 10
+    by_coverage = {row.pop("coverage"): tuple(row.values()) for row in found}
+    assert by_coverage[10] == (1, 0.9, 100.0, 40.0, 0.0)  # the one that is sure and wrong
+    assert by_coverage[50] == (5, 0.5, 20.0, 40.0, 0.0)
+    assert by_coverage[70] == (7, 0.3, 14.29, 40.0, 14.29)  # 1 of 7, and at best 6 right ones and 1 wrong
+    assert by_coverage[100] == (10, 0.0, 40.0, 40.0, 40.0)
+
+
 def test_training_curve_smooths_over_the_last_ten_steps_of_the_same_run(settings):
     for run, offset in (("a", 0.0), ("b", 100.0)):
         steps = [{"step": n, "reward": n + offset, "seconds": 2.0} for n in range(1, 13)]

@@ -1,0 +1,39 @@
+"""`t2s evaluate`: one system on one split, from questions to scores."""
+
+from typing import Annotated
+
+import typer
+
+from t2s_pipeline.settings import Settings
+
+
+def evaluate(
+    system: Annotated[str, typer.Argument(help="zero-shot-mini, a run, <run>--<step>, or a foreign checkpoint.")],
+    dataset: Annotated[str | None, typer.Option(help="By default the one that its run was trained on.")] = None,
+    split: Annotated[str, typer.Option(help="val or test")] = "val",
+    draws: Annotated[
+        int, typer.Option(min=0, help="Sample each question so often as well, for the view selective_risk; 0: do not.")
+    ] = 0,
+    temperature: Annotated[float, typer.Option(help="Of those samples.")] = 1.0,
+    max_questions: Annotated[int, typer.Option(min=0, help="Sample so many questions of a sample; 0: all.")] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Redo finished work.")] = False,
+) -> None:
+    """Completions, masks, scores and metrics; what stands is not done again.
+
+    With --draws the system answers several times at a temperature, and how far its answers agree is measured too.
+    """
+    from t2s_pipeline.evaluating import evaluate as run
+    from t2s_pipeline.evaluating import home_dataset
+    from t2s_pipeline.launching import plain_launch
+    from t2s_pipeline.sampling import Sampling
+    from t2s_pipeline.steps import Steps
+
+    settings = Settings.from_env()
+    settings.require_worker()
+    steps = Steps(settings, plain_launch(settings), fresh=fresh)
+    place = (dataset or home_dataset(settings, system), split)
+    run(steps, system, *place)
+    steps.summarize()
+    if draws:
+        steps.agree(system, *place, Sampling(draws, temperature, max_questions=max_questions or None))
+        print(f"""\nt2s sql "from selective_risk where system = '{system}'".""")
