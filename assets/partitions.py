@@ -3,8 +3,8 @@
 Definitions and the translation between Dagster's keys and the lake's partitions belong here; what a partition
 holds does not. https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 
-Datasets and systems are dynamic, because a user's own folder and a new checkpoint become partitions by being
-there. Keys never hold ``|``, ``,``, ``/`` or ``...``, which Dagster's own syntax uses.
+All are dynamic, because a user's own folder, a new checkpoint and another seed become partitions by being there.
+Keys never hold ``|``, ``,``, ``/`` or ``...``, which Dagster's own syntax uses.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ import dagster as dg
 
 from t2s_pipeline.experiments import EXPERIMENTS
 from t2s_pipeline.lake.store import Partition
+from t2s_pipeline.settings import Settings
 
 dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")
 """``<dataset>-<split>``, such as ``synthetic-val``."""
@@ -20,14 +21,23 @@ dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")
 systems = dg.DynamicPartitionsDefinition(name="system")
 """Who answers: ``zero-shot-mini``, or a run's name."""
 
-runs = dg.StaticPartitionsDefinition([experiment.run for experiment in EXPERIMENTS.values()])
-"""One training run an experiment."""
+runs = dg.DynamicPartitionsDefinition(name="training_run")
+"""One training run an experiment and seed. The sensor `trainings` fills in the named experiments on a new instance;
+``<experiment>-seed<n>`` can be added by hand where the UI asks for a partition, and by `t2s train`."""
 
 evaluated_splits = dg.DynamicPartitionsDefinition(name="evaluated_split")
 """Those of the dataset splits that systems are evaluated on. Training splits are not among them, or every system
 would be shown as missing there for ever."""
 
 evaluations = dg.MultiPartitionsDefinition({"system": systems, "split": evaluated_splits})
+
+
+def known_runs(settings: Settings) -> list[str]:
+    """The named experiments, then the runs on disk that are theirs with another seed."""
+    named = [experiment.run for experiment in EXPERIMENTS.values()]
+    folders = sorted(path.name for path in settings.runs.iterdir()) if settings.runs.is_dir() else []
+    seeds = [name for name in folders if name.partition("-seed")[0] in EXPERIMENTS and name not in named]
+    return [*named, *seeds]
 
 
 def split_key(dataset: str, split: str) -> str:
@@ -58,6 +68,8 @@ def partition_key(partition: Partition) -> str | None:
 
 def remember(instance: dg.DagsterInstance, partition: Partition) -> None:
     """Register the dynamic keys that a partition needs, so that the UI offers them."""
+    if "run" in partition:
+        _add(instance, runs, [partition["run"]])
     system = partition.get("system") or partition.get("checkpoint")
     if system is not None:
         _add(instance, systems, [system])

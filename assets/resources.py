@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
+from t2s_pipeline.alive import mine
 from t2s_pipeline.launching import GRACE_SECONDS, Launch, plain_launch
 from t2s_pipeline.progress import SaidProgress
 from t2s_pipeline.settings import Settings
@@ -33,6 +34,8 @@ class WorkerLauncher(dg.ConfigurableResource):
         """A launch whose progress lines appear in the run page of ``context``."""
 
         def launch(arguments: Sequence[str]) -> None:
+            # So that a later process can tell whether this run was abandoned (jobs/abandoned.py).
+            context.instance.add_run_tags(context.run_id, mine())
             with dg.open_pipes_session(
                 context=context,
                 context_injector=dg.PipesTempFileContextInjector(),

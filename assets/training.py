@@ -5,9 +5,13 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
+from assets.curves import observed
 from assets.events import results
 from assets.partitions import runs, systems
 from assets.resources import WorkerLauncher
+from t2s_pipeline.errors import InputError
+from t2s_pipeline.experiments import experiment
+from t2s_pipeline.training.presets import with_preset
 
 GROUP = "training"
 GPU = "gpu"
@@ -20,8 +24,10 @@ TRAINED_ON = [
 
 
 class TrainingConfig(dg.Config):
+    preset: str = Field(default="", description="What the GPUs can carry: one-24gb, one-80gb, one-141gb, four-80gb.")
     overrides: list[str] = Field(default=[], description="Settings of the experiment to change: grpo.steps=20.")
     fresh: bool = Field(default=False, description="Redo finished work.")
+    rendezvous: str = Field(default="", description="HOST:PORT of this machine, where compute.nodes meet.")
 
 
 @dg.multi_asset(
@@ -48,7 +54,11 @@ def trained(
 ) -> Iterator[dg.MaterializeResult]:
     """Train a prompter with GRPO on the mask reward of the frozen segmenter."""
     run = context.partition_key
-    reports = worker.steps(context, config.fresh).train(run, config.overrides)
+    overrides = with_preset(config.preset, config.overrides)
+    if (other := experiment(run, overrides).run) != run:
+        raise InputError(f"These settings make the run {other}: train that partition, not {run}.")
+    with observed(context.instance, worker.settings, run):
+        reports = worker.steps(context, config.fresh).train(run, overrides, config.rendezvous)
     announce(context, run)
     yield from results(worker.settings, reports)
 

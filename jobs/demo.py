@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from assets.curves import observed
 from assets.events import record
 from assets.resources import WorkerLauncher
 from assets.training import GPU, announce
@@ -109,7 +110,8 @@ def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: Plan) ->
     """Training: GRPO on the mask reward of the frozen segmenter, one run a seed."""
     steps = worker.steps(context, plan.fresh)
     for experiment in plan.experiments:
-        reports = steps.train(experiment, plan.overrides)
+        with observed(context.instance, steps.settings, experiment):
+            reports = steps.train(experiment, plan.overrides)
         record(context, steps.settings, reports)
     for system in plan.systems:
         announce(context, system)

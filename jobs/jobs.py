@@ -13,6 +13,12 @@ ingest = dg.define_asset_job(
     description="Read one split of a benchmark, or of data of your own, into the lake.",
 )
 
+training = dg.define_asset_job(
+    "training",
+    selection=dg.AssetSelection.assets("training_log", "checkpoints"),
+    description="Train one experiment's prompter with GRPO.",
+)
+
 evaluate = dg.define_asset_job(
     "evaluate",
     selection=dg.AssetSelection.assets("completions", "predictions", "sample_scores"),
@@ -33,4 +39,4 @@ summarize = dg.define_asset_job(
     description="Metrics, leaderboard and results page of everything scored so far.",
 )
 
-ALL = [demo, ingest, evaluate, rescore, summarize]
+ALL = [demo, ingest, training, evaluate, rescore, summarize]

@@ -1,95 +1,34 @@
-"""Runs the job `demo` in this process, for `t2s demo`: sentences on the terminal, everything else in a log file.
+"""Runs the job `demo` in this process, for `t2s demo`.
 
 Not a definition of anything: Dagster loads the job from jobs/demo.py.
 """
 
 import json
-import os
-import signal
 import sys
-from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TextIO
 
-import dagster as dg
 from rich.console import Console
-from sqlalchemy.exc import OperationalError
 
-from jobs.abandoned import close_abandoned, mine
 from jobs.demo import EMBEDDED
-from jobs.terminal import TERMINAL
+from jobs.this_process import execute
 from t2s_pipeline import catalog
-from t2s_pipeline.atomic import disk_room
-from t2s_pipeline.definitions import defs
-from t2s_pipeline.errors import T2SError
 from t2s_pipeline.leaderboard import as_tables
 from t2s_pipeline.settings import Settings
 
 
 def main(config: dict) -> int:
     settings = Settings.from_env()
-    log = settings.logs / f"demo-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
-    with disk_room(log):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        terminal = keep_terminal(log)
 
-    def failed(sentence: str) -> int:
-        print(f"error: {sentence}\n(everything that was said: {log})", file=terminal)
-        return 1
+    def show(terminal: TextIO) -> None:
+        dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
+        Console(file=terminal).print(as_tables(settings, dataset))
+        print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
+        print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
+        print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
 
-    def crashed(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
-        sys.__excepthook__(kind, fault, trace)
-        failed(f"{kind.__name__}: {fault}")
-
-    sys.excepthook = crashed
-    try:
-        with dg.DagsterInstance.get() as instance:
-            close_abandoned(instance)
-            run_config = {"ops": {"files": {"config": config}}, "loggers": {"console": {}, "terminal": {}}}
-            defs.resolve_job_def("demo").execute_in_process(instance=instance, run_config=run_config, tags=mine())
-    except T2SError as error:
-        return failed(str(error))
-    except OperationalError as error:  # Dagster's own history, on the same disk
-        if "disk is full" not in str(error):
-            raise
-        return failed(f"The disk is full: free some space below {settings.home}; what was finished before is kept.")
-    # Dagster turns an interrupt within a step into its own kind.
-    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-        return failed("Stopped. What was finished is kept: the same command goes on from there.")
-    dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
-    Console(file=terminal).print(as_tables(settings, dataset))
-    print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
-    print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
-    print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
-    return 0
-
-
-def keep_terminal(log: Path) -> TextIO:
-    """Send what libraries and workers print to a file from here on, and return the terminal for our sentences.
-
-    File descriptors are exchanged, not ``sys.stdout``, because subprocesses and Dagster's compute logs use them.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    terminal = os.fdopen(os.dup(1), "w", buffering=1)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    os.environ[TERMINAL] = str(terminal.fileno())
-    return terminal
-
-
-def stop_politely() -> None:
-    """Let SIGTERM and SIGHUP end the run as Ctrl-C does: the worker is stopped, the run is shown as failed."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    return execute("demo", {"ops": {"files": {"config": config}}}, show)
 
 
 if __name__ == "__main__":
-    stop_politely()
     sys.exit(main(json.loads(sys.argv[1])))

@@ -25,6 +25,7 @@ from t2s_pipeline.commands.plan import plan
 from t2s_pipeline.commands.score import score
 from t2s_pipeline.commands.sql import sql
 from t2s_pipeline.commands.tables import tables
+from t2s_pipeline.commands.train import train
 from t2s_pipeline.commands.ui import ui
 from t2s_pipeline.errors import T2SError
 from t2s_pipeline.settings import Settings
@@ -37,6 +38,7 @@ COMMANDS: tuple[Callable, ...] = (
     export_dataset,
     experiments,
     plan,
+    train,
     evaluate,
     score,
     leaderboard,

@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import datasets, evaluation, labels, predictions, results, training
 from assets.resources import WorkerLauncher
-from jobs import dataset_sensors, jobs, schedules, sensors
+from jobs import dataset_sensors, housekeeping, jobs, schedules, sensors
 from jobs.terminal import terminal_logger
 
 defs = dg.Definitions(
@@ -29,8 +29,10 @@ defs = dg.Definitions(
         results.report,
     ],
     jobs=jobs.ALL,
-    sensors=[*dataset_sensors.ALL, *sensors.ALL],
+    sensors=[*dataset_sensors.ALL, *sensors.ALL, *housekeeping.ALL],
     schedules=schedules.ALL,
     resources={"worker": WorkerLauncher()},
+    # What is heavy runs in the worker; a process a step would only add seconds, and another process to stop.
+    executor=dg.in_process_executor,
     loggers={"console": dg.colored_console_logger, "terminal": terminal_logger},
 )

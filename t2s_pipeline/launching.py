@@ -49,7 +49,6 @@ def plain_launch(
     settings: Settings,
     grace: float = GRACE_SECONDS,
     environment: Mapping[str, str] | None = None,
-    on_start: Callable[[subprocess.Popen], None] | None = None,
 ) -> Launch:
     """A ``Launch`` that streams the worker's stderr to ours and takes every process of it down with us.
 
@@ -57,7 +56,6 @@ def plain_launch(
 
     Args:
         environment: added to ours for the worker (where Dagster Pipes tells it whom to report to).
-        on_start: told the process, for ``stop`` from another thread.
     """
 
     def launch(arguments: Sequence[str]) -> None:
@@ -71,8 +69,6 @@ def plain_launch(
             start_new_session=True,
         )
         last: deque[str] = deque(maxlen=KEPT_LINES)
-        if on_start is not None:
-            on_start(process)
         try:
             assert process.stderr is not None
             for line in process.stderr:

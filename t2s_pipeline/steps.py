@@ -37,6 +37,7 @@ from t2s_pipeline.sampling import Sampling
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.summaries import Number, numbers
 from t2s_pipeline.training.checkpoints import latest
+from t2s_pipeline.training.run_folder import RunFolder
 
 PROTOCOLS = ("strict", "reference")
 BASELINE = "zero-shot-mini"
@@ -143,8 +144,11 @@ class Steps:
             self._worker("judge-labels", mark, "--segmenter", segmenter, *where)
         return [self._report(schema.LABEL_QUALITY, partition, skipped) for partition in partitions]
 
-    def train(self, name: str, overrides: Sequence[str] = ()) -> list[StepReport]:
-        """Train an experiment's prompter with GRPO; leaves its log and its checkpoints."""
+    def train(self, name: str, overrides: Sequence[str] = (), rendezvous: str = "") -> list[StepReport]:
+        """Train an experiment's prompter with GRPO; leaves its log and its checkpoints.
+
+        ``rendezvous`` is where its nodes meet, if it has several; this is the first.
+        """
         plan = experiment(name, overrides)
         partition = {"run": plan.run}
         tables = (schema.TRAINING_LOG, schema.CHECKPOINTS)
@@ -166,7 +170,10 @@ class Steps:
             settings = [word for override in overrides for word in ("--set", override)]
             # Without it, the worker would find the run finished under this very fingerprint.
             anew = ["--fresh"] if self.fresh else []
-            self._worker("train", mark, "--experiment", name, *settings, *anew)
+            meeting = ["--rendezvous", rendezvous] if rendezvous else []
+            self._worker("train", mark, "--experiment", name, *settings, *anew, *meeting)
+        elif RunFolder.of(plan, self.settings.home, mark).restate():
+            self.say(f"{plan.run} answers by other settings now; what it learned stands.")
         return [self._report(table, partition, skipped) for table in tables]
 
     def complete(self, name: str, dataset: str, split: str) -> StepReport:

@@ -121,6 +121,7 @@ def test_the_second_demo_has_nothing_to_record_but_the_page(walked, monkeypatch:
 def test_one_partition_of_an_asset_is_materialized_by_itself(walked, monkeypatch: pytest.MonkeyPatch):
     home, instance, _ = walked
     at(home, monkeypatch)
+    assert RUN in instance.get_dynamic_partitions("training_run")
     for asset, key, names in (
         (datasets.read_split, "synthetic-val", {"images", "samples", "selections", "rejects"}),
         (training.trained, RUN, {"training_log", "checkpoints"}),
