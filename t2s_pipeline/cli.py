@@ -18,6 +18,7 @@ from t2s_pipeline.commands.demo import demo
 from t2s_pipeline.commands.doctor import doctor
 from t2s_pipeline.commands.evaluate import evaluate
 from t2s_pipeline.commands.experiments import experiments
+from t2s_pipeline.commands.export import export
 from t2s_pipeline.commands.export_dataset import export_dataset
 from t2s_pipeline.commands.ingest import ingest
 from t2s_pipeline.commands.leaderboard import leaderboard
@@ -39,6 +40,7 @@ COMMANDS: tuple[Callable, ...] = (
     experiments,
     plan,
     train,
+    export,
     evaluate,
     score,
     leaderboard,

@@ -87,7 +87,7 @@ def _progress() -> Iterator[Progress]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="{generate,segment,agree,judge-labels,train}")
+    commands = parser.add_subparsers(required=True, metavar="{generate,segment,agree,judge-labels,train,export}")
     generate = commands.add_parser("generate", help="have a system answer a split's questions")
     segment = commands.add_parser("segment", help="have the segmenter draw from a system's answers")
     judge = commands.add_parser("judge-labels", help="have the segmenter draw from the labels of a split")
@@ -104,11 +104,23 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")
     train.add_argument("--node-rank", type=int, default=0, help="which of compute.nodes this one is; 0 reports")
     train.add_argument("--rendezvous", default="", metavar="HOST:PORT", help="of node 0, where the nodes meet")
+    export = commands.add_parser("export", help="write a checkpoint as a folder for plain transformers")
+    export.add_argument("checkpoint", metavar="RUN[@STEP]")
+    export.add_argument("folder", type=Path)
+    export.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    export.add_argument("--keep-adapters", action="store_true", help="LoRA: do not merge them into the base")
     judge.add_argument("--segmenter", required=True, help="who draws, e.g. sam2-mini")
     judge.add_argument("--dataset", required=True)
     judge.add_argument("--split", required=True)
     judge.add_argument("--rounds", type=int, default=1, help="of the search around the labels; 0 leaves it out")
-    runs = ((generate, _generate), (segment, _segment), (agree, _agree), (judge, _judge), (train, _train))
+    runs = (
+        (generate, _generate),
+        (segment, _segment),
+        (agree, _agree),
+        (judge, _judge),
+        (train, _train),
+        (export, _export),
+    )
     for command, run in runs:
         command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
         command.add_argument("--fingerprint", default="", help="of everything the work depends on")
@@ -124,6 +136,14 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
     from t2s_pipeline.training.run import train
 
     train(chosen, _home(options), options.fingerprint, progress, device, options.fresh)
+
+
+def _export(options: argparse.Namespace, progress: Progress) -> None:
+    _prepare(options)
+    from t2s_pipeline.training.export import export
+
+    made = export(_home(options), options.checkpoint, options.folder, options.dtype, not options.keep_adapters)
+    progress.say(f"{made.name}, step {made.step}, is in {options.folder}")
 
 
 def _torchrun(arguments: Sequence[str]) -> list[str] | None:

@@ -26,7 +26,7 @@ from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.settings import REPO
 from tests.processes import PATIENCE, Doorbell, has_ended
 
-pytestmark = pytest.mark.orchestrator
+pytestmark = [pytest.mark.orchestrator, pytest.mark.slow]
 
 RUN = "think2seg-mini"
 
@@ -81,6 +81,8 @@ class Ui:
                 "jobName": "training",
             },
             "mode": "default",
+            # Deaf as it is, the worker is killed only after its time of grace.
+            "runConfigData": {"resources": {"worker": {"config": {"grace_seconds": 1.0}}}},
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": RUN}]},
         }
         told = self.ask(

@@ -1,0 +1,115 @@
+"""The card of an exported model: what it is, what it was made from, and what it was measured to do. No torch."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from t2s_pipeline.errors import NotMaterializedError
+from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, SAMPLES
+from t2s_pipeline.lake.store import read_partition
+from t2s_pipeline.training.checkpoints import Checkpoint
+from t2s_pipeline.training.config import Experiment
+
+HEADLINE = ("giou", "ciou", "p_at_50")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The split that was trained on. Hashes are over what it holds, in the order of ids, whatever file it lies in."""
+
+    dataset: str
+    samples: int
+    images_sha256: str
+    samples_sha256: str
+
+    @classmethod
+    def read(cls, lake: Path, dataset: str) -> "Data | None":
+        """None if the split is no longer in the lake."""
+        split = {"dataset": dataset, "split": "train"}
+        try:
+            images = read_partition(lake, IMAGES, split, ["image_id", "sha256"])
+            samples = read_partition(lake, SAMPLES, split, ["sample_id", "image_id", "questions", "mask"])
+        except NotMaterializedError:
+            return None
+        return cls(
+            dataset,
+            samples.num_rows,
+            _digest(sorted(images.to_pylist(), key=lambda row: row["image_id"])),
+            _digest(sorted(samples.to_pylist(), key=lambda row: row["sample_id"])),
+        )
+
+
+def _digest(rows: list[dict]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row, sort_keys=True, default=lambda value: value.hex()).encode())
+    return digest.hexdigest()
+
+
+def metrics(lake: Path, system: str) -> list[dict]:
+    """Every measured row of a system, with its protocol."""
+    try:
+        rows = read_partition(lake, BENCHMARK_METRICS, {}).to_pylist()
+    except NotMaterializedError:
+        return []
+    return [row for row in rows if row["system"] == system]
+
+
+def card(checkpoint: Checkpoint, data: Data | None, measured: list[dict], weights: str, form: str) -> str:
+    """Markdown with the front matter that the Hub reads.
+
+    Args:
+        weights: SHA-256 of the exported files.
+        form: what they are: the whole model, or adapters for the base.
+    """
+    experiment = Experiment.from_json(checkpoint.experiment)
+    lines = [
+        "---",
+        "library_name: transformers",
+        f"base_model: {experiment.prompter}",
+        "pipeline_tag: image-text-to-text",
+        "tags: [remote-sensing, reasoning-segmentation, grpo]",
+        "---",
+        f"# {checkpoint.name}",
+        "",
+        f"A prompter for {experiment.segmenter}: it answers a question about an image with prompts of the form "
+        f"`{experiment.recipe.schema}`, in pixels of the square that its processor makes. Trained from "
+        f"`{experiment.prompter}` with GRPO on the mask that the frozen segmenter draws (Think2Seg-RS), by "
+        f"t2s_pipeline: step {checkpoint.step} of {checkpoint.steps}. {form}",
+        "",
+        "| made from | |",
+        "|---|---|",
+        f"| run | `{checkpoint.run}`, step {checkpoint.step} |",
+        f"| checkpoint, sha256 of its weights | `{checkpoint.sha256}` |",
+        f"| these weights, sha256 | `{weights}` |",
+        f"| code, data and settings, fingerprint | `{checkpoint.fingerprint}` |",
+        f"| finished | {checkpoint.created_at} |",
+    ]
+    if data is None:
+        lines.append(f"| data | {experiment.dataset}-train, no longer in the lake |")
+    else:
+        lines += [
+            f"| data | {data.dataset}-train, {data.samples} samples |",
+            f"| its images, sha256 | `{data.images_sha256}` |",
+            f"| its questions and masks, sha256 | `{data.samples_sha256}` |",
+        ]
+    lines += ["", "## Measured", ""]
+    if measured:
+        lines += [
+            "Percent, with 95 % bootstrap intervals by image. The two protocols differ in what counts as a hit and in "
+            "the resolution; numbers of one cannot be compared with numbers of the other.",
+            "",
+            "| split | protocol | samples | gIoU | cIoU | P@0.5 |",
+            "|---|---|---:|---:|---:|---:|",
+        ]
+        lines += map(_measured_line, measured)
+    else:
+        lines.append("Nothing yet: this checkpoint was not evaluated.")
+    lines += ["", "## Settings", "", "```json", json.dumps(checkpoint.experiment, indent=1), "```", ""]
+    return "\n".join(lines)
+
+
+def _measured_line(row: dict) -> str:
+    cells = [f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" for name in HEADLINE]
+    return f"| {row['dataset']}-{row['split']} | {row['protocol']} | {row['n']} | {' | '.join(cells)} |"
