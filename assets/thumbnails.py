@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from t2s_pipeline import masks
 from t2s_pipeline.datasets.image_files import decode_image
@@ -16,6 +17,8 @@ from t2s_pipeline.lake.store import Partition, read_partition, scan
 from t2s_pipeline.settings import Settings
 
 PICTURES = 12
+SIDE = 512
+"""Pixels of what a thumbnail is made from."""
 
 
 def thumbnails(settings: Settings, table: str, partition: Partition) -> str | None:
@@ -45,9 +48,17 @@ def thumbnails(settings: Settings, table: str, partition: Partition) -> str | No
 
 
 def _first_images(settings: Settings, place: Partition) -> dict[str, np.ndarray]:
-    """image_id → uint8 (H, W, 3)."""
+    """image_id → uint8 (H, W, 3), no side longer than ``SIDE``."""
     batches = scan(settings.lake, schema.IMAGES, place, ["image_id", "bytes"], batch_rows=PICTURES)
-    return {row["image_id"]: decode_image(row["bytes"]) for batch in islice(batches, 1) for row in batch.to_pylist()}
+    rows = (row for batch in islice(batches, 1) for row in batch.to_pylist())
+    return {row["image_id"]: _small(decode_image(row["bytes"])) for row in rows}
+
+
+def _small(pixels: np.ndarray) -> np.ndarray:
+    """A dozen native images can have 58 million pixels each; a sheet has 128 a side for each of them."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((SIDE, SIDE))
+    return np.asarray(picture)
 
 
 def _masks_of(rows: pa.Table, wanted: set[str]) -> dict[str, np.ndarray]:
@@ -56,5 +67,5 @@ def _masks_of(rows: pa.Table, wanted: set[str]) -> dict[str, np.ndarray]:
     for row in rows.select(["image_id", "mask"]).to_pylist():
         image_id = row["image_id"]
         if image_id in wanted and image_id not in found and row["mask"] is not None:
-            found[image_id] = masks.decode(masks.Rle.from_arrow(row["mask"]))
+            found[image_id] = _small(masks.decode(masks.Rle.from_arrow(row["mask"])))
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from t2s_pipeline.datasets.selections import published_rule
 from t2s_pipeline.evaluation.questions import asked_questions
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
 from t2s_pipeline.experiments import System
@@ -49,7 +50,7 @@ def generate_completions(
     """
     lake, where = home / "lake", {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id", "questions"])
-    asked = by_image(samples, _questions(samples, max_questions))
+    asked = by_image(samples, _questions(samples, max_questions, published_rule(dataset)))
     windows = plan(lake, where, asked, system.generation.batch_size * BATCHES_PER_WINDOW)
     staged = StagedPartition(lake, COMPLETIONS, {"checkpoint": system.name, **where}, fingerprint)
     left = pending(windows, staged.keys(["sample_id", "question_index"]))
@@ -74,11 +75,11 @@ def generate_completions(
     return staged.commit()
 
 
-def _questions(samples: pa.Table, max_questions: int | None) -> dict[str, list[Item]]:
+def _questions(samples: pa.Table, max_questions: int | None, rule: str) -> dict[str, list[Item]]:
     """What is asked, by sample."""
     asked = {}
     for sample_id, questions in zip(samples["sample_id"].to_pylist(), samples["questions"].to_pylist(), strict=True):
-        chosen = asked_questions(sample_id, len(questions), max_questions)
+        chosen = asked_questions(sample_id, len(questions), max_questions, rule)
         if chosen:
             asked[sample_id] = [Item(sample_id, index, questions[index]) for index in chosen]
     return asked

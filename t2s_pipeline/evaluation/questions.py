@@ -4,15 +4,16 @@ The order is ``datasets.selections``', which also freezes its choice in the tabl
 recorded as ``question_index`` in ``sample_scores``.
 """
 
-from t2s_pipeline.datasets.selections import DRAW_SEED, question_order
+from t2s_pipeline.datasets.selections import DRAW, DRAW_SEED, FIRST, question_order
 
 __all__ = ["DRAW_SEED", "asked_questions", "question_order"]
 
 
-def asked_questions(sample_id: str, count: int, max_questions: int | None = None) -> list[int]:
+def asked_questions(sample_id: str, count: int, max_questions: int | None = None, rule: str = DRAW) -> list[int]:
     """Which of a sample's ``count`` questions a system is asked, ascending.
 
-    All of them, or the first ``max_questions`` of the frozen order: a cap keeps the question that the
-    reference protocol scores.
+    All of them, or the first ``max_questions`` in the order of the dataset's published rule: a cap keeps the
+    question that the reference protocol scores.
     """
-    return sorted(question_order(sample_id, range(count))[:max_questions])
+    order = list(range(count)) if rule == FIRST else question_order(sample_id, range(count))
+    return sorted(order[:max_questions])

@@ -36,3 +36,5 @@ def test_what_is_scored_and_what_is_frozen_are_the_same_draw(sample_id, count):
     assert draw.question_index == questions.question_order(sample_id, range(count))[0]
     assert questions.asked_questions(sample_id, count, 1) == [draw.question_index]
     assert first.question_index == 0
+    # Where the published rule is the first sentence, a cap keeps that one.
+    assert questions.asked_questions(sample_id, count, 1, published_rule("rrsis-d")) == [0]
