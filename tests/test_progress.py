@@ -4,7 +4,7 @@ import io
 import logging
 from types import SimpleNamespace
 
-from t2s_pipeline.progress import PipesProgress, StderrProgress
+from t2s_pipeline.progress import PipesProgress, SaidProgress, StderrProgress
 
 
 def test_plain_lines_are_few_and_the_last_is_there():
@@ -38,3 +38,31 @@ def test_pipes_gets_log_lines_and_one_result(caplog):
         progress.result(rows=2, share=0.5)
     assert messages == [{"result": {"rows": 2, "share": 0.5}}]
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_bar_that_fills():
+    stream = Terminal()
+    progress = StderrProgress(stream)
+    progress.start("reading val", 4)
+    for done in (1, 4):
+        progress.advance(done)
+    first, last = stream.getvalue().split("\r\x1b[2K")[1:]
+    assert first.startswith("█" * 5 + "░" * 15 + " reading val 1/4")
+    assert last.startswith("█" * 20 + " reading val 4/4") and last.endswith("\n")
+
+
+def test_work_in_the_orchestrator_is_told_every_ten_seconds_and_not_at_its_end(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("t2s_pipeline.progress.time.monotonic", lambda: now)
+    said: list[str] = []
+    progress = SaidProgress(said.append)
+    progress.start("reading val", 30)
+    for done in range(1, 31):
+        now += 1.0
+        progress.advance(done)
+    assert [line.split(" (")[0] for line in said] == ["reading val 10/30", "reading val 20/30"]
