@@ -24,6 +24,7 @@ from t2s_pipeline.progress import Progress
 from t2s_pipeline.prompting.lax import parse_lax
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
+from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 
@@ -60,7 +61,7 @@ def segment_completions(
     done = answers.num_rows - sum(len(items) for window in left for items in window.values())
     progress.start(f"{system.segmenter} draws {system.name} on {dataset}-{split}:", answers.num_rows, done)
     if left:
-        segmenter = load_segmenter(system.segmenter, device)
+        segmenter = load_segmenter(system.segmenter, device, EmbeddingCache.under(home))
         images = decoded(lake, where, left)
         failed: Counter[str] = Counter()
         for window in left:

@@ -36,7 +36,7 @@ def parse_lax(text: str, schema: PromptSchema, frame: Frame) -> Answer | FormatE
     if start < 0 or end < start:
         return trained
     try:
-        value, repaired = _load(body[start : end + 1], repair=True)
+        value, repaired = _load(body[start : end + 1], schema, repair=True)
         if not isinstance(value, list) or len(value) > MAX_OBJECTS:
             return trained
         objects = tuple(_object(item, schema, frame) for item in value)

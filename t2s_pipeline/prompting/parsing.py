@@ -5,16 +5,18 @@ bounded: completions over 64 KiB are refused and at most 120 objects are read.
 """
 
 import json
-import math
 from dataclasses import dataclass, replace
 
-from json_repair import repair_json
-
 from t2s_pipeline.geometry import Box, Frame, Point, PromptObject, box_iou
+from t2s_pipeline.prompting.repair import Hopeless, repaired
 from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role, Shape
 
 MAX_COMPLETION_BYTES = 64 * 1024
 MAX_OBJECTS = 120
+MAX_REPAIRED = 16 * 1024
+"""Characters of a payload that is worth mending: 120 objects of the longest combination have fewer."""
+LARGEST = 1e9
+"""No coordinate is larger; a whole number beyond any float is not even comparable with a frame."""
 DUPLICATE_IOU = 0.5
 """Boxes that overlap more than this count as one; the larger stays (the authors' non-maximum suppression)."""
 
@@ -63,20 +65,21 @@ def parse(
         repair: whether JSON that does not parse may be mended; ``Answer.repaired`` records that it was.
         drop_duplicates: whether boxes that overlap a larger one by more than ``DUPLICATE_IOU`` are dropped.
     """
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_COMPLETION_BYTES:
+    # A character is at most four bytes.
+    if len(text) * 4 > MAX_COMPLETION_BYTES and len(text.encode("utf-8", "surrogatepass")) > MAX_COMPLETION_BYTES:
         return FormatError("too_long", f"more than {MAX_COMPLETION_BYTES} bytes", tags_ok=False)
     try:
         thought, payload = _split(text)
     except _Malformed as fault:
         return FormatError(fault.reason, fault.detail, tags_ok=False)
     try:
-        value, repaired = _load(payload, repair)
+        value, was_repaired = _load(payload, schema, repair)
         objects = tuple(_object(item, schema, frame) for item in _items(value, schema))
     except _Malformed as fault:
         return FormatError(fault.reason, fault.detail, tags_ok=True)
     if drop_duplicates and schema.has_box:
         objects = _without_duplicates(objects)
-    return Answer(thought, objects, repaired)
+    return Answer(thought, objects, was_repaired)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -92,19 +95,22 @@ def _split(text: str) -> tuple[str, str]:
     return head.removeprefix("<think>").strip(), payload.removesuffix("</answer>").strip()
 
 
-def _load(payload: str, repair: bool) -> tuple[object, bool]:
+def _load(payload: str, schema: PromptSchema, repair: bool) -> tuple[object, bool]:
     if payload.startswith("```") and payload.endswith("```") and len(payload) >= 6:
         payload = payload[3:-3].removeprefix("json").strip()
     try:
-        return json.loads(payload, parse_constant=_refuse_constant), False
+        return _STRICT.decode(payload), False
     except (ValueError, RecursionError) as fault:
-        if not repair or not payload:
+        # Mending is a walk in Python: it starts only where something could come of it.
+        if not repair or len(payload) > MAX_REPAIRED or not any(word in payload for word in schema.needed):
             raise _Malformed("json", str(fault)[:200]) from None
+    if payload.count("{") > MAX_OBJECTS:
+        raise _Malformed("too_many_objects", f"at most {MAX_OBJECTS}")
     try:
-        value = repair_json(payload, return_objects=True, skip_json_loads=True)
-    except (ValueError, RecursionError) as fault:
-        raise _Malformed("json", str(fault)[:200]) from None
-    if value in ("", None, [], {}):
+        value = repaired(payload)
+    except Hopeless as fault:
+        raise _Malformed("json", str(fault)) from None
+    if not value:
         # "No target" must be said, not left over from a text that could not be read.
         raise _Malformed("json", "nothing that could be repaired")
     return value, True
@@ -112,6 +118,9 @@ def _load(payload: str, repair: bool) -> tuple[object, bool]:
 
 def _refuse_constant(name: str) -> float:
     raise _Malformed("number", f"{name} is not a finite number")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _items(value: object, schema: PromptSchema) -> list:
@@ -131,18 +140,20 @@ def _items(value: object, schema: PromptSchema) -> list:
 def _object(item: object, schema: PromptSchema, frame: Frame) -> PromptObject:
     if schema.shape is Shape.BARE_BOXES:
         return PromptObject(bbox=_box(item, frame))
-    names = {key.name for key in schema.keys}
-    if not isinstance(item, dict) or set(item) != names:
+    if not isinstance(item, dict) or item.keys() != schema.names:
         found = ", ".join(map(str, item)) if isinstance(item, dict) else type(item).__name__
-        raise _Malformed("keys", f"expected {', '.join(sorted(names))}; found {found}"[:200])
+        raise _Malformed("keys", f"expected {', '.join(sorted(schema.names))}; found {found}"[:200])
     box: Box | None = None
-    points: dict[Role, list[Point]] = {Role.POSITIVE: [], Role.NEGATIVE: []}
+    positive: list[Point] = []
+    negative: list[Point] = []
     for key in schema.keys:
         if key.role is Role.BOX:
             box = _box(item[key.name], frame)
+        elif key.role is Role.POSITIVE:
+            positive += _points(item[key.name], key, frame)
         else:
-            points[key.role] += _points(item[key.name], key, frame)
-    return PromptObject(box, tuple(points[Role.POSITIVE]), tuple(points[Role.NEGATIVE]))
+            negative += _points(item[key.name], key, frame)
+    return PromptObject(box, tuple(positive), tuple(negative))
 
 
 def _points(value: object, key: Key, frame: Frame) -> list[Point]:
@@ -158,13 +169,13 @@ def _numbers(value: object, count: int) -> list[float]:
     if not isinstance(value, list) or len(value) != count:
         raise _Malformed("coordinates", f"expected {count} numbers")
     for item in value:
-        # bool is an int to Python, not to JSON.
-        if isinstance(item, bool) or not isinstance(item, int | float):
+        # By type and not by isinstance: bool is an int to Python, not to JSON.
+        kind = type(item)
+        if kind is not int and kind is not float:
             raise _Malformed("number", f"{str(item)[:40]!r} is not a number")
-        # A whole number too large for a float would overflow in isfinite; none is a pixel.
-        if abs(item) > 1e9 or not math.isfinite(item):
+        if not -LARGEST <= item <= LARGEST:  # nor does NaN lie there
             raise _Malformed("number", "a coordinate is not finite")
-    return [float(item) for item in value]
+    return list(map(float, value))
 
 
 def _box(value: object, frame: Frame) -> Box:

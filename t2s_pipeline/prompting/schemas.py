@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from t2s_pipeline.geometry import Point, PromptObject
 
@@ -54,7 +55,17 @@ class PromptSchema:
     keys: tuple[Key, ...]
     shape: Shape = Shape.OBJECTS
 
-    @property
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The keys of an object."""
+        return frozenset(key.name for key in self.keys)
+
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """One of these is in every answer that names an object."""
+        return tuple("0123456789") if self.shape is Shape.BARE_BOXES else tuple(key.name for key in self.keys)
+
+    @cached_property
     def has_box(self) -> bool:
         return any(key.role is Role.BOX for key in self.keys)
 

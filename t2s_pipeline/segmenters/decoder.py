@@ -146,7 +146,9 @@ def _block(
     found = image_looks(
         block.cross_attn_image_to_token, seen, queries + tokens, queries, visible, image.query if shared else None
     )
-    return queries, block.norm4(keys + found)
+    # In place where types agree; under autocast the product is shorter than what it is added to.
+    found = found.add_(keys) if found.dtype == keys.dtype else keys + found
+    return queries, block.norm4(found)
 
 
 def _upscaled(decoder: MaskDecoder, image: DecoderImage, seen: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from t2s_pipeline.atomic import atomic_file
 from t2s_pipeline.geometry import Frame
+from t2s_pipeline.settings import embedding_cache_bytes
 
 NAMES = ("image", "fine", "middle")
 
@@ -48,6 +49,12 @@ class EmbeddingCache:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder, self.max_bytes = folder, max_bytes
         self.hits = self.misses = 0
+
+    @classmethod
+    def under(cls, home: Path) -> "EmbeddingCache | None":
+        """The one in a T2S_HOME; None unless T2S_EMBEDDING_CACHE_GB gives it room."""
+        room = embedding_cache_bytes()
+        return cls(home / "embeddings", room) if room > 0 else None
 
     @staticmethod
     def key(image: np.ndarray, segmenter_sha256: str, precision: str) -> str:

@@ -1,7 +1,8 @@
 """From mask logits to the union of masks at any size.  [torch]
 
 A pixel of the upsampled mask can only be target where one of the logits it lies between is positive. On a CPU only
-the rows and columns are computed of which that is true; on a GPU looking for them would cost more than it saves.
+the rows and columns are computed of which that is true, unless they are most of the mask (torch's own interpolation is
+faster for the whole of it); on a GPU looking for them would cost more than it saves.
 """
 
 from functools import lru_cache
@@ -15,6 +16,9 @@ from t2s_pipeline.geometry import Frame
 PIXELS_AT_ONCE = 16_000_000
 """Upsampled logits in one call on a GPU."""
 
+WORTH_CROPPING = 0.3
+"""Share of the mask above which the whole is computed."""
+
 
 def union(logits: Tensor, out: Frame) -> Tensor:
     """Where any of the logits (n, h, w), upsampled bilinearly as sam2 does, is positive: bool (height, width)."""
@@ -24,9 +28,13 @@ def union(logits: Tensor, out: Frame) -> Tensor:
     if not len(logits):
         return found
     for some in logits.split(max(1, PIXELS_AT_ONCE // (out.width * out.height))):
-        whole = F.interpolate(some[:, None].float(), (out.height, out.width), mode="bilinear", align_corners=False)
-        found |= (whole[:, 0] > 0).any(0)
+        found |= _everywhere(some.float(), out).any(0)
     return found
+
+
+def _everywhere(logits: Tensor, out: Frame) -> Tensor:
+    whole = F.interpolate(logits[:, None], (out.height, out.width), mode="bilinear", align_corners=False)
+    return whole[:, 0] > 0
 
 
 def _union_where_positive(logits: Tensor, out: Frame) -> Tensor:
@@ -39,6 +47,9 @@ def _union_where_positive(logits: Tensor, out: Frame) -> Tensor:
             continue
         place, (top, bottom, down) = rows
         beside, (left, right, across) = columns
+        if len(top) * len(left) > WORTH_CROPPING * out.width * out.height:
+            found |= _everywhere(mask[None], out)[0]
+            continue
         # Only source rows that are looked at, widened first: there are fewer of them than of the target's.
         first, last = int(top[0]), int(bottom[-1]) + 1
         part = mask[first:last]

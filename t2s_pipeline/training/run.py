@@ -12,6 +12,7 @@ from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.rewards.functions import reward_functions
 from t2s_pipeline.rewards.recipes import REWARDS
+from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.training import checkpoints, ranks
 from t2s_pipeline.training.arguments import grpo_config, lora_config, require_package
@@ -108,7 +109,7 @@ def _train(
         for gone in folder.prune():
             progress.say(f"{gone.name} was removed (watch.keep_last, watch.keep_best).")
 
-    segmenter = load_segmenter(experiment.segmenter, device)
+    segmenter = load_segmenter(experiment.segmenter, device, EmbeddingCache.under(folder.settings.home))
     rewards = reward_functions(experiment.recipe, segmenter, prompter.answers, on_failure)
     log = folder.log(done)
     book = SampleBook(

@@ -232,3 +232,18 @@ def test_another_architecture_is_named(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match=r"internvl_chat.*-hf port"):
         load_prompter(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["bbox", "bbox+pos2+neg2", "seg-zero", "remote-reasoner"])
+def test_a_constrained_answer_of_a_model_that_knows_nothing_still_parses(prompter, images, name, monkeypatch):
+    pytest.importorskip("xgrammar")
+    from t2s_pipeline.prompting import grammar
+
+    monkeypatch.setattr(grammar, "MAX_THOUGHT", 20)
+    drawn = GenerationSettings(max_new_tokens=400, temperature=1.0, seed=5, constrained=True)
+    for completion in prompter.answer(images, QUESTIONS, SCHEMAS[name], drawn):
+        parsed = parse(completion.text, SCHEMAS[name], prompter.answers, repair=False)
+        if completion.finish_reason == "stop":
+            assert isinstance(parsed, Answer) or parsed.reason == "box_order", (completion.text, parsed)
+        else:
+            assert completion.text.startswith("<think>")

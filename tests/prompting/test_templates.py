@@ -26,3 +26,19 @@ def test_only_a_schema_that_can_say_no_target_mentions_it():
 
 def test_every_schema_has_its_own_text():
     assert len({instruction("Q?", schema) for schema in SCHEMAS.values()}) == len(SCHEMAS)
+
+
+def test_a_sixth_combination_is_one_entry(monkeypatch):
+    from t2s_pipeline.geometry import Frame, PromptObject
+    from t2s_pipeline.prompting.parsing import Answer, parse
+    from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role
+    from t2s_pipeline.recipes import Recipe
+
+    points = (Key("positive_points", Role.POSITIVE, 3), Key("negative_points", Role.NEGATIVE, 1))
+    monkeypatch.setitem(SCHEMAS, "pos3+neg1", PromptSchema("pos3+neg1", points))
+    schema = SCHEMAS[Recipe(schema="pos3+neg1").schema]
+    shown = '[{"positive_points": [[x, y], [x, y], [x, y]], "negative_points": [[x, y]]}]'
+    assert shown in instruction("Q?", schema)
+    asked = (PromptObject(None, ((1, 2), (3, 4), (5, 6)), ((7, 8),)),)
+    parsed = parse(f"<think>t</think><answer>{schema.render(asked)}</answer>", schema, Frame.square(840))
+    assert parsed == Answer("t", asked, repaired=False)

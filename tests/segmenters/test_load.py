@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402
 
 from t2s_pipeline.miniature import segmenter as miniature  # noqa: E402
-from t2s_pipeline.segmenters.load import build_released, load_segmenter  # noqa: E402
+from t2s_pipeline.segmenters.load import RELEASED, build_released, load_segmenter  # noqa: E402
 
 
 def test_the_miniature_is_embedded_and_its_weights_are_named():
@@ -49,6 +50,23 @@ def test_a_released_checkpoint_by_name_or_by_its_own_file_name(tmp_path):
     assert by_name.model.sam_mask_decoder.dynamic_multimask_via_stability
 
 
+@pytest.mark.slow
+def test_the_checkpoint_in_the_hub_cache_is_held_against_its_known_sha256(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--facebook--sam2.1-hiera-tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("c" * 40)
+    path = repository / "snapshots" / ("c" * 40) / "sam2.1_hiera_tiny.pt"
+    path.parent.mkdir(parents=True)
+    torch.save({"model": build_released("sam2.1-tiny").state_dict()}, path)
+    with pytest.raises(InputError, match="is not the checkpoint that Meta released"):
+        load_segmenter("sam2.1-tiny")
+    ours = replace(RELEASED["sam2.1-tiny"], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setitem(RELEASED, "sam2.1-tiny", ours)
+    for name in ("sam2.1-tiny", "facebook/sam2.1-hiera-tiny"):
+        assert (load_segmenter(name).name, load_segmenter(name).sha256) == ("sam2.1-tiny", ours.sha256)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -58,7 +76,8 @@ def test_a_released_checkpoint_by_name_or_by_its_own_file_name(tmp_path):
         ("sam2-mini@/nowhere/model.safetensors", "is not at /nowhere"),
     ],
 )
-def test_what_is_missing_is_said(name, said):
+def test_what_is_missing_is_said(name, said, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=said) as raised:
         load_segmenter(name)
     assert "\n" not in str(raised.value)
