@@ -19,6 +19,7 @@ from t2s_pipeline.lake import schema, store
 from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.reporting import charts
 from t2s_pipeline.reporting.findings import NOTHING, Difference, counted, percent, signed
+from t2s_pipeline.reporting.labels import label_section
 from t2s_pipeline.reporting.sections import Cast, section
 from t2s_pipeline.settings import REPO, Settings
 
@@ -84,6 +85,7 @@ def build_report(
         finding=sections[0].finding if sections else NOTHING,
         sections=sections,
         cast=cast,
+        labels=label_section(lake, dataset),
         training_chart=chart,
         runs=[_run(name, log) for name, log in logs.items()],
         colours=charts.SERIES,

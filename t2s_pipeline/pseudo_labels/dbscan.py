@@ -14,6 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 NOISE = -1
 _NONE = np.iinfo(np.int32).max
+FEW = 32
+"""If one pixel in so many has to be counted, counting all of them at once is faster."""
 
 
 def dbscan(mask: np.ndarray, eps: float = 5.0, min_samples: int = 10) -> np.ndarray:
@@ -43,7 +45,7 @@ def dbscan(mask: np.ndarray, eps: float = 5.0, min_samples: int = 10) -> np.ndar
     radius = min(math.floor(eps), max(inner.shape) - 1)
     reach = _disc(radius, eps)
     framed = np.pad(inner, radius)
-    cores = framed & (_neighbours(framed, radius, eps) >= min_samples)
+    cores = _cores(framed, radius, reach, eps, min_samples)
     clusters = _clusters_of_cores(cores, reach, eps)
     _add_border(clusters, framed & ~cores, reach)
     clusters[clusters == _NONE] = NOISE
@@ -56,6 +58,45 @@ def _disc(radius: int, eps: float) -> list[tuple[int, int]]:
     """Offsets (dy, dx) other than (0, 0) of at most ``eps``."""
     span = range(-radius, radius + 1)
     return [(dy, dx) for dy in span for dx in span if 0 < dy * dy + dx * dx <= eps * eps]
+
+
+def _cores(
+    framed: np.ndarray, radius: int, reach: list[tuple[int, int]], eps: float, min_samples: int
+) -> np.ndarray:
+    """Mask pixels with ``min_samples`` mask pixels within ``eps``, themselves included."""
+    sure = framed & _filled(framed, radius, eps, min_samples)
+    open_pixels = np.flatnonzero(framed & ~sure)
+    if open_pixels.size * FEW > framed.size:
+        return framed & (_neighbours(framed, radius, eps) >= min_samples)
+    flat, width = framed.ravel(), framed.shape[1]
+    count = np.ones(open_pixels.size, np.int32)
+    for dy, dx in reach:
+        count += flat[open_pixels + (dy * width + dx)]
+    sure.ravel()[open_pixels[count >= min_samples]] = True
+    return sure
+
+
+def _filled(framed: np.ndarray, radius: int, eps: float, min_samples: int) -> np.ndarray:
+    """Pixels in the middle of a rectangle full of mask that alone has enough pixels within ``eps``.
+
+    These are nearly all of a blob's, and need no counting.
+    """
+    for high in range(1, radius + 1):
+        for wide in (high, high + 1):
+            if high * high + wide * wide <= eps * eps and (2 * high + 1) * (2 * wide + 1) >= min_samples:
+                return _all_within(_all_within(framed, wide, axis=1), high, axis=0)
+    return np.zeros_like(framed)
+
+
+def _all_within(mask: np.ndarray, reach: int, axis: int) -> np.ndarray:
+    """Whether all pixels up to ``reach`` away along an axis are in the mask; false where those leave the image."""
+    found = np.zeros_like(mask)
+    lines, into = (mask, found) if axis == 0 else (mask.T, found.T)
+    inside = into[reach : len(lines) - reach]
+    inside[...] = True
+    for start in range(2 * reach + 1):
+        inside &= lines[start : start + len(inside)]
+    return found
 
 
 def _neighbours(framed: np.ndarray, radius: int, eps: float) -> np.ndarray:
@@ -77,27 +118,36 @@ def _neighbours(framed: np.ndarray, radius: int, eps: float) -> np.ndarray:
 
 def _clusters_of_cores(cores: np.ndarray, reach: list[tuple[int, int]], eps: float) -> np.ndarray:
     """Cluster numbers of the core pixels, ``_NONE`` elsewhere; the frame is as wide as the reach."""
-    flat = np.flatnonzero(cores)
-    if eps < 1:
-        components, count = np.zeros(cores.shape, np.int32), flat.size
-        components.ravel()[flat] = np.arange(1, count + 1)
-    else:
-        # Pixels side by side are within eps; those corner to corner only from √2 on.
-        touching = ndimage.generate_binary_structure(2, 2 if eps * eps >= 2 else 1)
-        components, count = ndimage.label(cores, touching, output=np.int32)
-    cluster_of = np.arange(count)
-    if count > 1 and eps * eps >= 2:
-        cluster_of = _merged(components, count, cores, reach)
-    clusters = np.full(cores.shape, _NONE, np.int32)
-    if count:
-        drawn = cluster_of[components.ravel()[flat] - 1]
-        # Written from the last to the first, so that the first core of each cluster in row order stays.
-        first = np.zeros(cluster_of.max() + 1, np.int64)
-        first[drawn[::-1]] = np.arange(flat.size)[::-1]
+    if eps < 1:  # every core is a cluster of its own
+        clusters = np.full(cores.shape, _NONE, np.int32)
+        clusters[cores] = np.arange(np.count_nonzero(cores))
+        return clusters
+    # Pixels side by side are within eps; those corner to corner only from √2 on.
+    touching = ndimage.generate_binary_structure(2, 2 if eps * eps >= 2 else 1)
+    components, count = ndimage.label(cores, touching, output=np.int32)
+    number = np.full(count + 1, _NONE, np.int32)
+    if count == 1:
+        number[1] = 0
+    elif count:
+        cluster_of = _merged(components, count, cores, reach) if eps * eps >= 2 else np.arange(count)
+        first = _first_pixels(components, cores, cluster_of)
         rank = np.empty(first.size, np.int32)
         rank[first.argsort()] = np.arange(first.size)
-        clusters.ravel()[flat] = rank[drawn]
-    return clusters
+        number[1:] = rank[cluster_of]
+    return number[components]
+
+
+def _first_pixels(components: np.ndarray, cores: np.ndarray, cluster_of: np.ndarray) -> np.ndarray:
+    """The flat index of each cluster's first core in row order."""
+    # It has no core on its left and none above it, which few pixels have not.
+    starts = cores.copy()
+    starts[:, 1:] &= ~cores[:, :-1]
+    starts[1:] &= ~cores[:-1]
+    # Written from the last to the first, so that the first stays.
+    flat = np.flatnonzero(starts)[::-1]
+    first = np.zeros(cluster_of.max() + 1, np.int64)
+    first[cluster_of[components.ravel()[flat] - 1]] = flat
+    return first
 
 
 def _merged(components: np.ndarray, count: int, cores: np.ndarray, reach: list[tuple[int, int]]) -> np.ndarray:

@@ -61,8 +61,8 @@ def examples(
     part = {"dataset": dataset, "split": split}
     wanted = {pick.sample_id for pick in picks}
     columns = ["sample_id", "image_id", "category", "questions", "mask"]
-    samples = _first(store.scan(lake, schema.SAMPLES, part, columns), "sample_id", wanted)
-    pictures = _first(
+    samples = first_rows(store.scan(lake, schema.SAMPLES, part, columns), "sample_id", wanted)
+    pictures = first_rows(
         store.scan(lake, schema.IMAGES, part, ["image_id", "bytes"]),
         "image_id",
         {row["image_id"] for row in samples.values()},
@@ -126,20 +126,20 @@ def _replies(lake: Path, system: str, part: store.Partition, wanted: set[str]) -
         return {}
     columns = ["sample_id", "question_index", "status", "detail", "prompts", "side", "mask"]
     batches = store.scan(lake, schema.PREDICTIONS, homes[0], columns)
-    predictions = _first(batches, "sample_id", wanted, first_question=True)
+    predictions = first_rows(batches, "sample_id", wanted, first_question=True)
     texts, ious = {}, {}
     if of_system in store.list_partitions(lake, schema.COMPLETIONS):
         batches = store.scan(lake, schema.COMPLETIONS, of_system, ["sample_id", "question_index", "text"])
-        texts = _first(batches, "sample_id", wanted, first_question=True)
+        texts = first_rows(batches, "sample_id", wanted, first_question=True)
     scored = {"system": system, **part, "protocol": "strict"}
     if scored in store.list_partitions(lake, schema.SAMPLE_SCORES):
         batches = store.scan(lake, schema.SAMPLE_SCORES, scored, ["sample_id", "question_index", "iou"])
-        ious = _first(batches, "sample_id", wanted, first_question=True)
+        ious = first_rows(batches, "sample_id", wanted, first_question=True)
     return {
         key: Reply(
             row["status"],
             row["detail"] or "",
-            tuple(_prompt(item) for item in row["prompts"] or ()),
+            tuple(prompt_of(item) for item in row["prompts"] or ()),
             row["side"],
             None if row["mask"] is None else decode(Rle.from_arrow(row["mask"])),
             ious[key]["iou"] if key in ious else None,
@@ -149,7 +149,7 @@ def _replies(lake: Path, system: str, part: store.Partition, wanted: set[str]) -
     }
 
 
-def _first(batches, key: str, wanted: set[str], first_question: bool = False) -> dict[str, dict]:
+def first_rows(batches, key: str, wanted: set[str], first_question: bool = False) -> dict[str, dict]:
     """The rows whose key is wanted, by key, and nothing read beyond the last of them."""
     found: dict[str, dict] = {}
     for batch in batches:
@@ -163,7 +163,7 @@ def _first(batches, key: str, wanted: set[str], first_question: bool = False) ->
     return found
 
 
-def _prompt(item: dict) -> PromptObject:
+def prompt_of(item: dict) -> PromptObject:
     return PromptObject(
         tuple(item["bbox"]) if item["bbox"] is not None else None,
         tuple(map(tuple, item["positive_points"] or ())),

@@ -366,6 +366,32 @@ def test_selective_risk_keeps_the_answers_that_agree_most(settings):
     assert by_coverage[100] == (10, 0.0, 40.0, 40.0, 40.0)
 
 
+def test_label_ceiling_tells_targets_from_empty_ones_and_sums_pixels(settings):
+    # IoUs 0.2 and 1 on targets, 1 on an empty one: (0.2 + 1 + 1) / 3 and (0.2 + 1) / 2; pixels (1 + 4) / (5 + 4).
+    cases = [(1, 5, 0.2, False), (4, 4, 1.0, False), (0, 0, 1.0, True)]
+    rows = [
+        {"sample_id": str(n), "prompt_combination": "bbox", "iou": iou, "gt_empty": empty}
+        | {"intersection": i, "union": u}
+        for n, (i, u, iou, empty) in enumerate(cases)
+    ]
+    write(settings, schema.LABEL_QUALITY, rows, method="search", segmenter="sam2-mini", **SPLIT)
+    [found] = ask(settings, "SELECT n, targets, giou, giou_targets, ciou FROM label_ceiling")
+    assert found == {"n": 3, "targets": 2, "giou": 73.33, "giou_targets": 60.0, "ciou": 55.56}
+
+
+def test_labels_per_sample_accounts_for_every_sample(settings):
+    samples = [{"sample_id": key, "is_empty": key == "c"} for key in "abc"]
+    write(settings, schema.SAMPLES, samples, **SPLIT)
+    labels = [{"sample_id": "a", "instance": n, "area": 10 + n, "left_out": 3} for n in range(2)]
+    write(settings, schema.PSEUDO_LABELS, labels, method="vision-reasoner", **SPLIT)
+    found = ask(settings, "SELECT sample_id, instances, labelled_area, left_out, outcome FROM labels_per_sample")
+    assert [tuple(row.values()) for row in found] == [
+        ("a", 2, 21, 3, "labelled"),
+        ("b", 0, 0, 0, "target without label"),
+        ("c", 0, 0, 0, "empty target"),
+    ]
+
+
 def test_training_curve_smooths_over_the_last_ten_steps_of_the_same_run(settings):
     for run, offset in (("a", 0.0), ("b", 100.0)):
         steps = [{"step": n, "reward": n + offset, "seconds": 2.0} for n in range(1, 13)]
