@@ -8,12 +8,10 @@ and only the rims of components can come within ``eps`` of each other.
 import math
 
 import numpy as np
-from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 NOISE = -1
-_NONE = np.iinfo(np.int32).max
 FEW = 32
 """If one pixel in so many has to be counted, counting all of them at once is faster."""
 
@@ -40,17 +38,19 @@ def dbscan(mask: np.ndarray, eps: float = 5.0, min_samples: int = 10) -> np.ndar
     if not mask.any():
         return found
     rows, columns = (slice(at[0], at[-1] + 1) for at in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)))
-    inner = mask[rows, columns]
+    # Row by row in memory, whatever the mask is: flat indices are counted that way, and written through.
+    inner = np.ascontiguousarray(mask[rows, columns])
     # No two pixels are farther apart than this, so a larger radius finds nothing more.
     radius = min(math.floor(eps), max(inner.shape) - 1)
     reach = _disc(radius, eps)
-    framed = np.pad(inner, radius)
+    # At least one pixel wide, so that no run of pixels goes on in the next row.
+    rim = max(1, radius)
+    framed = np.pad(inner, rim)
     cores = _cores(framed, radius, reach, eps, min_samples)
     clusters = _clusters_of_cores(cores, reach, eps)
     _add_border(clusters, framed & ~cores, reach)
-    clusters[clusters == _NONE] = NOISE
     height, width = inner.shape
-    found[rows, columns] = clusters[radius : radius + height, radius : radius + width]
+    found[rows, columns] = clusters[rim : rim + height, rim : rim + width]
     return found
 
 
@@ -117,41 +117,64 @@ def _neighbours(framed: np.ndarray, radius: int, eps: float) -> np.ndarray:
 
 
 def _clusters_of_cores(cores: np.ndarray, reach: list[tuple[int, int]], eps: float) -> np.ndarray:
-    """Cluster numbers of the core pixels, ``_NONE`` elsewhere; the frame is as wide as the reach."""
+    """Cluster numbers of the core pixels, ``NOISE`` elsewhere."""
     if eps < 1:  # every core is a cluster of its own
-        clusters = np.full(cores.shape, _NONE, np.int32)
+        clusters = np.full(cores.shape, NOISE, np.int32)
         clusters[cores] = np.arange(np.count_nonzero(cores))
         return clusters
+    starts, ends = _runs(cores)
     # Pixels side by side are within eps; those corner to corner only from √2 on.
-    touching = ndimage.generate_binary_structure(2, 2 if eps * eps >= 2 else 1)
-    components, count = ndimage.label(cores, touching, output=np.int32)
-    number = np.full(count + 1, _NONE, np.int32)
-    if count == 1:
-        number[1] = 0
-    elif count:
-        cluster_of = _merged(components, count, cores, reach) if eps * eps >= 2 else np.arange(count)
-        first = _first_pixels(components, cores, cluster_of)
-        rank = np.empty(first.size, np.int32)
-        rank[first.argsort()] = np.arange(first.size)
-        number[1:] = rank[cluster_of]
-    return number[components]
+    diagonal = eps * eps >= 2
+    component_of = _joined(starts, ends, cores.shape[1], diagonal)
+    count = int(component_of.max(initial=-1)) + 1
+    cluster_of = np.arange(count)
+    if count > 1 and diagonal:
+        cluster_of = _merged(_painted(cores.shape, starts, ends, component_of), count, cores, reach)
+    numbers = cluster_of[component_of]
+    # Runs are in row order, so a cluster's first one holds its first core.
+    _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
+    rank = np.empty(first.size, np.int32)
+    rank[first.argsort()] = np.arange(first.size)
+    return _painted(cores.shape, starts, ends, rank[numbers])
 
 
-def _first_pixels(components: np.ndarray, cores: np.ndarray, cluster_of: np.ndarray) -> np.ndarray:
-    """The flat index of each cluster's first core in row order."""
-    # It has no core on its left and none above it, which few pixels have not.
-    starts = cores.copy()
-    starts[:, 1:] &= ~cores[:, :-1]
-    starts[1:] &= ~cores[:-1]
-    # Written from the last to the first, so that the first stays.
-    flat = np.flatnonzero(starts)[::-1]
-    first = np.zeros(cluster_of.max() + 1, np.int64)
-    first[cluster_of[components.ravel()[flat] - 1]] = flat
-    return first
+def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flat indices where runs of pixels in a row start and of the pixel after each; the rim of the mask is empty."""
+    flat = mask.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    return edges[::2], edges[1::2]
+
+
+def _joined(starts: np.ndarray, ends: np.ndarray, width: int, diagonal: bool) -> np.ndarray:
+    """Which connected component each run belongs to."""
+    # Runs of the row below that begin before this one's end and end after its start; a pixel more on either side
+    # where corners count.
+    more = 1 if diagonal else 0
+    low = np.searchsorted(ends, starts + (width - more), side="right")
+    high = np.searchsorted(starts, ends + (width + more), side="left")
+    below = np.maximum(high - low, 0)
+    above = np.repeat(np.arange(starts.size), below)
+    offset = np.arange(above.size) - np.repeat(np.cumsum(below) - below, below)
+    return _components(starts.size, above, low[above] + offset)
+
+
+def _components(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Numbers of the connected components of ``count`` things of which some pairs are linked."""
+    links = coo_matrix((np.ones(one.size, bool), (one, other)), shape=(count, count))
+    return connected_components(links, directed=False)[1]
+
+
+def _painted(shape: tuple[int, int], starts: np.ndarray, ends: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The numbers of runs at their pixels, ``NOISE`` elsewhere; int32."""
+    edges = np.zeros(2 * starts.size + 2, np.int64)
+    edges[1:-1:2], edges[2:-1:2], edges[-1] = starts, ends, shape[0] * shape[1]
+    values = np.full(2 * starts.size + 1, NOISE, np.int32)
+    values[1::2] = numbers
+    return np.repeat(values, np.diff(edges)).reshape(shape)
 
 
 def _merged(components: np.ndarray, count: int, cores: np.ndarray, reach: list[tuple[int, int]]) -> np.ndarray:
-    """For each connected component of cores (numbered from 1), which cluster it belongs to.
+    """For each connected component of cores, which cluster it belongs to.
 
     The two nearest pixels of two components lie on their rims: from a pixel with all its eight neighbours in the
     component, one step would lead nearer.
@@ -159,19 +182,16 @@ def _merged(components: np.ndarray, count: int, cores: np.ndarray, reach: list[t
     rim = np.flatnonzero(cores & ~_surrounded(cores))
     numbers, width = components.ravel(), components.shape[1]
     mine = numbers[rim]
-    pairs = []
+    one, two = [], []
     for dy, dx in reach:
         # Half of the disc, as nearness is mutual; pixels that touch are of one component.
         if (dy, dx) > (0, 0) and max(abs(dy), abs(dx)) > 1:
             other = numbers[rim + (dy * width + dx)]
-            near = (other > 0) & (other != mine)
+            near = (other != NOISE) & (other != mine)
             if near.any():
-                pairs.append(np.stack([mine[near], other[near]]) - 1)
-    if not pairs:
-        return np.arange(count)
-    one, other = np.concatenate(pairs, axis=1)
-    links = coo_matrix((np.ones(one.size, bool), (one, other)), shape=(count, count))
-    return connected_components(links, directed=False)[1]
+                one.append(mine[near])
+                two.append(other[near])
+    return _components(count, np.concatenate(one), np.concatenate(two)) if one else np.arange(count)
 
 
 def _surrounded(cores: np.ndarray) -> np.ndarray:
@@ -187,8 +207,9 @@ def _add_border(clusters: np.ndarray, others: np.ndarray, reach: list[tuple[int,
     flat = np.flatnonzero(others)
     if not flat.size:
         return
+    # As unsigned numbers, noise is the highest.
     numbers, width = clusters.ravel(), clusters.shape[1]
-    lowest = np.full(flat.size, _NONE, np.int32)
+    lowest = np.full(flat.size, NOISE, np.int32).view(np.uint32)
     for dy, dx in reach:
-        np.minimum(lowest, numbers[flat + (dy * width + dx)], out=lowest)
-    numbers[flat] = lowest
+        np.minimum(lowest, numbers[flat + (dy * width + dx)].view(np.uint32), out=lowest)
+    numbers[flat] = lowest.view(np.int32)

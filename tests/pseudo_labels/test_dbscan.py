@@ -32,6 +32,24 @@ def test_hard_masks_and_real_looking_ones(name: str):
         np.testing.assert_array_equal(dbscan(mask, eps, min_samples), theirs(mask, eps, min_samples), f"{eps}")
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", ["blobs", "worn", "salted"])
+def test_larger_masks_however_they_lie_in_memory(name: str, order: str):
+    """Large enough that only the pixels at the rims are counted one by one; run lengths decode column by column."""
+    mask = masks_to_cluster(side=400)["discs"].copy()
+    mask[200:390, 30:370] = True
+    mask[100:110, ::7] = True
+    mask[:, 380:384] = True  # from edge to edge, so that nothing is cut off at the top and bottom
+    rng = np.random.default_rng(1)
+    if name == "worn":
+        mask[200:390, 30:60] &= rng.random((190, 30)) < 0.3
+    if name == "salted":
+        mask |= rng.random(mask.shape) < 0.001
+    laid = np.array(mask, order=order)
+    np.testing.assert_array_equal(dbscan(laid, 5.0, 10), theirs(mask, 5.0, 10))
+    np.testing.assert_array_equal(dbscan(laid, 3.0, 12), theirs(mask, 3.0, 12))
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     arrays.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24))),
