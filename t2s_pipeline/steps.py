@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from t2s_pipeline import sources
 from t2s_pipeline.catalog import find_dataset
 from t2s_pipeline.datasets import ingest
+from t2s_pipeline.datasets.reading import split_fingerprint
 from t2s_pipeline.datasets.selections import published_rule
 from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.errors import NotMaterializedError
@@ -90,7 +91,7 @@ class Steps:
         """Read a dataset's split into images, samples, selections and rejects."""
         found = find_dataset(self.settings, dataset)
         partition = {"dataset": dataset, "split": split}
-        files = ingest.split_fingerprint(dataset, found.root, split, self.progress, found.reader)
+        files = split_fingerprint(dataset, found.root, split, self.progress, found.reader)
         mark = fingerprint(code=sources.code("reading", *ingest.TABLES), files=files, dataset=dataset)
         skipped = all(self._stands(table, partition, mark) for table in ingest.TABLES)
         if not skipped:

@@ -222,6 +222,7 @@ def test_a_benchmark_is_ingested_by_name_one_split_or_all_with_progress(tmp_path
     done = t2s(tmp_path, "ingest", "refsegrs", "--root", REFSEGRS, "--only", "val")
     assert done.returncode == 0, done.stderr
     assert "reading val" in done.stderr
+    assert "warning: samples of refsegrs val: 1 samples where 431 were published, 1 set aside" in done.stderr
     again = t2s(tmp_path, "ingest", "refsegrs")  # the folder is remembered
     assert again.returncode == 0, again.stderr
     counted = t2s(tmp_path, "sql", "SELECT split, count(*) AS n FROM samples GROUP BY ALL ORDER BY 1", "--json")

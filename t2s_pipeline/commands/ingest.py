@@ -35,6 +35,7 @@ def ingest(
     t2s ingest custom --images DIR --coco instances.json --name harbours
     """
     from t2s_pipeline import catalog
+    from t2s_pipeline.checks import checks_of
     from t2s_pipeline.datasets.registry import BENCHMARKS, CUSTOM
     from t2s_pipeline.launching import plain_launch
     from t2s_pipeline.progress import StderrProgress
@@ -59,9 +60,14 @@ def ingest(
     for wanted in only or ():
         if wanted not in there:
             raise InputError(f"{key} has no split {wanted}; it has {', '.join(there)}.")
-    steps = Steps(settings, plain_launch(settings), fresh=fresh, progress=StderrProgress())
+    progress = StderrProgress()
+    steps = Steps(settings, plain_launch(settings), fresh=fresh, progress=progress)
     for each in only or there:
-        steps.tables(key, each)
+        for report in steps.tables(key, each):
+            for check in checks_of(report.table):
+                found = check.on(settings.lake, report.partition)
+                if not found.passed:
+                    progress.say(f"{report.table} of {key} {each}: {found.sentence}", warning=True)
     print(f"""\nt2s sql "from samples where dataset = '{key}'"; what was set aside: t2s sql "from rejects".""")
 
 
