@@ -55,6 +55,8 @@ class TableWriter:
         for group in groups:
             self._file.write_table(group.replace_schema_metadata(self._metadata), row_group_size=len(group))
             self.rows += len(group)
+            # Left alone, the pool keeps what images took until it feels like giving it back: how much, nobody can say.
+            pa.default_memory_pool().release_unused()
 
 
 @contextmanager
