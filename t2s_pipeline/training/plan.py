@@ -12,7 +12,7 @@ from t2s_pipeline.datasets.published_counts import SAMPLES as PUBLISHED
 from t2s_pipeline.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.settings import REPO, Settings
 from t2s_pipeline.training.architecture import Architecture, architecture
 from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.estimate import DEVICES, Device, Memory, StepTime, checkpoint_gigabytes, memory, step_time
@@ -101,8 +101,7 @@ def _missing(
         found.append(f"The worker's environment is not at {settings.worker_python}: make setup")
     else:
         found += _missing_packages(experiment, settings.worker_python)
-    if not embedded and not Path(experiment.prompter).expanduser().is_dir():
-        found.append(f"The prompter {experiment.prompter} is no folder here: fetch it, then --set prompter=FOLDER")
+        found += _missing_prompter(experiment.prompter, settings.worker_python)
     name, _, weights = experiment.segmenter.partition("@")
     if name != "sam2-mini" and not Path(weights or name).expanduser().is_file():
         found.append(f"The segmenter's checkpoint is not here: fetch it, then --set segmenter={name}@FILE")
@@ -132,6 +131,17 @@ def _missing_packages(experiment: Experiment, python: Path) -> list[str]:
     )
     told = subprocess.run([python, "-c", script, *names], capture_output=True, text=True, check=True)
     return [f"The worker's environment has no {name}: pip install {name} there" for name in json.loads(told.stdout)]
+
+
+def _missing_prompter(prompter: str, python: Path) -> list[str]:
+    """Asked of the worker, whose packages know the local Hub cache."""
+    script = (
+        "import sys; from t2s_pipeline.errors import InputError; from t2s_pipeline.prompters.weights import folder_of\n"
+        "try: folder_of(sys.argv[1])\n"
+        "except InputError as fault: print(' '.join(str(fault).split()))"
+    )
+    told = subprocess.run([python, "-c", script, prompter], cwd=REPO, capture_output=True, text=True, check=True)
+    return [told.stdout.strip()] if told.stdout.strip() else []
 
 
 def _missing_gpus(experiment: Experiment, needed: Memory | None) -> list[str]:
