@@ -23,7 +23,7 @@ def read_piecewise(text: str, schema: PromptSchema, frame: Frame, repair: bool =
     if len(text.encode("utf-8", "surrogatepass")) > MAX_COMPLETION_BYTES:
         return None
     try:
-        value, _ = _load(_split(text)[1], repair)
+        value, _ = _load(_split(text)[1], schema, repair)
     except _Malformed:
         return None
     if not isinstance(value, list):
