@@ -88,15 +88,17 @@ def tokenizer(special: tuple[str, ...], end: str, pad: str, begin: str | None = 
     )
 
 
-def qwen2_5_vl():
+def qwen2_5_vl(side: int = 112, text: dict | None = None, vision: dict | None = None):
     words = tokenizer(QWEN_TOKENS, "<|im_end|>", "<|endoftext|>")
     config = transformers.Qwen2_5_VLConfig(
-        text_config={
+        text_config=text
+        or {
             **TEXT,
             "vocab_size": len(words),
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},
         },
-        vision_config={
+        vision_config=vision
+        or {
             "depth": 2,
             "hidden_size": 32,
             "intermediate_size": 48,
@@ -109,7 +111,7 @@ def qwen2_5_vl():
         **_qwen_ids(words),
         tie_word_embeddings=True,
     )
-    size = {"shortest_edge": 112**2, "longest_edge": 112**2}
+    size = {"shortest_edge": side**2, "longest_edge": side**2}
     processor = transformers.Qwen2_5_VLProcessor(
         image_processor=transformers.Qwen2VLImageProcessor(size=size, patch_size=14, merge_size=2),
         tokenizer=words,
