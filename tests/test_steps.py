@@ -9,6 +9,7 @@ from t2s_pipeline import catalog, sources, steps
 from t2s_pipeline.errors import InputError, NotMaterializedError
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
+from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.settings import Settings
 from t2s_pipeline.steps import Steps
 from tests.stand_in_worker import StandIn
@@ -175,3 +176,31 @@ def test_a_steps_code_is_what_it_imports_and_nothing_else():
     assert not {module for module in generating if ".segmenters" in module or ".training" in module}
     assert "t2s_pipeline.segmenters.sam2" in sources._closure("t2s_pipeline.training.run")
     assert sources.code("scoring", schema.SAMPLE_SCORES) != sources.code("scoring", schema.PREDICTIONS)
+
+
+def test_a_rival_is_trained_on_its_labels_and_anew_when_they_change(done: Settings, worker: StandIn):
+    step = Steps(done, worker, lambda _: None)
+    rival = "vision-reasoner-mini"
+    with pytest.raises(NotMaterializedError, match="pseudo_labels"):
+        step.train(rival)
+    labelled = step.label("vision-reasoner", *TRAIN)
+    assert not labelled.skipped and step.label("vision-reasoner", *TRAIN).skipped
+    assert labelled.metadata["samples"] == 3
+    assert labelled.metadata["instances"] == labelled.rows >= 3 - labelled.metadata["empty_targets"]
+    assert not step.train(rival)[0].skipped
+    assert step.train(rival)[0].skipped
+    assert step.train(RUN)[0].skipped
+    assert not step.label("vision-reasoner", *TRAIN, overrides=["eps=9"]).skipped
+    assert not step.train(rival)[0].skipped
+
+
+def test_labels_are_judged_once_until_they_change(done: Settings, worker: StandIn):
+    step = Steps(done, worker, lambda _: None)
+    for method in METHODS:
+        step.label(method, *TEST)
+    first = step.judge_labels("sam2-mini", *TEST)
+    assert [report.partition["method"] for report in first] == [*METHODS, SEARCH]
+    assert all(report.skipped for report in step.judge_labels("sam2-mini", *TEST))
+    step.label("remote-reasoner", *TEST, overrides=["least_share=0.01"])
+    assert not step.judge_labels("sam2-mini", *TEST)[0].skipped
+    assert worker.verbs() == ["judge-labels", "judge-labels"]

@@ -36,6 +36,8 @@ COMBINATIONS = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
 SQUARE = Frame.square(FULL_SIDE)
 MOST_SEARCHED = 1024 * 1024
 """Pixels: in a larger image the search counts its overlap on the square."""
+SMALL = 256
+"""Side of a segmenter's input up to which a call of its decoder costs more than the objects in it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def judge_labels(
     labels = {method: read_labels(lake, method, where) for method in METHODS}
     labellings = {method: _labelling(lake, method, where) for method in METHODS}
     segmenter = load_segmenter(segmenter_name, device)
+    if segmenter.frame.width <= SMALL:
+        segmenter.at_once = max(segmenter.at_once, 16)
     rows: dict[str, list[dict]] = {method: [] for method in (*METHODS, SEARCH)}
     done = 0
     progress.start(f"{segmenter.name} draws the labels of {dataset}-{split}:", len(samples), 0)

@@ -1,5 +1,6 @@
 """The order of a run is drawn once from its seed, and every image is read and resized once."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from t2s_pipeline.datasets.image_files import decode_image
 from t2s_pipeline.datasets.ingest import ingest_split
 from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.errors import InputError, NotMaterializedError
-from t2s_pipeline.lake.schema import IMAGES, SAMPLES
+from t2s_pipeline.lake.schema import IMAGES, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
+from t2s_pipeline.pseudo_labels.table import label_samples
 from t2s_pipeline.training.dataset import Squares, draw_order, read_samples
 
 TRAIN = {"dataset": "synthetic", "split": "train"}
@@ -92,3 +95,22 @@ def test_an_image_that_samples_name_and_images_lack_is_named(lake: Path, tmp_pat
     squares = Squares(tmp_path / "squares.npy", 56, ["no-such-image"])
     with pytest.raises(InputError, match="no-such-image"):
         list(squares.fill(lake, "synthetic", square))
+
+
+def test_labels_come_along_and_a_target_without_one_is_left_out(lake: Path, tmp_path: Path):
+    shutil.copytree(lake, tmp_path / "lake")
+    samples = read_partition(lake, SAMPLES, TRAIN)
+    where = {"method": "seg-zero", **TRAIN}
+    with pytest.raises(NotMaterializedError, match="pseudo_labels"):
+        read_samples(tmp_path / "lake", "synthetic", "seg-zero")
+    rows = label_samples(samples, LABELLINGS["seg-zero"])
+    write_partition(tmp_path / "lake", PSEUDO_LABELS, where, rows)
+    labelled = read_samples(tmp_path / "lake", "synthetic", "seg-zero")
+    assert [sample.sample_id for sample in labelled] == [s.sample_id for s in read_samples(lake, "synthetic")]
+    empty = dict(zip(samples["sample_id"].to_pylist(), samples["is_empty"].to_pylist(), strict=True))
+    assert all(len(sample.labels) == (not empty[sample.sample_id]) for sample in labelled)
+    # One target loses its label: it could not be told from an empty one.
+    write_partition(tmp_path / "lake", PSEUDO_LABELS, where, rows.slice(1))
+    lost = rows["sample_id"][0].as_py()
+    kept = read_samples(tmp_path / "lake", "synthetic", "seg-zero")
+    assert {s.sample_id for s in labelled} - {s.sample_id for s in kept} == {lost}
