@@ -13,8 +13,8 @@ ingest = dg.define_asset_job(
     description="Read one split of a benchmark, or of data of your own, into the lake.",
 )
 
-label = dg.define_asset_job(
-    "label",
+labels = dg.define_asset_job(
+    "labels",
     selection=dg.AssetSelection.assets("pseudo_labels", "label_quality"),
     description="Make the rival methods' labels of one split, and see what the segmenter draws from them.",
 )
@@ -45,4 +45,4 @@ summarize = dg.define_asset_job(
     description="Metrics, leaderboard and results page of everything scored so far.",
 )
 
-ALL = [demo, ingest, label, training, evaluate, rescore, summarize]
+ALL = [demo, ingest, labels, training, evaluate, rescore, summarize]
