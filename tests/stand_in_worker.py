@@ -95,7 +95,8 @@ class StandIn:
         where = {"segmenter": options["--segmenter"], "dataset": options["--dataset"], "split": options["--split"]}
         for method in (*METHODS, SEARCH):
             rows = [
-                {"sample_id": row["sample_id"], "prompt_combination": name, "gt_empty": row["is_empty"]}
+                {"sample_id": row["sample_id"], "image_id": row["image_id"], "prompt_combination": name}
+                | {"gt_empty": row["is_empty"], "objects": 0, "prompts": [], "side": 840, "mask": row["mask"]}
                 | {"intersection": row["mask_area"], "union": row["mask_area"], "iou": 1.0}
                 for row in self._samples(options)
                 for name in {"bbox", method} - {SEARCH}
