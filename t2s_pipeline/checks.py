@@ -5,9 +5,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from t2s_pipeline import dataset_checks, masks
+from t2s_pipeline import dataset_checks
 from t2s_pipeline.claims import Check, Finding, LakeCheck
-from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake import schema
 
 
@@ -21,22 +20,6 @@ def _unique(*columns: str) -> Callable[[pa.Table], Finding]:
         return Finding(doubled == 0, f"{doubled} rows repeat ({', '.join(columns)})", {"repeated": doubled})
 
     return judge
-
-
-def _masks_decode(rows: pa.Table) -> Finding:
-    """Every mask fills its frame, and is empty exactly when it says so."""
-    wrong: list[str] = []
-    for row in rows.to_pylist():
-        try:
-            rle = masks.Rle.from_arrow(row["mask"])
-            masks.check(rle)
-        except InputError as fault:
-            wrong.append(f"{row['sample_id']}: {fault}")
-            continue
-        if rle.area != row["mask_area"] or (rle.area == 0) != row["is_empty"]:
-            wrong.append(f"{row['sample_id']}: area {rle.area}, recorded {row['mask_area']}")
-    first = f", the first: {wrong[0]}" if wrong else ""
-    return Finding(not wrong, f"{len(wrong)} of {rows.num_rows} masks are wrong{first}", {"wrong": len(wrong)})
 
 
 def _on_the_square(rows: pa.Table) -> Finding:
@@ -88,13 +71,6 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
     Check("not_empty", schema.IMAGES.name, "There is at least one image.", ("image_id",), _not_empty),
     Check("ids_are_unique", schema.IMAGES.name, "No image id repeats.", ("image_id",), _unique("image_id")),
     Check("ids_are_unique", schema.SAMPLES.name, "No sample id repeats.", ("sample_id",), _unique("sample_id")),
-    Check(
-        "masks_decode",
-        schema.SAMPLES.name,
-        "Every mask fills its frame and is empty exactly when it says so.",
-        ("sample_id", "mask", "mask_area", "is_empty"),
-        _masks_decode,
-    ),
     Check("nothing_set_aside", schema.REJECTS.name, "Every file was usable.", ("reason",), _few_rejects, False),
     Check(
         "instances_are_unique",

@@ -6,11 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from t2s_pipeline import masks
 from t2s_pipeline.claims import Check, Finding, LakeCheck
 from t2s_pipeline.datasets.published_counts import EMPTY_TARGETS, SAMPLES
+from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, list_partitions, read_partition
+from t2s_pipeline.lake.store import Partition, list_partitions, read_partition, scan
 
+MASKS_AT_ONCE = 64
 LISTED = 50
 """Names in a check's metadata; the whole list is a query away."""
 
@@ -20,10 +23,30 @@ def _listed(names: list[str]) -> str:
     return "\n".join(names[:LISTED]) + more
 
 
+def _masks_decode(lake: Path, partition: Partition) -> Finding:
+    """Every mask fills its frame, and is empty exactly when it says so. A few at a time: a split has gigabytes."""
+    wrong: list[str] = []
+    count = 0
+    columns = ["sample_id", "mask", "mask_area", "is_empty"]
+    for batch in scan(lake, schema.SAMPLES, partition, columns, batch_rows=MASKS_AT_ONCE):
+        count += batch.num_rows
+        for row in batch.to_pylist():
+            try:
+                rle = masks.Rle.from_arrow(row["mask"])
+                area = int(masks.check(rle)[1::2].sum())
+            except InputError as fault:
+                wrong.append(f"{row['sample_id']}: {fault}")
+                continue
+            if area != row["mask_area"] or (area == 0) != row["is_empty"]:
+                wrong.append(f"{row['sample_id']}: area {area}, recorded {row['mask_area']}")
+    first = f", the first: {wrong[0]}" if wrong else ""
+    return Finding(not wrong, f"{len(wrong)} of {count} masks are wrong{first}", {"wrong": len(wrong)})
+
+
 def _masks_fit(lake: Path, partition: Partition) -> Finding:
     """Every mask has the size of its image, which is there."""
     images = read_partition(lake, schema.IMAGES, partition, ["image_id", "width", "height"])
-    samples = read_partition(lake, schema.SAMPLES, partition, ["sample_id", "image_id", "mask"])
+    samples = read_partition(lake, schema.SAMPLES, partition, ["sample_id", "image_id", "mask.width", "mask.height"])
     size_of = dict(
         zip(
             images["image_id"].to_pylist(),
@@ -131,6 +154,12 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
         "How many targets are empty, beside the published number where there is one.",
         _empty_targets,
         blocking=False,
+    ),
+    LakeCheck(
+        "masks_decode",
+        schema.SAMPLES.name,
+        "Every mask fills its frame and is empty exactly when it says so.",
+        _masks_decode,
     ),
     LakeCheck(
         "masks_fit_their_images", schema.SAMPLES.name, "Every mask has the size of its image, in pixels.", _masks_fit
