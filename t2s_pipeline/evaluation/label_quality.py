@@ -36,6 +36,8 @@ COMBINATIONS = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
 SQUARE = Frame.square(FULL_SIDE)
 MOST_SEARCHED = 1024 * 1024
 """Pixels: in a larger image the search counts its overlap on the square."""
+GOOD_ENOUGH = 0.95
+"""IoU of labels beyond which the search does not look for better prompts."""
 SMALL = 256
 """Side of a segmenter's input up to which a call of its decoder costs more than the objects in it."""
 
@@ -150,7 +152,7 @@ def _searched(
         tried = [item for item in fed if item.combination == name]
         start = max(tried, key=lambda item: _iou(item.mask, truth))
         best = _Fed(SEARCH, name, start.prompts, start.mask)
-        if start.prompts and truth.any():
+        if start.prompts and truth.any() and _iou(start.mask, truth) < GOOD_ENOUGH:
             seed = (number, *sample_id.encode())
             prompts = improved(segmenter, embedding, start.prompts, counted, square, rounds, seed)
             [new] = _draw(segmenter, embedding, SEARCH, {name: prompts}, Inference())
