@@ -4,6 +4,7 @@ For tests of what decides whether work is done. What the real worker does is tes
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -114,3 +115,7 @@ class StandIn:
     def _write(self, table: schema.Table, where: dict[str, str], rows: list[dict], mark: str) -> None:
         full = [{**dict.fromkeys(table.schema.names), **row} for row in rows]
         write_partition(self.home / "lake", table, where, pa.Table.from_pylist(full, table.schema), mark)
+
+
+if __name__ == "__main__":
+    StandIn(Settings.from_env())(sys.argv[1:])
