@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/automate/sensors
 """
 
 import json
+import os
 
 import dagster as dg
 
@@ -14,7 +15,7 @@ from jobs.jobs import evaluate
 from t2s_pipeline.choices import chosen
 from t2s_pipeline.evaluating import VALIDATION, candidates, final_places, is_read
 
-LOOK_EVERY = 30
+LOOK_EVERY = int(os.environ.get("T2S_LOOK_EVERY", "30"))
 """Seconds."""
 
 

@@ -20,7 +20,7 @@ from tests.test_automation import put, steps_of  # noqa: E402
 pytestmark = [pytest.mark.orchestrator, pytest.mark.slow]
 
 PATIENCE = 420.0
-"""Seconds after which the daemon is stopped and the test fails; sensors look every thirty."""
+"""Seconds after which the daemon is stopped and the test fails."""
 
 
 @pytest.fixture
@@ -32,6 +32,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     worker.chmod(0o755)
     monkeypatch.setenv("T2S_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("T2S_WORKER_PYTHON", str(worker))
+    monkeypatch.setenv("T2S_LOOK_EVERY", "5")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
     found = Settings.from_env()
     steps = steps_of(found)
     steps.scenes(train=1, val=3, test=2)
@@ -115,8 +117,7 @@ def test_a_dropped_checkpoint_is_evaluated_by_itself_and_dropping_it_again_does_
     shutil.copytree(tmp_path / "copy", settings.watched / "theirs")
     daemon.until(lambda line: rows(settings) == EXPECTED)
     # Let what follows from it settle: the automation has nothing to request, twice.
-    quiet = Counted(2, "Tick produced 0 runs")
-    daemon.until(quiet)
+    daemon.until(Counted(2, "Tick produced 0 runs"))
     before = runs(settings)
     shutil.rmtree(settings.watched / "theirs")
     shutil.copytree(tmp_path / "copy", settings.watched / "theirs")
