@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from t2s_pipeline.datasets.selections import published_rule
 from t2s_pipeline.evaluation.questions import asked_questions
 from t2s_pipeline.evaluation.segment import draw_texts
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
@@ -49,9 +50,9 @@ def measure_agreement(
     """
     lake, where = home / "lake", {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id", "questions"])
-    asked = {}
+    asked, rule = {}, published_rule(dataset)
     for row in samples.select(["sample_id", "questions"]).to_pylist():
-        chosen = asked_questions(row["sample_id"], len(row["questions"]), sampling.max_questions)
+        chosen = asked_questions(row["sample_id"], len(row["questions"]), sampling.max_questions, rule)
         asked[row["sample_id"]] = [Item(row["sample_id"], index, row["questions"][index]) for index in chosen]
     grouped = by_image(samples, {key: items for key, items in asked.items() if items})
     windows = plan(lake, where, grouped, max(1, system.generation.batch_size // sampling.draws))
