@@ -77,7 +77,7 @@ def parse(
         objects = tuple(_object(item, schema, frame) for item in _items(value, schema))
     except _Malformed as fault:
         return FormatError(fault.reason, fault.detail, tags_ok=True)
-    if drop_duplicates and schema.has_box:
+    if drop_duplicates and len(objects) > 1 and schema.has_box:
         objects = _without_duplicates(objects)
     return Answer(thought, objects, was_repaired)
 

@@ -31,7 +31,7 @@ POSITIVE, NEGATIVE, TOP_LEFT, BOTTOM_RIGHT, NO_POINT = 1, 0, 2, 3, -1
 
 PromptSets = Sequence[Sequence[PromptObject]]
 
-CPU_OBJECTS_AT_ONCE = 2
+CPU_OBJECTS_AT_ONCE = 1
 """On a CPU more objects in a call make each of them slower: their feature maps no longer fit its caches
 (measured in docs/performance.md). On a GPU memory alone decides."""
 
@@ -92,7 +92,7 @@ class Sam2Segmenter:
         device: a torch device.
         memory_bytes: how much working memory one call of the mask decoder may take; by default 2 GiB, or a quarter
             of what is free on a GPU.
-        at_once: objects in one call of the mask decoder, if memory allows; by default 2 on a CPU and no limit on a GPU.
+        at_once: objects in one call of the mask decoder, if memory allows; by default 1 on a CPU and no limit on a GPU.
         bfloat16: whether products are computed in bfloat16 (weights stay in float32); by default on a GPU only.
         cache: where embeddings are kept on disk, if anywhere.
     """

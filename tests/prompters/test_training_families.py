@@ -1,0 +1,43 @@
+"""A group's prompt that goes through the model once gives what the plain way gives, for every family that shares it."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.worker
+
+import numpy as np  # noqa: E402
+
+from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
+from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.training.shared_prompts import PromptBatch, log_probabilities  # noqa: E402
+from tests.prompters import tiny  # noqa: E402
+
+
+@pytest.mark.parametrize("model_type", ["qwen2_5_vl", "qwen3_vl"])
+def test_shared_prompts_give_the_plain_log_probabilities(model_type, tmp_path):
+    prompter = load_prompter(str(tiny.save(model_type, tmp_path)))
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2)]
+    inputs = prompter.inputs(images, ["Where?", "Which of these would cool people down?"], SCHEMAS["bbox"])
+    owner = torch.tensor([0, 1, 1])
+    ids = torch.randint(10, 300, (3, 5), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    kept = {name: inputs[name] for name in ("pixel_values", "image_grid_thw", "mm_token_type_ids")}
+    prompts = PromptBatch(inputs["input_ids"], inputs["attention_mask"], kept)
+    with torch.no_grad():
+        found, _ = log_probabilities(prompter.model, prompts, owner, ids, mask, 1.0)
+    grids = inputs["image_grid_thw"]
+    patches = inputs["pixel_values"].split(grids.prod(1).tolist())
+    types = torch.cat([inputs["mm_token_type_ids"][owner], torch.zeros_like(ids)], dim=1)
+    whole = {
+        "input_ids": torch.cat([inputs["input_ids"][owner], ids], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"][owner], mask], dim=1),
+        "pixel_values": torch.cat([patches[i] for i in owner.tolist()]),
+        "image_grid_thw": grids[owner],
+        "mm_token_type_ids": types,
+    }
+    prompter.model.model.rope_deltas = None
+    with torch.no_grad():
+        logits = prompter.model(**whole).logits[:, -ids.shape[1] - 1 : -1]
+    expected = logits.log_softmax(-1).gather(2, ids[..., None])[..., 0].masked_fill(mask == 0, 0)
+    assert torch.allclose(found, expected, atol=1e-4), (found - expected).abs().max()
