@@ -31,9 +31,10 @@ POSITIVE, NEGATIVE, TOP_LEFT, BOTTOM_RIGHT, NO_POINT = 1, 0, 2, 3, -1
 
 PromptSets = Sequence[Sequence[PromptObject]]
 
-CPU_OBJECTS_AT_ONCE = 1
+CPU_BYTES_AT_ONCE = 60_000_000
 """On a CPU more objects in a call make each of them slower: their feature maps no longer fit its caches
-(measured in docs/performance.md). On a GPU memory alone decides."""
+(measured in docs/performance.md). This is one object of the released models, and hundreds of the miniature, whose
+maps are 256 times smaller. On a GPU memory alone decides."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Sam2Segmenter:
         device: a torch device.
         memory_bytes: how much working memory one call of the mask decoder may take; by default 2 GiB, or a quarter
             of what is free on a GPU.
-        at_once: objects in one call of the mask decoder, if memory allows; by default 1 on a CPU and no limit on a GPU.
+        at_once: objects in one call of the mask decoder, if memory allows; by default what ``CPU_BYTES_AT_ONCE``
+            allows on a CPU, and no limit on a GPU.
         bfloat16: whether products are computed in bfloat16 (weights stay in float32); by default on a GPU only.
         cache: where embeddings are kept on disk, if anywhere.
     """
@@ -115,11 +117,11 @@ class Sam2Segmenter:
         on_gpu = self.device.type == "cuda"
         free = torch.cuda.mem_get_info(self.device)[0] // 4 if on_gpu else 2 * 1024**3
         self.memory_bytes = free if memory_bytes is None else memory_bytes
-        self.at_once = at_once or (1 << 30 if on_gpu else CPU_OBJECTS_AT_ONCE)
         self.bfloat16 = on_gpu if bfloat16 is None else bfloat16
         self.cache = cache
         self.counts = Counts()
         self.frame = Frame.square(model.image_size)
+        self.at_once = at_once or (1 << 30 if on_gpu else max(1, CPU_BYTES_AT_ONCE // self._bytes_per_object()))
         self._mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1)
         self._std = torch.tensor(STD, device=self.device).view(3, 1, 1)
 
