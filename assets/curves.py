@@ -11,11 +11,11 @@ from pathlib import Path
 import dagster as dg
 from PIL import Image
 
-from t2s_pipeline.errors import NotMaterializedError
-from t2s_pipeline.figures import data_uri
+from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import TRAINING_LOG
 from t2s_pipeline.lake.store import read_partition
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.vision.panels import data_uri
 
 EVERY = 20.0
 """Seconds between observations."""

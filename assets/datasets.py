@@ -9,7 +9,7 @@ from pydantic import Field
 from assets.events import check_specs, results
 from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import WorkerLauncher
-from t2s_pipeline import catalog
+from t2s_pipeline.datasets import catalog
 
 GROUP = "datasets"
 

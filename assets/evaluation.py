@@ -12,12 +12,13 @@ from assets.events import check_specs, record, results
 from assets.partitions import dataset_and_split, evaluations, systems
 from assets.resources import WorkerLauncher
 from assets.training import GPU
-from t2s_pipeline.evaluating import VALIDATION, evaluate, home_dataset
 from t2s_pipeline.evaluation.metrics import summarize
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition
-from t2s_pipeline.rescoring import rescore
-from t2s_pipeline.sampling import Sampling
+from t2s_pipeline.methods.sampling import Sampling
+from t2s_pipeline.steps.evaluation import VALIDATION, evaluate
+from t2s_pipeline.steps.re_evaluation import rescore
+from t2s_pipeline.systems.candidates import home_dataset
 
 GROUP = "results"
 

@@ -10,10 +10,10 @@ import dagster as dg
 
 from assets.partitions import partition_key, remember
 from assets.thumbnails import thumbnails
-from t2s_pipeline.checks import Check, Finding, checks_of
-from t2s_pipeline.errors import T2SError
-from t2s_pipeline.settings import Settings
-from t2s_pipeline.steps import StepReport
+from t2s_pipeline.checks.table_checks import Check, Finding, checks_of
+from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.steps.steps import StepReport
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from t2s_pipeline.experiments import EXPERIMENTS
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.store import Partition
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.methods.experiments import EXPERIMENTS
 
 dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")
 """``<dataset>-<split>``, such as ``synthetic-val``."""

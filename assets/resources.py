@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from t2s_pipeline.alive import mine
-from t2s_pipeline.launching import GRACE_SECONDS, Launch, plain_launch
-from t2s_pipeline.progress import SaidProgress
-from t2s_pipeline.settings import Settings
-from t2s_pipeline.steps import Steps
+from t2s_pipeline.core.progress import SaidProgress
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.steps.steps import Steps
+from t2s_pipeline.worker.launcher import GRACE_SECONDS, Launch, plain_launch
+from t2s_pipeline.worker.process_ids import mine
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 

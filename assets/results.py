@@ -12,8 +12,8 @@ from assets.evaluation import WHEN_THERE_IS_NEWS
 from assets.events import check_specs, results
 from assets.partitions import dataset_and_split, evaluations
 from assets.resources import WorkerLauncher
-from t2s_pipeline import leaderboard as standing
 from t2s_pipeline.lake.database import build_database
+from t2s_pipeline.reporting import leaderboard as standing
 
 GROUP = "results"
 

@@ -9,8 +9,8 @@ from assets.curves import observed
 from assets.events import results
 from assets.partitions import runs, systems
 from assets.resources import WorkerLauncher
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.experiments import experiment
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.training.presets import with_preset
 
 GROUP = "training"

@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.partitions import dataset_splits, split_key
 from assets.resources import WorkerLauncher
-from t2s_pipeline.catalog import readable_splits
+from t2s_pipeline.datasets.catalog import readable_splits
 
 LOOK_EVERY = 30
 """Seconds."""

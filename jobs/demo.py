@@ -16,12 +16,13 @@ from assets.curves import observed
 from assets.events import record
 from assets.resources import WorkerLauncher
 from assets.training import GPU, announce
-from t2s_pipeline import catalog, leaderboard
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.datasets import catalog
 from t2s_pipeline.datasets.registry import splits_of
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.methods.experiments import BASELINE
+from t2s_pipeline.methods.recipe import RECIPES
 from t2s_pipeline.pseudo_labels import METHODS as LABELLINGS
-from t2s_pipeline.recipes import RECIPES
-from t2s_pipeline.steps import BASELINE
+from t2s_pipeline.reporting import leaderboard
 
 EMBEDDED = "synthetic"
 SEGMENTER = "sam2-mini"

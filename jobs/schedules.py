@@ -7,8 +7,8 @@ import dagster as dg
 from assets.partitions import system_key
 from assets.resources import WorkerLauncher
 from jobs.jobs import rescore
-from t2s_pipeline.choices import chosen
-from t2s_pipeline.evaluating import VALIDATION
+from t2s_pipeline.reporting.choices import chosen
+from t2s_pipeline.steps.evaluation import VALIDATION
 
 
 @dg.schedule(job=rescore, cron_schedule="0 2 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)

@@ -12,8 +12,9 @@ import dagster as dg
 from assets.partitions import evaluated_splits, split_key, system_key, systems
 from assets.resources import WorkerLauncher
 from jobs.jobs import evaluate
-from t2s_pipeline.choices import chosen
-from t2s_pipeline.evaluating import VALIDATION, candidates, final_places, is_read
+from t2s_pipeline.reporting.choices import chosen
+from t2s_pipeline.steps.evaluation import VALIDATION, final_places, is_read
+from t2s_pipeline.systems.candidates import candidates
 
 LOOK_EVERY = int(os.environ.get("T2S_LOOK_EVERY", "30"))
 """Seconds."""

@@ -28,8 +28,8 @@ from t2s_pipeline.commands.sql import sql
 from t2s_pipeline.commands.tables import tables
 from t2s_pipeline.commands.train import train
 from t2s_pipeline.commands.ui import ui
-from t2s_pipeline.errors import T2SError
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.settings import Settings
 
 COMMANDS: tuple[Callable, ...] = (
     demo,

@@ -4,8 +4,8 @@ import dagster as dg
 
 from assets import datasets, evaluation, labels, predictions, results, training
 from assets.resources import WorkerLauncher
+from assets.terminal import terminal_logger
 from jobs import dataset_sensors, housekeeping, jobs, schedules, sensors
-from jobs.terminal import terminal_logger
 
 defs = dg.Definitions(
     assets=[

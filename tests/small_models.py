@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
-from t2s_pipeline.miniature.segmenter import build
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import instruction
+from t2s_pipeline.segmenters.miniature import build
 
 SMALL = PrompterShape(
     side=56,

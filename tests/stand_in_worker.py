@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline import masks
-from t2s_pipeline.experiments import experiment
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
-from t2s_pipeline.settings import Settings
 from t2s_pipeline.training import checkpoints
+from t2s_pipeline.vision import masks
 
 SQUARE = masks.encode(np.ones((168, 168), bool)).as_arrow()
 

@@ -9,8 +9,8 @@ import pytest
 
 dg = pytest.importorskip("dagster")
 
+from t2s_pipeline.core.settings import REPO  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
-from t2s_pipeline.settings import REPO  # noqa: E402
 
 pytestmark = pytest.mark.orchestrator
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.settings import REPO
+from t2s_pipeline.core.settings import REPO
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 

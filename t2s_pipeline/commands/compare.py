@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 
 def compare(
@@ -18,7 +18,7 @@ def compare(
     Computed now from the stored scores, also for pairs that the table paired_differences leaves out.
     """
     from t2s_pipeline.commands.row_formats import print_table
-    from t2s_pipeline.errors import NotMaterializedError
+    from t2s_pipeline.core.errors import NotMaterializedError
     from t2s_pipeline.evaluation.pairs import compare_everywhere
 
     settings = Settings.from_env()

@@ -1,6 +1,6 @@
 """`t2s database`: the results as one DuckDB file, for notebooks and BI tools."""
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 
 def database() -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.settings import REPO, Settings
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import REPO, Settings
 
 
 def demo(
@@ -32,7 +32,7 @@ def demo(
     """Everything once: files, tables, training, completions, masks, scores, leaderboard, results page."""
     from t2s_pipeline.commands.instance import prepare
     from t2s_pipeline.datasets.registry import splits_of
-    from t2s_pipeline.recipes import RECIPES
+    from t2s_pipeline.methods.recipe import RECIPES
 
     settings = Settings.from_env()
     settings.require_worker()
@@ -56,4 +56,4 @@ def demo(
     environment = prepare(settings)
     sys.stdout.flush()
     os.chdir(REPO)
-    os.execve(sys.executable, [sys.executable, "-m", "jobs.run_demo", json.dumps(config)], environment)
+    os.execve(sys.executable, [sys.executable, "-m", "t2s_pipeline.commands.run_demo", json.dumps(config)], environment)

@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from t2s_pipeline.diagnosis import Diagnosis, SplitState
+    from t2s_pipeline.steps.diagnosis import Diagnosis, SplitState
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """List the benchmarks that were found and where, and what each experiment lacks to run here."""
-    from t2s_pipeline.diagnosis import diagnose
+    from t2s_pipeline.steps.diagnosis import diagnose
 
     found = diagnose(Settings.from_env())
     if as_json:

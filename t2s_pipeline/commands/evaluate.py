@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 
 def evaluate(
@@ -22,11 +22,11 @@ def evaluate(
 
     With --draws the system answers several times at a temperature, and how far its answers agree is measured too.
     """
-    from t2s_pipeline.evaluating import evaluate as run
-    from t2s_pipeline.evaluating import home_dataset
-    from t2s_pipeline.launching import plain_launch
-    from t2s_pipeline.sampling import Sampling
-    from t2s_pipeline.steps import Steps
+    from t2s_pipeline.methods.sampling import Sampling
+    from t2s_pipeline.steps.evaluation import evaluate as run
+    from t2s_pipeline.steps.steps import Steps
+    from t2s_pipeline.systems.candidates import home_dataset
+    from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     settings.require_worker()

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
-    from t2s_pipeline.training.config import Experiment
+    from t2s_pipeline.methods.experiment import Experiment
 
 
 def experiments(
@@ -17,7 +17,7 @@ def experiments(
     """List the named experiments with their published results, or show one's settings."""
     import json
 
-    from t2s_pipeline.experiments import EXPERIMENTS, experiment
+    from t2s_pipeline.methods.experiments import EXPERIMENTS, experiment
 
     if as_json:
         chosen = [experiment(name)] if name else EXPERIMENTS.values()
@@ -32,7 +32,7 @@ def _list(settings: Settings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from t2s_pipeline.experiments import EXPERIMENTS, ZERO_SHOT
+    from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT
     from t2s_pipeline.training import checkpoints
 
     published = _published()
@@ -63,7 +63,7 @@ def _list(settings: Settings) -> None:
 
 def _published() -> dict[str, tuple[str, dict[tuple[str, str], float]]]:
     """By system: the tables it stands in, and its numbers on EarthReason by split and metric."""
-    from t2s_pipeline.published import published_metrics
+    from t2s_pipeline.evaluation.published import published_metrics
 
     rows = published_metrics().to_pylist()
     found: dict[str, tuple[str, dict[tuple[str, str], float]]] = {}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 
 def export(
@@ -15,7 +15,7 @@ def export(
     full: Annotated[bool, typer.Option("--float32", help="Weights as they were trained, not in bfloat16.")] = False,
 ) -> None:
     """Write weights (safetensors), processor and model card; plain transformers loads the folder."""
-    from t2s_pipeline.launching import plain_launch
+    from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     options = ["--keep-adapters"] if adapters else []

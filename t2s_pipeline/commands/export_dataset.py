@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 
 def export_dataset(
@@ -17,8 +17,8 @@ def export_dataset(
 
     datasets.load_dataset(FOLDER) reads it without this package.
     """
-    from t2s_pipeline.hub_export import export_split
-    from t2s_pipeline.progress import StderrProgress
+    from t2s_pipeline.core.progress import StderrProgress
+    from t2s_pipeline.datasets.hub_export import export_split
 
     report = export_split(Settings.from_env(), name, split, folder.expanduser(), StderrProgress())
     print(f'{report.rows:,} samples, files: {report.files}. datasets.load_dataset("{folder}")')

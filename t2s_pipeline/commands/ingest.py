@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import Settings
 
 
 def ingest(
@@ -34,12 +34,12 @@ def ingest(
 
     t2s ingest custom --images DIR --coco instances.json --name harbours
     """
-    from t2s_pipeline import catalog
-    from t2s_pipeline.checks import checks_of
+    from t2s_pipeline.checks.table_checks import checks_of
+    from t2s_pipeline.core.progress import StderrProgress
+    from t2s_pipeline.datasets import catalog
     from t2s_pipeline.datasets.registry import BENCHMARKS, CUSTOM
-    from t2s_pipeline.launching import plain_launch
-    from t2s_pipeline.progress import StderrProgress
-    from t2s_pipeline.steps import Steps
+    from t2s_pipeline.steps.steps import Steps
+    from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     own = {"--images": images, "--masks": masks, "--queries": queries, "--coco": coco}

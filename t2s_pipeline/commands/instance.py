@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from t2s_pipeline.atomic import atomic_file
-from t2s_pipeline.settings import REPO, Settings
+from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.settings import REPO, Settings
 
 
 def dagster_home(settings: Settings) -> Path:

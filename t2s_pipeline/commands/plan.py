@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
     from t2s_pipeline.training.plan import Plan
@@ -30,7 +30,7 @@ def plan(
     import dataclasses
     import json
 
-    from t2s_pipeline.experiments import experiment
+    from t2s_pipeline.methods.experiments import experiment
     from t2s_pipeline.training.plan import plan as made
     from t2s_pipeline.training.presets import with_preset
 

@@ -18,7 +18,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from t2s_pipeline.atomic import atomic_file
+from t2s_pipeline.core.atomic_files import atomic_file
 
 CELL = 60
 """Characters of a cell before it is cut, in a printed table."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 
 def score(
@@ -29,9 +29,9 @@ def score(
     Masks may have the image's own size or that of the resized image. Missing and surplus samples are counted and
     listed: t2s sql "from prediction_rejects". A sample without a mask scores 0.
     """
-    from t2s_pipeline.elsewhere.score import Foreign, score_foreign
-    from t2s_pipeline.launching import plain_launch
-    from t2s_pipeline.steps import Steps
+    from t2s_pipeline.external.score import Foreign, score_foreign
+    from t2s_pipeline.steps.steps import Steps
+    from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     foreign = Foreign(name, predictions.expanduser(), dataset, split, side, question, answers_as)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from t2s_pipeline.errors import InputError, T2SError
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.errors import InputError, T2SError
+from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
     from t2s_pipeline.lake.views import Limits

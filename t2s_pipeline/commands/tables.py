@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
 
 
 def tables(
@@ -46,7 +46,7 @@ def _describe(settings: Settings, name: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from t2s_pipeline.errors import InputError
+    from t2s_pipeline.core.errors import InputError
     from t2s_pipeline.lake.questions import PARTITION_MEANINGS, meaning, questions
     from t2s_pipeline.lake.schema import TABLES
     from t2s_pipeline.lake.views import query

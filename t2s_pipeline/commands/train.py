@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from t2s_pipeline.commands.plan import Overrides, PresetName
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.settings import REPO, Settings
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import REPO, Settings
 
 
 def train(
@@ -27,7 +27,7 @@ def train(
     its --node-rank and one T2S_HOME that all of them see.
     """
     from t2s_pipeline.commands.instance import prepare
-    from t2s_pipeline.experiments import experiment
+    from t2s_pipeline.methods.experiments import experiment
     from t2s_pipeline.training.presets import with_preset
 
     settings = Settings.from_env()
@@ -45,12 +45,13 @@ def train(
     # The library imports no dagster, so this process becomes the one that does; signals reach it directly.
     sys.stdout.flush()
     os.chdir(REPO)
-    os.execve(sys.executable, [sys.executable, "-m", "jobs.run_training", name, json.dumps(config)], environment)
+    command = [sys.executable, "-m", "t2s_pipeline.commands.run_training", name, json.dumps(config)]
+    os.execve(sys.executable, command, environment)
 
 
 def _join(settings: Settings, name: str, overrides: list[str], meeting: list[str]) -> None:
     """Give this machine's ranks to a run that node 0 leads: nothing to decide and nothing to record here."""
-    from t2s_pipeline.launching import plain_launch
+    from t2s_pipeline.worker.launcher import plain_launch
 
     words = [word for override in overrides for word in ("--set", override)]
     plain_launch(settings)(["train", "--experiment", name, *words, *meeting, "--home", str(settings.home)])

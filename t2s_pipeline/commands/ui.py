@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from t2s_pipeline.errors import T2SError
-from t2s_pipeline.settings import REPO, Settings
+from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.settings import REPO, Settings
 
 HOST = "127.0.0.1"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.datasets.coco import CocoFile, Segmentation, read_coco, stated_size
-from t2s_pipeline.datasets.image_files import UnusableFileError
 from t2s_pipeline.datasets.layout import NamedFiles, is_text, names_below, require_folder
 from t2s_pipeline.datasets.records import Record, RejectRecord
 from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
+from t2s_pipeline.vision.image_files import UnusableFileError
 
 TEXTS = ("questions", "question", "caption", "sentences")
 

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from t2s_pipeline import masks
-from t2s_pipeline.datasets.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, as_text, is_clutter, is_text
 from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
 
 FOLDERS = ("images", "labels", "QAs")
 ENDINGS = {
@@ -112,9 +112,7 @@ def _sample(root: Path, source: Source) -> list[Record]:
     image_name = source.images[0]
     missing = [name for name, files in (("label", source.labels), ("qa", source.qas)) if not files]
     if missing:
-        return [
-            _reject(image_name, f"missing_{name}", f"no {name} file is called {source.stem}") for name in missing
-        ]
+        return [_reject(image_name, f"missing_{name}", f"no {name} file is called {source.stem}") for name in missing]
     image = _attempt(root, image_name, lambda data: (data, displayed_size(data)))
     mask = _attempt(root, source.labels[0], decode_label)
     qa = _attempt(root, source.qas[0], parse_qa)

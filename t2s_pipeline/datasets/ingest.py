@@ -12,13 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.reading import read_records
 from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, RejectRecord, SampleRecord
 from t2s_pipeline.datasets.registry import reader_of
 from t2s_pipeline.datasets.selections import selections
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES, SELECTIONS, Table
 from t2s_pipeline.lake.store import replacing_partitions
-from t2s_pipeline.progress import NoProgress, Progress
 
 TABLES = (IMAGES, SAMPLES, SELECTIONS, REJECTS)
 """What a split is read into."""
@@ -80,9 +80,7 @@ def ingest_split(
                 counts["questions"] += sum(len(row["questions"]) for row in rows)
             elif table is REJECTS:
                 reasons.update(row["reason"] for row in rows)
-    return IngestReport(
-        counts[IMAGES.name], counts[SAMPLES.name], counts["empty"], counts["questions"], dict(reasons)
-    )
+    return IngestReport(counts[IMAGES.name], counts[SAMPLES.name], counts["empty"], counts["questions"], dict(reasons))
 
 
 def read_dataset(

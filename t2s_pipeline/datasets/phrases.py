@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2s_pipeline.datasets.image_files import UnusableFileError, file_bytes
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, names_below, require_folder
 from t2s_pipeline.datasets.records import Record, RejectRecord
 from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from t2s_pipeline.datasets.image_files import UnusableFileError, file_bytes
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.layout import is_text
 from t2s_pipeline.datasets.records import RejectRecord
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
 
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 NEEDED = ("image", "question")

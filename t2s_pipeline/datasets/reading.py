@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, SampleRecord
 from t2s_pipeline.datasets.registry import reader_of
-from t2s_pipeline.progress import NoProgress, Progress
 
 _SILENT = NoProgress()
 A, B = TypeVar("A"), TypeVar("B")

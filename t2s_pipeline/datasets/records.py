@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from t2s_pipeline.masks import Rle
+from t2s_pipeline.vision.masks import Rle
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
 from t2s_pipeline.datasets.earthreason import EarthReason
@@ -10,7 +11,6 @@ from t2s_pipeline.datasets.layout import located
 from t2s_pipeline.datasets.phrases import REFSEGRS, RISBENCH
 from t2s_pipeline.datasets.records import Reader
 from t2s_pipeline.datasets.rrsis_d import RrsisD
-from t2s_pipeline.errors import InputError
 
 EMBEDDED = "synthetic"
 CUSTOM = "custom"

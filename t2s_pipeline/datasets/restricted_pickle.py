@@ -11,7 +11,7 @@ import pickletools
 from pathlib import Path
 from typing import Any, NoReturn
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 
 MAX_BYTES = 256 * 1024 * 1024
 """RRSIS-D's ``refs(unc).p`` has a few megabytes."""

@@ -11,13 +11,13 @@ their order. That the field evaluates the first one is a selection over them (``
 from pathlib import Path
 from typing import Any
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.coco import CocoFile, Segmentation, read_coco, stated_size
-from t2s_pipeline.datasets.image_files import UnusableFileError
 from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, is_text, names_below, require_folder
 from t2s_pipeline.datasets.records import Record, RejectRecord
 from t2s_pipeline.datasets.restricted_pickle import read_pickle
 from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.vision.image_files import UnusableFileError
 
 IMAGES = Path("images", "rrsisd", "JPEGImages")
 INSTANCES = Path("rrsisd", "instances.json")

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
-from t2s_pipeline import masks
-from t2s_pipeline.datasets.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
 from t2s_pipeline.datasets.layout import NamedFiles, shown
 from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
-from t2s_pipeline.masks import Rle
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
+from t2s_pipeline.vision.masks import Rle
 
 
 class Drawing(Protocol):
@@ -171,9 +171,7 @@ def read_scene(root: Path, scene: Scene) -> list[Record]:
             continue
         if isinstance(target.drawing, MaskFile):
             drawn[target.drawing] = mask
-        samples.append(
-            SampleRecord(target.sample_id, scene.image_id, target.category, questions, target.answers, mask)
-        )
+        samples.append(SampleRecord(target.sample_id, scene.image_id, target.category, questions, target.answers, mask))
     if samples:
         records.append(ImageRecord(scene.image_id, name, width, height, data))
     return [*records, *samples]

@@ -15,20 +15,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.selections import published_rule
 from t2s_pipeline.evaluation.questions import asked_questions
 from t2s_pipeline.evaluation.segment import draw_texts
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
-from t2s_pipeline.experiments import System
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
-from t2s_pipeline.masks import Rle
-from t2s_pipeline.progress import Progress
+from t2s_pipeline.methods.sampling import Sampling
+from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.load import load_answerer
 from t2s_pipeline.prompting.schemas import SCHEMAS
-from t2s_pipeline.runs import Runs
-from t2s_pipeline.sampling import Sampling
 from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.vision.masks import Rle
+from t2s_pipeline.vision.run_lengths import Runs
 
 UNREAD = ("format_error", "error")
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.selections import published_rule
 from t2s_pipeline.evaluation.questions import asked_questions
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
-from t2s_pipeline.experiments import System
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
-from t2s_pipeline.progress import Progress
+from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.base import Completion
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.load import load_answerer

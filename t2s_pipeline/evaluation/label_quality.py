@@ -13,23 +13,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline import masks
-from t2s_pipeline.datasets.image_files import decode_image
+from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.evaluation.prompt_search import improved
-from t2s_pipeline.geometry import Frame, PromptObject
-from t2s_pipeline.inference import Inference
 from t2s_pipeline.lake.schema import IMAGES, LABEL_QUALITY, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import Partition, read_partition, scan, write_partition
-from t2s_pipeline.progress import Progress
+from t2s_pipeline.methods.inference import Inference
+from t2s_pipeline.methods.recipe import RECIPES
 from t2s_pipeline.prompting.schemas import SCHEMAS, Shape
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.pseudo_labels.combinations import combined
 from t2s_pipeline.pseudo_labels.label import FULL_SIDE, Label, on_square
 from t2s_pipeline.pseudo_labels.labellings import Labelling, recorded
 from t2s_pipeline.pseudo_labels.table import read_labels
-from t2s_pipeline.recipes import RECIPES
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Embedding, Sam2Segmenter
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.image_files import decode_image
 
 COMBINATIONS = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
 """Table 6."""

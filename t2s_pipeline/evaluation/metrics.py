@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.evaluation.intervals import RESAMPLES, SEED, percentile_interval, resampled_sums
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.evaluation.intervals import resampled_sums
 from t2s_pipeline.evaluation.metrics import Estimate, compare, difference, image_sums, images_of, null_if_nan
 from t2s_pipeline.lake.schema import PAIRED_DIFFERENCES, SAMPLE_SCORES

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from t2s_pipeline import masks
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.selections import DRAW, FIRST
-from t2s_pipeline.errors import InputError
 from t2s_pipeline.evaluation.questions import question_order
 from t2s_pipeline.lake.schema import SAMPLE_SCORES
-from t2s_pipeline.runs import Runs
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.run_lengths import Runs
 
 PROTOCOLS = ("strict", "reference")
 
@@ -98,9 +98,7 @@ def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, r
     return pa.table(columns, schema=SAMPLE_SCORES.schema)
 
 
-def _score(
-    sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rle | None, protocol: str
-) -> Score:
+def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rle | None, protocol: str) -> Score:
     """Apply the protocol's row of rules to one answer."""
     area = intersection = 0
     if mask is not None:
@@ -123,9 +121,7 @@ def _score(
         hit = iou > 0.5
     else:
         hit = None if area == 0 else iou >= 0.5
-    return Score(
-        sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status
-    )
+    return Score(sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status)
 
 
 def _order(rule: str, sample_id: str, questions: Iterable[int]) -> list[int]:

@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline import masks
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
-from t2s_pipeline.experiments import System
-from t2s_pipeline.geometry import Frame, PromptObject
-from t2s_pipeline.inference import Inference
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
-from t2s_pipeline.progress import Progress
+from t2s_pipeline.methods.inference import Inference
+from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompting.lax import parse_lax
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 ANSWERS_PER_WINDOW = 256
 """Answers staged together, and lost together if the process dies."""

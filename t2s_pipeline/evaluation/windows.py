@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline.datasets.image_files import decode_image
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.lake.schema import IMAGES
 from t2s_pipeline.lake.store import Partition, read_partition, scan
+from t2s_pipeline.vision.image_files import decode_image
 
 IMAGES_AT_ONCE = 16
 """Encoded images held while streaming; decoded, one at a time."""
@@ -71,9 +71,7 @@ def pending(windows: Sequence[Window], done: set[tuple[str, int]]) -> list[Windo
     """The windows without what an earlier try finished; windows with nothing left are dropped."""
     left = []
     for window in windows:
-        rest = {
-            image_id: [item for item in items if item.key not in done] for image_id, items in window.items()
-        }
+        rest = {image_id: [item for item in items if item.key not in done] for image_id, items in window.items()}
         rest = {image_id: items for image_id, items in rest.items() if items}
         if rest:
             left.append(rest)

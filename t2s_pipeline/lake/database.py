@@ -9,12 +9,12 @@ from pathlib import Path
 
 import duckdb
 
-from t2s_pipeline.atomic import atomic_file
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.questions import PARTITION_MEANINGS, Question, meaning, questions
 from t2s_pipeline.lake.schema import IMAGES, TABLES
 from t2s_pipeline.lake.views import create_question_views, name_literal, open_tables, text_literal
-from t2s_pipeline.settings import Settings
 
 STORAGE_VERSION = "v1.0.0"
 """The oldest format that holds it, so that tools with an older DuckDB can open it."""

@@ -1,16 +1,16 @@
 """The files of ``sql/``: each is one SELECT that becomes a view, and says at its top which question it answers.
 
-    -- Who is best?
-    --   place: rank by gIoU
-    SELECT …
+-- Who is best?
+--   place: rank by gIoU
+SELECT …
 """
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import TABLES
-from t2s_pipeline.settings import Settings
 
 _MEANING = re.compile(r"--   (\w+): (.+)")
 

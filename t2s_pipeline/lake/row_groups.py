@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.lake.schema import Table
 
 # A row group is also cut at this size, so that sixty-four very large images do not have to fit in memory.

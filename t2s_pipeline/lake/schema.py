@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from t2s_pipeline.masks import RLE_TYPE
+from t2s_pipeline.vision.masks import RLE_TYPE
 
 PROMPTS_TYPE = pa.list_(
     pa.struct(

@@ -11,7 +11,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from t2s_pipeline.atomic import is_abandoned, owner_mark
+from t2s_pipeline.core.atomic_files import is_abandoned, owner_mark
 from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.store import list_partitions, partition_file
 from t2s_pipeline.lake.together import recover

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from t2s_pipeline.atomic import atomic_file, beside, disk_room, flush
+from t2s_pipeline.core.atomic_files import atomic_file, beside, disk_room, flush
 from t2s_pipeline.lake.row_groups import RowGroups
 from t2s_pipeline.lake.schema import Table
 

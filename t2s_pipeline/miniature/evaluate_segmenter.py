@@ -5,11 +5,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from t2s_pipeline.geometry import Frame, PromptObject
-from t2s_pipeline.masks import intersection_union
 from t2s_pipeline.miniature.segmenter_pool import SIDE, PooledScene
 from t2s_pipeline.miniature.segmenter_prompts import degrade, inner, points_in, tight_box
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
+from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.masks import intersection_union
 
 BEST = "box + 2 points"
 GROUP = "several instances: box + a point in each"

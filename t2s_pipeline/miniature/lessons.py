@@ -10,8 +10,8 @@ from multiprocessing import get_context
 import numpy as np
 
 from t2s_pipeline.datasets.synthetic import CATEGORIES, EMBEDDED, FOREIGN, draw_scene, questions_for
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.prompting.schemas import PromptSchema, Shape
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 MIN_COVER = 0.15
 """A cell counts as showing an object when at least this share of it is covered."""

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from t2s_pipeline.datasets.synthetic import Scene, draw_scene
-from t2s_pipeline.geometry import Frame
-from t2s_pipeline.masks import intersection_union
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
@@ -21,6 +19,8 @@ from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
+from t2s_pipeline.vision.geometry import Frame
+from t2s_pipeline.vision.masks import intersection_union
 
 SEED = 99_000
 

@@ -12,7 +12,6 @@ full-size model does at 840. What differs from the full-size settings, and why:
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -25,7 +24,9 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-WEIGHTS = Path(__file__).parent / "weights" / "prompter"
+from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
+
+WEIGHTS = EMBEDDED_WEIGHTS / "prompter"
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from t2s_pipeline.geometry import Box, Point, PromptObject
+from t2s_pipeline.vision.geometry import Box, Point, PromptObject
 
 BOX_JITTER = 0.05
 """Largest displacement of a training box's side, as a share of its width or height."""

@@ -29,11 +29,11 @@ from torch.nn import functional
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
 from t2s_pipeline.datasets.synthetic import CATEGORIES
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.miniature.lessons import Lessons, draw_lessons, fitted, imprecise, questions, thought
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
 from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS, PromptSchema, Shape
 from t2s_pipeline.prompting.templates import answer_text, instruction
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 EMPTY_SHARE = 0.06
 GAZE_LAYER = 3

@@ -22,9 +22,9 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from t2s_pipeline.miniature.evaluate_segmenter import BEST, prompt_quality
-from t2s_pipeline.miniature.segmenter import MiniatureSam2Config, build
 from t2s_pipeline.miniature.segmenter_pool import HELD_OUT, SIDE, TRAIN, PooledScene, draw_pool
 from t2s_pipeline.miniature.segmenter_prompts import around, poor_prompt, training_kind, training_prompt
+from t2s_pipeline.segmenters.miniature import MiniatureSam2Config, build
 from t2s_pipeline.segmenters.sam2 import MEAN, STD, Sam2Segmenter, labelled_points
 
 LEARNING_RATE = 1e-3

@@ -8,12 +8,12 @@ import transformers
 from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.families import Family, family_of
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.prompting.templates import instruction
+from t2s_pipeline.vision.geometry import Frame
 
 
 class Chat:

@@ -10,9 +10,9 @@ import xgrammar
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 from xgrammar.contrib.hf import LogitsProcessor as GrammarProcessor
 
-from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.grammar import grammar
 from t2s_pipeline.prompting.schemas import PromptSchema
+from t2s_pipeline.vision.geometry import Frame
 
 
 def logits_processor(

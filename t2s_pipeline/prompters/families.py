@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompting.coordinates import Coordinates
 
 

@@ -10,7 +10,7 @@ import transformers
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
 
-from t2s_pipeline.errors import InputError, T2SError
+from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS, PromptSchema

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompting.schemas import PromptSchema

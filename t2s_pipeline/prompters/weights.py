@@ -4,11 +4,12 @@ import hashlib
 import os
 from pathlib import Path
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
 from t2s_pipeline.prompters.families import RELEASES, Release, released
 
 MINIATURE = "qwen2.5-vl-mini"
-EMBEDDED = Path(__file__).parent.parent / "miniature" / "weights" / "prompter"
+EMBEDDED = EMBEDDED_WEIGHTS / "prompter"
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 """Of a published checkpoint; weights in other formats and Python files are never fetched."""

@@ -6,7 +6,7 @@ answer: [120, 40, 300, 310] is a box in either.
 
 from enum import Enum
 
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.vision.geometry import Frame
 
 
 class Coordinates(Enum):

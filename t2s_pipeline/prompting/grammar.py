@@ -2,9 +2,9 @@
 
 import json
 
-from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.parsing import MAX_OBJECTS
 from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role, Shape
+from t2s_pipeline.vision.geometry import Frame
 
 MAX_THOUGHT = 4000
 """Characters of the think block; without a bound a model that never stops thinking would never answer."""
@@ -19,7 +19,7 @@ def grammar(schema: PromptSchema, frame: Frame) -> str:
     if schema.shape is Shape.BARE_BOXES:
         item = "box"
     else:
-        pairs = ' ", " '.join(f'{_literal(json.dumps(key.name) + ": ")} {_value(key)}' for key in schema.keys)
+        pairs = ' ", " '.join(f"{_literal(json.dumps(key.name) + ': ')} {_value(key)}" for key in schema.keys)
         item = f'"{{" {pairs} "}}"'
     rules = {
         "root": '"<think>" thought "</think><answer>" answer "</answer>"',

@@ -6,7 +6,6 @@ bracket, an object may have its box alone or its positive points alone, and keys
 Ours still checks that coordinates are numbers inside the frame, which theirs does not (docs/protocols.md).
 """
 
-from t2s_pipeline.geometry import Box, Frame, Point, PromptObject
 from t2s_pipeline.prompting.parsing import (
     MAX_OBJECTS,
     Answer,
@@ -19,6 +18,7 @@ from t2s_pipeline.prompting.parsing import (
     parse,
 )
 from t2s_pipeline.prompting.schemas import PromptSchema, Role, Shape
+from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
 
 
 def parse_lax(text: str, schema: PromptSchema, frame: Frame) -> Answer | FormatError:

@@ -7,9 +7,9 @@ bounded: completions over 64 KiB are refused and at most 120 objects are read.
 import json
 from dataclasses import dataclass, replace
 
-from t2s_pipeline.geometry import Box, Frame, Point, PromptObject, box_iou
 from t2s_pipeline.prompting.repair import Hopeless, repaired
 from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role, Shape
+from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject, box_iou
 
 MAX_COMPLETION_BYTES = 64 * 1024
 MAX_OBJECTS = 120

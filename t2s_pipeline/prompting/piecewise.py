@@ -1,6 +1,5 @@
 """What of an answer is well formed, piece by piece: for rewards that pay the parts of an object one by one."""
 
-from t2s_pipeline.geometry import Frame, Point, PromptObject
 from t2s_pipeline.prompting.parsing import (
     MAX_COMPLETION_BYTES,
     MAX_OBJECTS,
@@ -11,6 +10,7 @@ from t2s_pipeline.prompting.parsing import (
     _split,
 )
 from t2s_pipeline.prompting.schemas import PromptSchema, Role
+from t2s_pipeline.vision.geometry import Frame, Point, PromptObject
 
 
 def read_piecewise(text: str, schema: PromptSchema, frame: Frame, repair: bool = False) -> list[PromptObject] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from t2s_pipeline.geometry import Point, PromptObject
+from t2s_pipeline.vision.geometry import Point, PromptObject
 
 
 class Role(Enum):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2s_pipeline.geometry import Point, PromptObject
 from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.pseudo_labels.label import tight_box
 from t2s_pipeline.pseudo_labels.seg_zero import interior_points
+from t2s_pipeline.vision.geometry import Point, PromptObject
 
 RIM = 0.1
 """Of the box's sides: how far around the box negative points may lie."""

@@ -60,9 +60,7 @@ def _disc(radius: int, eps: float) -> list[tuple[int, int]]:
     return [(dy, dx) for dy in span for dx in span if 0 < dy * dy + dx * dx <= eps * eps]
 
 
-def _cores(
-    framed: np.ndarray, radius: int, reach: list[tuple[int, int]], eps: float, min_samples: int
-) -> np.ndarray:
+def _cores(framed: np.ndarray, radius: int, reach: list[tuple[int, int]], eps: float, min_samples: int) -> np.ndarray:
     """Mask pixels with ``min_samples`` mask pixels within ``eps``, themselves included."""
     sure = framed & _filled(framed, radius, eps, min_samples)
     open_pixels = np.flatnonzero(framed & ~sure)

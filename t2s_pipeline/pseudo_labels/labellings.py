@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.overrides import replaced
 from t2s_pipeline.pseudo_labels.remote_reasoner import RemoteReasonerLabels
 from t2s_pipeline.pseudo_labels.seg_zero import SegZeroLabels
 from t2s_pipeline.pseudo_labels.vision_reasoner import VisionReasonerLabels
-from t2s_pipeline.training.overrides import replaced
 
 Labelling = SegZeroLabels | VisionReasonerLabels | RemoteReasonerLabels
 """``label`` makes the pseudo-labels of a mask; the fields are the parameters that are recorded with them."""

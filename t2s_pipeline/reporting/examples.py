@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from t2s_pipeline.datasets.image_files import decode_image
-from t2s_pipeline.figures import data_uri, panel
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.lake import schema, store
-from t2s_pipeline.masks import Rle, decode
 from t2s_pipeline.reporting.showcase import Pick
+from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.image_files import decode_image
+from t2s_pipeline.vision.masks import Rle, decode
+from t2s_pipeline.vision.panels import data_uri, panel
 
 HEIGHT = 288
 LONGEST_TEXT = 1500
@@ -54,9 +54,7 @@ class Reply:
     text: str
 
 
-def examples(
-    lake: Path, dataset: str, split: str, picks: Sequence[Pick], systems: Sequence[str]
-) -> list[Example]:
+def examples(lake: Path, dataset: str, split: str, picks: Sequence[Pick], systems: Sequence[str]) -> list[Example]:
     """An example for each pick whose image and sample the lake still holds, in the order of the picks."""
     part = {"dataset": dataset, "split": split}
     wanted = {pick.sample_id for pick in picks}
@@ -85,18 +83,14 @@ def examples(
         ]
         views += [_view(system, image, truth, replies[system].get(pick.sample_id)) for system in systems]
         question = (sample["questions"] or [""])[0]
-        made.append(
-            Example(pick.sample_id, question, sample["category"] or "", pick.why, pick.group, tuple(views))
-        )
+        made.append(Example(pick.sample_id, question, sample["category"] or "", pick.why, pick.group, tuple(views)))
     return made
 
 
 def _view(system: str, image: np.ndarray, truth: np.ndarray, reply: Reply | None) -> View:
     if reply is None:
         return View(system, data_uri(panel(image, height=HEIGHT)), "no answer in the lake")
-    drawn = panel(
-        image, reply.prompts, Frame.square(reply.side), predicted=reply.mask, truth=truth, height=HEIGHT
-    )
+    drawn = panel(image, reply.prompts, Frame.square(reply.side), predicted=reply.mask, truth=truth, height=HEIGHT)
     thought = ""
     if "<think>" in reply.text:
         thought = reply.text.partition("<think>")[2].partition("</think>")[0].strip()

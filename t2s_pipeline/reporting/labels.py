@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2s_pipeline.datasets.image_files import decode_image
-from t2s_pipeline.figures import data_uri, panel
-from t2s_pipeline.geometry import Frame
 from t2s_pipeline.lake import schema, store
-from t2s_pipeline.masks import Rle, decode
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.reporting.examples import HEIGHT, View, first_rows, prompt_of
+from t2s_pipeline.vision.geometry import Frame
+from t2s_pipeline.vision.image_files import decode_image
+from t2s_pipeline.vision.masks import Rle, decode
+from t2s_pipeline.vision.panels import data_uri, panel
 
 NAMES = {"seg-zero": "Seg-Zero", "vision-reasoner": "VisionReasoner", "remote-reasoner": "RemoteReasoner"}
 SPLITS = ("test", "val", "train")

@@ -156,11 +156,7 @@ def _chooser(answers: dict[str, list[dict]], cast: Cast) -> str:
 def _picks(answers: dict[str, list[dict]], cast: Cast, count: int) -> list[showcase.Pick]:
     if not answers:
         return []
-    first = {
-        name: {r["sample_id"]: r for r in rows if r["question_index"] == 0} for name, rows in answers.items()
-    }
-    scores = [
-        showcase.Score(key, row["iou"], row["gt_empty"]) for key, row in first[_chooser(answers, cast)].items()
-    ]
+    first = {name: {r["sample_id"]: r for r in rows if r["question_index"] == 0} for name, rows in answers.items()}
+    scores = [showcase.Score(key, row["iou"], row["gt_empty"]) for key, row in first[_chooser(answers, cast)].items()]
     base = {key: row["iou"] for key, row in first.get(cast.baseline, {}).items()}
     return showcase.choose(scores, base, count)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import PromptSchema
+from t2s_pipeline.vision.geometry import Frame
 
 Completions = Sequence[str | list[dict]]
 """What TRL passes: texts, or chat messages whose ``content`` is the text."""

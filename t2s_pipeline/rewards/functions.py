@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.methods.reward_weights import REWARDS
 from t2s_pipeline.prompting.schemas import SCHEMAS
-from t2s_pipeline.recipes import Recipe
 from t2s_pipeline.rewards import remote_reasoner, seg_zero, vision_reasoner
 from t2s_pipeline.rewards.format import RewardFunction, format_reward, json_reward, tags_reward
 from t2s_pipeline.rewards.mask_iou import OnFailure, mask_iou_reward
-from t2s_pipeline.rewards.recipes import REWARDS
+from t2s_pipeline.vision.geometry import Frame
 
 if TYPE_CHECKING:
     from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
@@ -30,9 +30,7 @@ def reward_functions(
         "format": lambda: format_reward(*how),
         "tags": lambda: tags_reward(schema, frame),
         "json": lambda: json_reward(*how),
-        "mask_iou": lambda: mask_iou_reward(
-            segmenter, *how, on_failure, inference.prompts, inference.multimask
-        ),
+        "mask_iou": lambda: mask_iou_reward(segmenter, *how, on_failure, inference.prompts, inference.multimask),
         "box_iou": lambda: seg_zero.box_iou_reward(*how),
         "box_l1": lambda: seg_zero.box_l1_reward(*how),
         "points": lambda: seg_zero.points_reward(*how),

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.prompting.parsing import FormatError, parse
 from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 if TYPE_CHECKING:
     from t2s_pipeline.segmenters.sam2 import Embedding, Sam2Segmenter

@@ -6,12 +6,12 @@ The format is ``json_reward`` without repair; an answer that does not parse earn
 
 from collections.abc import Callable, Sequence
 
-from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.parsing import MAX_OBJECTS, Answer, parse
 from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
 from t2s_pipeline.rewards.matching import box_array, label_boxes, matched_total, on_full_square, pixel_iou
+from t2s_pipeline.vision.geometry import Frame
 
 Boxes = Sequence[Sequence[float]]
 
@@ -44,9 +44,7 @@ def _compared(
 ) -> RewardFunction:
     """(completions, labels: the sample's labels for each of them) → a reward each."""
 
-    def reward(
-        completions: Completions, labels: Sequence[Sequence[Label]], **_: object
-    ) -> list[float | None]:
+    def reward(completions: Completions, labels: Sequence[Sequence[Label]], **_: object) -> list[float | None]:
         return [earned(text_of(text), own[:MAX_OBJECTS]) for text, own in zip(completions, labels, strict=True)]
 
     def earned(text: str, own: Sequence[Label]) -> float:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from t2s_pipeline.geometry import Frame, Point, PromptObject
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
 from t2s_pipeline.rewards.matching import box_array, label_boxes, mean_l1, on_full_square, pixel_iou
+from t2s_pipeline.vision.geometry import Frame, Point, PromptObject
 
 LEAST_IOU = 0.5
 MOST_L1 = 10.0
@@ -70,9 +70,7 @@ def _compared(
 ) -> RewardFunction:
     """(completions, labels: the sample's labels for each of them) → 1 or 0 each."""
 
-    def reward(
-        completions: Completions, labels: Sequence[Sequence[Label]], **_: object
-    ) -> list[float | None]:
+    def reward(completions: Completions, labels: Sequence[Sequence[Label]], **_: object) -> list[float | None]:
         return [float(judge(text_of(text), own)) for text, own in zip(completions, labels, strict=True)]
 
     def judge(text: str, own: Sequence[Label]) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.prompting.parsing import MAX_OBJECTS
 from t2s_pipeline.prompting.piecewise import read_piecewise
 from t2s_pipeline.prompting.schemas import PromptSchema
@@ -21,6 +20,7 @@ from t2s_pipeline.rewards.matching import (
     on_full_square,
     pixel_iou,
 )
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 LEAST_IOU = 0.5
 MOST_L1 = 10.0
@@ -57,9 +57,7 @@ def accuracy_reward(schema: PromptSchema, frame: Frame, repair: bool = False) ->
     empty list for an empty target earns 1; the authors' code gives it nothing, but EarthReason asks for it.
     """
 
-    def accuracy(
-        completions: Completions, labels: Sequence[Sequence[Label]], **_: object
-    ) -> list[float | None]:
+    def accuracy(completions: Completions, labels: Sequence[Sequence[Label]], **_: object) -> list[float | None]:
         return [judge(text_of(text), own[:MAX_OBJECTS]) for text, own in zip(completions, labels, strict=True)]
 
     def judge(text: str, own: Sequence[Label]) -> float:

@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from t2s_pipeline.atomic import atomic_file
-from t2s_pipeline.geometry import Frame
-from t2s_pipeline.settings import embedding_cache_bytes
+from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.settings import embedding_cache_bytes
+from t2s_pipeline.vision.geometry import Frame
 
 NAMES = ("image", "fine", "middle")
 

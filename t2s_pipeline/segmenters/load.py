@@ -23,8 +23,8 @@ from safetensors.torch import load_file
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.miniature import segmenter as miniature
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.segmenters import miniature
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from t2s_pipeline import masks
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.segmenters.decoder import decode, prepare
 from t2s_pipeline.segmenters.embedding import Embedding, EmbeddingCache
 from t2s_pipeline.segmenters.upsampling import union
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.vision.geometry import Frame
 
 PIXELS_AT_ONCE = 16_000_000
 """Upsampled logits in one call on a GPU."""

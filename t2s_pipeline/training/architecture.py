@@ -4,9 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
 
-_EMBEDDED = Path(__file__).parent.parent / "miniature" / "weights" / "prompter"
+_EMBEDDED = EMBEDDED_WEIGHTS / "prompter"
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,7 @@ def _qwen(layers: int, hidden: int, intermediate: int, kv_width: int, vocabulary
 def _vit_large(
     layers: int, hidden: int, intermediate: int, kv_width: int, vocabulary: int, patches: int, tokens: int
 ) -> Architecture:
-    return Architecture(
-        layers, hidden, intermediate, kv_width, vocabulary, False, 24, 1024, 4096, 2, patches, tokens
-    )
+    return Architecture(layers, hidden, intermediate, kv_width, vocabulary, False, 24, 1024, 4096, 2, patches, tokens)
 
 
 # From the published config.json files; an InternVL3 square of 896 is four tiles of 448 and a thumbnail.

@@ -11,10 +11,10 @@ from pathlib import Path
 from peft import LoraConfig
 from trl import GRPOConfig
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.methods.compute import Compute
+from t2s_pipeline.methods.experiment import GRPOSettings
 from t2s_pipeline.training import ranks
-from t2s_pipeline.training.compute import Compute
-from t2s_pipeline.training.config import GRPOSettings
 from t2s_pipeline.training.engine import deepspeed_config
 
 _SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup"}

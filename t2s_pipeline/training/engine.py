@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from t2s_pipeline.training.compute import Compute
+from t2s_pipeline.methods.compute import Compute
 
 FOLDER = Path(__file__).parent / "deepspeed"
 

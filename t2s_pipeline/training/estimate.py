@@ -7,8 +7,8 @@ caches and the allocator's waste follow the rules below. A run that was made on 
 
 from dataclasses import dataclass
 
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training.architecture import Architecture
-from t2s_pipeline.training.config import Experiment
 
 TEXT_TOKENS = 150
 """Of an instruction with its question."""

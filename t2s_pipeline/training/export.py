@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from t2s_pipeline.atomic import disk_room
-from t2s_pipeline.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.atomic_files import disk_room
+from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.model_card import Data, card, metrics
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

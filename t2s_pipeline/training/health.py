@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from t2s_pipeline.errors import T2SError
-from t2s_pipeline.training.compute import Watch
+from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.methods.compute import Watch
 
 SIGNIFICANT = 3.0
 """A fall of the reward counts from so many standard errors on."""

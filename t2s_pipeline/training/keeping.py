@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from t2s_pipeline.errors import NotMaterializedError
+from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS
 from t2s_pipeline.lake.store import read_partition
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.config import Experiment
 
 PROTOCOL = "strict"
 

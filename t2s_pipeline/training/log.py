@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from t2s_pipeline.errors import NotMaterializedError
+from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import TRAINING_LOG
 from t2s_pipeline.lake.store import read_partition, write_partition
 

@@ -5,11 +5,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2s_pipeline.errors import NotMaterializedError
+from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, SAMPLES
 from t2s_pipeline.lake.store import read_partition
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.config import Experiment
 
 HEADLINE = ("giou", "ciou", "p_at_50")
 

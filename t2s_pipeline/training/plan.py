@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.datasets.published_counts import SAMPLES as PUBLISHED
-from t2s_pipeline.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
-from t2s_pipeline.settings import REPO, Settings
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training.architecture import Architecture, architecture
-from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.estimate import DEVICES, Device, Memory, StepTime, checkpoint_gigabytes, memory, step_time
 
 EMBEDDED = "qwen2.5-vl-mini"
@@ -136,7 +136,9 @@ def _missing_packages(experiment: Experiment, python: Path) -> list[str]:
 def _missing_prompter(prompter: str, python: Path) -> list[str]:
     """Asked of the worker, whose packages know the local Hub cache."""
     script = (
-        "import sys; from t2s_pipeline.errors import InputError; from t2s_pipeline.prompters.weights import folder_of\n"
+        "import sys\n"
+        "from t2s_pipeline.core.errors import InputError\n"
+        "from t2s_pipeline.prompters.weights import folder_of\n"
         "try: folder_of(sys.argv[1])\n"
         "except InputError as fault: print(' '.join(str(fault).split()))"
     )
@@ -148,8 +150,10 @@ def _missing_gpus(experiment: Experiment, needed: Memory | None) -> list[str]:
     """Whether this node has the GPUs that its ranks take, with the memory that they are estimated to need."""
     here, wanted = gpus(), experiment.compute.processes
     if len(here) < wanted:
-        return [f"{wanted} CUDA device{'s' if wanted > 1 else ''} on this node; there {'are' if here else 'is'} "
-                f"{len(here) or 'none'}"]
+        return [
+            f"{wanted} CUDA device{'s' if wanted > 1 else ''} on this node; there {'are' if here else 'is'} "
+            f"{len(here) or 'none'}"
+        ]
     smallest = min(here[:wanted])
     if needed is not None and smallest < needed.peak:
         return [f"{needed.peak:.0f} GB a GPU; the smallest here has {smallest:.0f}: see the presets"]

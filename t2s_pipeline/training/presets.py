@@ -6,7 +6,7 @@ A preset decides where a run trains, and with adapters also what is trained; eve
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 
 
 @dataclass(frozen=True)

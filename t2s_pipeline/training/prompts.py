@@ -6,10 +6,10 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from t2s_pipeline import masks
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.training.dataset import Draw, Squares, TrainingSample
+from t2s_pipeline.vision import masks
 
 
 class Prompts:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from transformers import TrainerCallback
 
-from t2s_pipeline.progress import Progress
+from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training import ranks
-from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.health import UnhealthyRun, symptoms
 from t2s_pipeline.training.log import StepRecord, TrainingLog
 from t2s_pipeline.training.prompts import Prompts

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 from transformers import PrinterCallback
 
-from t2s_pipeline.progress import Progress
+from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.methods.reward_weights import REWARDS
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.rewards.functions import reward_functions
-from t2s_pipeline.rewards.recipes import REWARDS
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.training import checkpoints, ranks
 from t2s_pipeline.training.arguments import grpo_config, lora_config, require_package
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.dataset import Squares, TrainingSample, draw_order, read_samples
 from t2s_pipeline.training.prompts import Prompts
 from t2s_pipeline.training.recorder import Recorder
@@ -113,8 +113,14 @@ def _train(
     rewards = reward_functions(experiment.recipe, segmenter, prompter.answers, on_failure)
     log = folder.log(done)
     book = SampleBook(
-        folder.settings.home, experiment.run, folder.path / "samples", experiment.recipe, prompter.frame,
-        prompter.answers, segmenter, reward.parts,
+        folder.settings.home,
+        experiment.run,
+        folder.path / "samples",
+        experiment.recipe,
+        prompter.frame,
+        prompter.answers,
+        segmenter,
+        reward.parts,
     )
     book.resume(done)
     recorder = Recorder(experiment, log, book, prompts, progress, reward.valid_part, on_checkpoint)

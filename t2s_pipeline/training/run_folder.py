@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from t2s_pipeline import provenance
-from t2s_pipeline.atomic import disk_room
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core import fingerprints as provenance
+from t2s_pipeline.core.atomic_files import disk_room
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, PSEUDO_LABELS, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, write_partition
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.keeping import dispensable, val_giou
 from t2s_pipeline.training.log import TrainingLog
 

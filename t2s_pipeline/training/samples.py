@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from t2s_pipeline import masks
-from t2s_pipeline.atomic import atomic_file
-from t2s_pipeline.errors import NotMaterializedError
-from t2s_pipeline.figures import panel
-from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import TRAINING_SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.prompting.parsing import FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS
-from t2s_pipeline.recipes import Recipe
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.panels import panel
 
 if TYPE_CHECKING:
     from t2s_pipeline.segmenters.sam2 import Sam2Segmenter

@@ -6,8 +6,8 @@ from pathlib import Path
 from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback, WandbCallback
 
+from t2s_pipeline.methods.compute import Watch
 from t2s_pipeline.training.arguments import require_package
-from t2s_pipeline.training.compute import Watch
 
 
 def trackers(watch: Watch, run: str, folder: Path) -> list[TrainerCallback]:

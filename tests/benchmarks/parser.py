@@ -18,10 +18,10 @@ import resource
 import time
 from collections import Counter
 
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.prompting.parsing import MAX_COMPLETION_BYTES, Answer, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
 from t2s_pipeline.prompting.templates import answer_text
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 FRAME = Frame.square(840)
 COMBINATIONS = [SCHEMAS[name] for name in ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")]

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from t2s_pipeline import masks
-from t2s_pipeline.datasets.image_files import decode_image
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.parsing import FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
-from t2s_pipeline.training.config import Experiment
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.image_files import decode_image
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ class PlainLoop:
                 "attention_mask": torch.cat([inputs["attention_mask"][part], mask[part].long()], 1),
                 "pixel_values": torch.cat(pixels[part]),
                 "image_grid_thw": inputs["image_grid_thw"][part],
-                "mm_token_type_ids": torch.nn.functional.pad(
-                    inputs["mm_token_type_ids"][part], (0, answer.shape[1])
-                ),
+                "mm_token_type_ids": torch.nn.functional.pad(inputs["mm_token_type_ids"][part], (0, answer.shape[1])),
             }
             with self._autocast():
                 now = _log_probabilities(self._model, fields)[:, length - 1 :]
@@ -133,4 +131,3 @@ def _log_probabilities(model: torch.nn.Module, fields: dict[str, Tensor]) -> Ten
 
 def truth_on(square: int, rle: masks.Rle) -> np.ndarray:
     return masks.nearest(masks.decode(rle), square, square)
-

@@ -21,9 +21,9 @@ from multiprocessing import get_context
 import numpy as np
 from sklearn.cluster import DBSCAN
 
-from t2s_pipeline.masks import Rle, decode, encode
 from t2s_pipeline.pseudo_labels.dbscan import NOISE, dbscan
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
+from t2s_pipeline.vision.masks import Rle, decode, encode
 
 SIDE, MOST = 840, 300_000
 

@@ -27,15 +27,15 @@ import numpy as np
 import torch
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
-from t2s_pipeline.geometry import Frame, PromptObject
-from t2s_pipeline.miniature import segmenter as miniature
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward
+from t2s_pipeline.segmenters import miniature
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import RELEASED, build_released
 from t2s_pipeline.segmenters.sam2 import Counts, Sam2Segmenter
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 SCHEMA = SCHEMAS["bbox+pos2"]
 

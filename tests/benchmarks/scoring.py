@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline import masks
 from t2s_pipeline.evaluation.metrics import summarize
 from t2s_pipeline.evaluation.score import score_predictions
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.vision import masks
 
 PLACE = {"dataset": "synthetic", "split": "test"}
 PREDICTED = {**PLACE, "checkpoint": "zero-shot-mini", "segmenter": "sam2-mini"}
@@ -87,8 +87,8 @@ def _blobs(rng: np.random.Generator, side: int) -> np.ndarray:
 
 def score(home: Path) -> dict[str, float]:
     """In a process of its own: the step, under both protocols."""
-    from t2s_pipeline.settings import Settings
-    from t2s_pipeline.steps import Steps
+    from t2s_pipeline.core.settings import Settings
+    from t2s_pipeline.steps.steps import Steps
 
     # Address space is more than resident memory, and libraries reserve theirs when they are loaded.
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from t2s_pipeline.settings import REPO
+from t2s_pipeline.core.settings import REPO
 
 pytest.importorskip("duckdb")
 pytestmark = pytest.mark.orchestrator

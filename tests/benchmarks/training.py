@@ -27,23 +27,23 @@ import trl
 from safetensors.torch import save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
+from t2s_pipeline.core.progress import StderrProgress
 from t2s_pipeline.datasets.ingest import ingest_split
 from t2s_pipeline.datasets.synthetic import write_scenes
-from t2s_pipeline.experiments import experiment
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import read_partition
-from t2s_pipeline.masks import Rle
+from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.miniature.prompter import PrompterShape, build_processor, train_tokenizer
-from t2s_pipeline.progress import StderrProgress
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import instruction
 from t2s_pipeline.segmenters.load import build_released, load_segmenter
 from t2s_pipeline.training.architecture import architecture
-from t2s_pipeline.training.config import Experiment
 from t2s_pipeline.training.estimate import memory
 from t2s_pipeline.training.presets import with_preset
 from t2s_pipeline.training.run import train
+from t2s_pipeline.vision.masks import Rle
 from tests.benchmarks.plain_grpo import PlainLoop, Prompt, truth_on
 from tests.small_models import save_prompter, save_segmenter
 

@@ -1,6 +1,6 @@
 """Writes tests/data/custom: images, masks, one table of questions in three forms, and a COCO file of each kind.
 
-    python -m tests.data.make_custom [FOLDER]
+python -m tests.data.make_custom [FOLDER]
 """
 
 import json

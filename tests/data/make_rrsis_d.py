@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from t2s_pipeline import masks
+from t2s_pipeline.vision import masks
 from tests.data.make_earthreason import HEIGHT, WIDTH, file_of, picture, target
 
 HERE = Path(__file__).resolve().parent / "rrsis_d"

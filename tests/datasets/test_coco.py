@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from t2s_pipeline import masks
 from t2s_pipeline.datasets.coco import Segmentation
-from t2s_pipeline.datasets.image_files import UnusableFileError
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.image_files import UnusableFileError
 
 # pycocotools' wrapper and NumPy 2 disagree about an argument's name; the pixels are the same.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -57,8 +57,9 @@ def test_parts_are_united(many):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=8)
-    | st.fixed_dictionaries({}, optional={"size": inner, "counts": inner, "x": inner}),
+    lambda inner: (
+        st.lists(inner, max_size=8) | st.fixed_dictionaries({}, optional={"size": inner, "counts": inner, "x": inner})
+    ),
     max_leaves=20,
 )
 

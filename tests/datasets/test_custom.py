@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline import masks
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
 from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
 from t2s_pipeline.datasets.query_files import Query, read_queries
 from t2s_pipeline.datasets.records import RejectRecord
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.masks import Rle
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.masks import Rle
 from tests.data.make_custom import HERE, make
 from tests.data.make_earthreason import target
 from tests.datasets.reading import rejects, samples

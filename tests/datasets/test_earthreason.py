@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from t2s_pipeline import masks
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.earthreason import EarthReason, parse_qa
-from t2s_pipeline.datasets.image_files import UnusableFileError
 from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.masks import Rle
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.image_files import UnusableFileError
+from t2s_pipeline.vision.masks import Rle
 from tests.data.make_earthreason import HERE, Split, file_of, make, picture, qa, target
 
 REAL = Path(__file__).resolve().parent.parent / "data" / "real_scenes"

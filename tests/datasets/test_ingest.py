@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.ingest import ingest_split, read_dataset
 from t2s_pipeline.datasets.reading import split_fingerprint
-from t2s_pipeline.errors import InputError
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
 from tests.data.make_earthreason import HERE, Split, file_of, picture

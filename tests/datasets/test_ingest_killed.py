@@ -30,9 +30,7 @@ def content(lake: Path, dataset: str, split: str) -> dict[str, str]:
     place = {"dataset": dataset, "split": split}
     for table in TABLES:
         read_partition(lake, table, place)  # whole: it can be read
-    return {
-        table.name: hashlib.sha256(partition_file(lake, table, place).read_bytes()).hexdigest() for table in TABLES
-    }
+    return {table.name: hashlib.sha256(partition_file(lake, table, place).read_bytes()).hexdigest() for table in TABLES}
 
 
 @pytest.mark.parametrize("name", TREES)

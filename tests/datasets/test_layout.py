@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline.datasets.image_files import UnusableFileError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.layout import NamedFiles, located
 from t2s_pipeline.datasets.scene import Ids
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.vision.image_files import UnusableFileError
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline import masks
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
 from t2s_pipeline.datasets.phrases import RISBENCH as READER
 from t2s_pipeline.datasets.phrases import _lines, phrase_file
 from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.datasets.registry import find_root
 from t2s_pipeline.datasets.scene import Row
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.masks import Rle
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.masks import Rle
 from tests.data.make_earthreason import file_of, label, picture, target
 from tests.data.make_phrases import LARGEST, REFSEGRS, RISBENCH, Tree, make
 from tests.datasets.reading import rejects, samples

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.registry import EMBEDDED, reader_of, slug, splits_of
-from t2s_pipeline.errors import InputError
 from tests.data.make_earthreason import HERE
 
 

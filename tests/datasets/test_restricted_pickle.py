@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import restricted_pickle
 from t2s_pipeline.datasets.restricted_pickle import PLAIN, loads, read_pickle
-from t2s_pipeline.errors import InputError
 
 PLAIN_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -95,7 +95,7 @@ def test_hostile_bytes_are_refused_in_little_memory(data, tmp_path):
         "import resource, sys; from pathlib import Path\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
         "from t2s_pipeline.datasets.restricted_pickle import read_pickle\n"
-        "from t2s_pipeline.errors import InputError\n"
+        "from t2s_pipeline.core.errors import InputError\n"
         "try: read_pickle(Path(sys.argv[1]))\n"
         "except InputError as fault: print(fault)\n"
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from t2s_pipeline import masks
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
 from t2s_pipeline.datasets.registry import find_root
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.masks import Rle
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.masks import Rle
 from tests.data.make_earthreason import target
 from tests.data.make_rrsis_d import CATEGORIES, HERE, make
 from tests.datasets.reading import rejects, samples

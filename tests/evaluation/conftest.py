@@ -38,7 +38,7 @@ def segmenter_file(tmp_path_factory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from t2s_pipeline.miniature.segmenter import build
+    from t2s_pipeline.segmenters.miniature import build
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("segmenter") / "model.safetensors"

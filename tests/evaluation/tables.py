@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline import masks
 from t2s_pipeline.lake.schema import PREDICTIONS, SAMPLE_SCORES, SAMPLES
+from t2s_pipeline.vision import masks
 
 
 def rectangle(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:

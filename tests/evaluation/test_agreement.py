@@ -6,15 +6,16 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
-from t2s_pipeline import masks  # noqa: E402
-from t2s_pipeline.errors import InputError  # noqa: E402
+from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import agreement  # noqa: E402
 from t2s_pipeline.evaluation.agreement import mean_agreement, measure_agreement  # noqa: E402
-from t2s_pipeline.experiments import ZERO_SHOT, System  # noqa: E402
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition  # noqa: E402
-from t2s_pipeline.progress import NoProgress  # noqa: E402
-from t2s_pipeline.sampling import Sampling  # noqa: E402
+from t2s_pipeline.methods.experiments import ZERO_SHOT  # noqa: E402
+from t2s_pipeline.methods.sampling import Sampling  # noqa: E402
+from t2s_pipeline.methods.system import System  # noqa: E402
+from t2s_pipeline.vision import masks  # noqa: E402
 from tests.evaluation.tables import rectangle  # noqa: E402
 
 TOP = rectangle(4, 4, slice(0, 2), slice(0, 4))

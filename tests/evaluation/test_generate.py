@@ -7,17 +7,17 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
-from t2s_pipeline.errors import NotMaterializedError  # noqa: E402
+from t2s_pipeline.core.errors import NotMaterializedError  # noqa: E402
+from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import generate  # noqa: E402
 from t2s_pipeline.evaluation.generate import generate_completions  # noqa: E402
 from t2s_pipeline.evaluation.questions import asked_questions  # noqa: E402
-from t2s_pipeline.experiments import System  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
-from t2s_pipeline.progress import NoProgress  # noqa: E402
+from t2s_pipeline.methods.recipe import THINK2SEG  # noqa: E402
+from t2s_pipeline.methods.system import System  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.prompters.prompter import Prompter  # noqa: E402
-from t2s_pipeline.recipes import THINK2SEG  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}
 ANSWERS = {"checkpoint": "mini", **PLACE}

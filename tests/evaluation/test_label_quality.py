@@ -6,19 +6,19 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
-from t2s_pipeline import masks  # noqa: E402
+from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import label_quality  # noqa: E402
 from t2s_pipeline.evaluation.label_quality import COMBINATIONS, judge_labels  # noqa: E402
 from t2s_pipeline.evaluation.prompt_search import improved, variants  # noqa: E402
-from t2s_pipeline.geometry import Frame, PromptObject  # noqa: E402
 from t2s_pipeline.lake.schema import LABEL_QUALITY, PSEUDO_LABELS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
-from t2s_pipeline.progress import NoProgress  # noqa: E402
 from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH  # noqa: E402
 from t2s_pipeline.pseudo_labels.combinations import combined  # noqa: E402
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS  # noqa: E402
 from t2s_pipeline.pseudo_labels.table import label_samples  # noqa: E402
+from t2s_pipeline.vision import masks  # noqa: E402
+from t2s_pipeline.vision.geometry import Frame, PromptObject  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}
 
@@ -33,9 +33,7 @@ def judged(home, segmenter_file) -> dict[str, list[dict]]:
     name = f"sam2-mini@{segmenter_file}"
     judge_labels(home, name, "real", "test", "f", NoProgress())
     return {
-        method: read_partition(
-            home / "lake", LABEL_QUALITY, {"method": method, "segmenter": name, **PLACE}
-        ).to_pylist()
+        method: read_partition(home / "lake", LABEL_QUALITY, {"method": method, "segmenter": name, **PLACE}).to_pylist()
         for method in (*METHODS, SEARCH)
     }
 

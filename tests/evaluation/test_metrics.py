@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.evaluation import intervals, metrics
 from t2s_pipeline.evaluation.pairs import all_differences, pairs
 from t2s_pipeline.evaluation.score import score_predictions

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from t2s_pipeline import masks
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.evaluation.questions import asked_questions, question_order
 from t2s_pipeline.evaluation.score import score_predictions
+from t2s_pipeline.vision import masks
 from tests.evaluation.tables import prediction, predictions, rectangle, samples
 
 EMPTY = np.zeros((4, 4), bool)

@@ -10,21 +10,21 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
-from t2s_pipeline import masks  # noqa: E402
-from t2s_pipeline.errors import InputError  # noqa: E402
+from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import segment  # noqa: E402
 from t2s_pipeline.evaluation.score import score_predictions  # noqa: E402
 from t2s_pipeline.evaluation.segment import segment_completions  # noqa: E402
-from t2s_pipeline.experiments import System  # noqa: E402
-from t2s_pipeline.geometry import Frame, PromptObject  # noqa: E402
-from t2s_pipeline.inference import Inference  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, IMAGES, PREDICTIONS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
-from t2s_pipeline.progress import NoProgress  # noqa: E402
+from t2s_pipeline.methods.inference import Inference  # noqa: E402
+from t2s_pipeline.methods.recipe import THINK2SEG  # noqa: E402
+from t2s_pipeline.methods.system import System  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
-from t2s_pipeline.recipes import THINK2SEG  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
+from t2s_pipeline.vision import masks  # noqa: E402
+from t2s_pipeline.vision.geometry import Frame, PromptObject  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}
 BRIDGE, EMPTY = "river_bridge", "soap_061_crop"
@@ -94,7 +94,7 @@ def test_a_parsed_answer_is_drawn_at_native_size_and_at_the_square(home, system,
     assert len(row["prompts"]) == len(row["scores"]) == 2
     # The same as asking the segmenter for the union of both objects
     segmenter = load_segmenter(f"sam2-mini@{segmenter_file}")
-    from t2s_pipeline.datasets.image_files import decode_image
+    from t2s_pipeline.vision.image_files import decode_image
 
     images = {r["image_id"]: r["bytes"] for r in read_partition(home / "lake", IMAGES, PLACE).to_pylist()}
     embedding = segmenter.encode(decode_image(images[BRIDGE]))

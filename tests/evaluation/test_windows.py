@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
 from t2s_pipeline.lake.schema import IMAGES
 from t2s_pipeline.lake.store import write_partition

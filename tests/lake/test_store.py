@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, REJECTS
 from t2s_pipeline.lake.store import (
     StagedPartition,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.lake.schema import REJECTS, SELECTIONS
 from t2s_pipeline.lake.store import fingerprint_of, read_partition, replacing_partitions
 from t2s_pipeline.lake.together import JOURNALS

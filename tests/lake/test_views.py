@@ -13,12 +13,12 @@ import pytest
 pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
-from t2s_pipeline.errors import InputError  # noqa: E402
+from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.questions import questions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, REJECTS, TABLES  # noqa: E402
 from t2s_pipeline.lake.store import partition_file, write_partition  # noqa: E402
 from t2s_pipeline.lake.views import Limits, connect, query  # noqa: E402
-from t2s_pipeline.settings import REPO, Settings  # noqa: E402
 
 
 @pytest.fixture

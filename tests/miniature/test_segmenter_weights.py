@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.vision.geometry import Frame
 
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
@@ -14,10 +14,10 @@ from safetensors import safe_open  # noqa: E402
 from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
 
 from t2s_pipeline.miniature.evaluate_segmenter import BEST, GROUP, prompt_quality  # noqa: E402
-from t2s_pipeline.miniature.segmenter import WEIGHTS  # noqa: E402
 from t2s_pipeline.miniature.segmenter_pool import SIDE, TEST, draw_pool  # noqa: E402
 from t2s_pipeline.miniature.segmenter_prompts import degrade  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
+from t2s_pipeline.segmenters.miniature import WEIGHTS  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 

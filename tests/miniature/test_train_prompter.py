@@ -8,12 +8,12 @@ pytestmark = pytest.mark.worker
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from t2s_pipeline.geometry import Frame  # noqa: E402
 from t2s_pipeline.miniature.lessons import draw_lessons, fitted, imprecise, true_prompts  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
 from t2s_pipeline.miniature.train_prompter import Schedule, Student, Teacher, corpus  # noqa: E402
 from t2s_pipeline.prompting.parsing import Answer, parse  # noqa: E402
 from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.vision.geometry import Frame  # noqa: E402
 
 SHAPE = PrompterShape()
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t2s_pipeline.errors import InputError, T2SError
-from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.families import FAMILIES, RELEASES, released
 from t2s_pipeline.prompting.coordinates import Coordinates
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import answer_text
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.worker

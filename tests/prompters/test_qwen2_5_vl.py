@@ -7,13 +7,13 @@ pytestmark = pytest.mark.worker
 
 import numpy as np  # noqa: E402
 
-from t2s_pipeline.errors import InputError  # noqa: E402
-from t2s_pipeline.geometry import Frame  # noqa: E402
+from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
 from t2s_pipeline.prompting.templates import instruction  # noqa: E402
+from t2s_pipeline.vision.geometry import Frame  # noqa: E402
 
 SCHEMA = SCHEMAS["bbox+pos2"]
 QUESTIONS = ["Where would tankers unload?", "Which of these places would cool people down on a hot afternoon?"]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.grammar import grammar, whole_numbers
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.vision.geometry import Frame
 
 xgrammar = pytest.importorskip("xgrammar")
 pytestmark = pytest.mark.worker

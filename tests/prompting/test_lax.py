@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline.geometry import Frame
 from t2s_pipeline.prompting.lax import parse_lax
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.vision.geometry import Frame
 
 SCHEMA, FRAME = SCHEMAS["bbox+pos2"], Frame.square(168)
 BOX, POINTS = '"bbox_2d": [10, 20, 50, 60]', '"positive_points": [[20, 30], [40, 50]]'

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.prompting.parsing import MAX_COMPLETION_BYTES, MAX_OBJECTS, Answer, FormatError, parse
 from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema, Shape
 from t2s_pipeline.prompting.templates import answer_text
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 FRAME = Frame(168, 168)
 DEFAULT = SCHEMAS["bbox+pos2"]

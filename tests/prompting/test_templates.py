@@ -29,10 +29,10 @@ def test_every_schema_has_its_own_text():
 
 
 def test_a_sixth_combination_is_one_entry(monkeypatch):
-    from t2s_pipeline.geometry import Frame, PromptObject
+    from t2s_pipeline.methods.recipe import Recipe
     from t2s_pipeline.prompting.parsing import Answer, parse
     from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role
-    from t2s_pipeline.recipes import Recipe
+    from t2s_pipeline.vision.geometry import Frame, PromptObject
 
     points = (Key("positive_points", Role.POSITIVE, 3), Key("negative_points", Role.NEGATIVE, 1))
     monkeypatch.setitem(SCHEMAS, "pos3+neg1", PromptSchema("pos3+neg1", points))

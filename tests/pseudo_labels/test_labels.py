@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from t2s_pipeline.errors import InputError
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.pseudo_labels.label import Label, edge_distance, on_square
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS, labelling, parameters
 from t2s_pipeline.pseudo_labels.remote_reasoner import RemoteReasonerLabels

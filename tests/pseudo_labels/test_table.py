@@ -8,9 +8,9 @@ import pytest
 
 from t2s_pipeline.lake.schema import PSEUDO_LABELS
 from t2s_pipeline.lake.store import write_partition
-from t2s_pipeline.masks import encode
 from t2s_pipeline.pseudo_labels import METHODS, table
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS, labelling
+from t2s_pipeline.vision.masks import encode
 from tests.pseudo_labels.masks_to_cluster import masks_to_cluster
 
 WHERE = {"dataset": "synthetic", "split": "train"}

@@ -11,8 +11,8 @@ pytest.importorskip("matplotlib")
 
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting.charts import SERIES, Estimate, interval_chart, raster, svg, training_chart
-from tests import report_lake
-from tests.report_lake import SYSTEM
+from tests.reporting import report_lake
+from tests.reporting.report_lake import SYSTEM
 
 pytestmark = pytest.mark.orchestrator
 

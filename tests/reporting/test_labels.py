@@ -6,13 +6,13 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema, store
-from t2s_pipeline.masks import encode
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
-from t2s_pipeline.report import build_report
 from t2s_pipeline.reporting.labels import label_section
-from t2s_pipeline.settings import Settings
-from tests import report_lake
+from t2s_pipeline.reporting.page import build_report
+from t2s_pipeline.vision.masks import encode
+from tests.reporting import report_lake
 
 pytestmark = pytest.mark.orchestrator
 PART = {"dataset": "synthetic", "split": "test"}

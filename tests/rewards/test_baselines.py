@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.methods.recipe import REMOTE_REASONER, SEG_ZERO, VISION_REASONER, Recipe
+from t2s_pipeline.methods.reward_weights import REWARDS
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.pseudo_labels.label import Label
-from t2s_pipeline.recipes import REMOTE_REASONER, SEG_ZERO, VISION_REASONER, Recipe
 from t2s_pipeline.rewards.functions import reward_functions
-from t2s_pipeline.rewards.recipes import REWARDS
+from t2s_pipeline.vision.geometry import Frame
 
 FRAME = Frame.square(840)
 LABEL = Label((100, 100, 199, 199), ((150, 150), (120, 130)), 10_000)

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from t2s_pipeline import masks
-from t2s_pipeline.geometry import Frame, PromptObject
 from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import answer_text
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
-from t2s_pipeline.miniature.segmenter import build  # noqa: E402
-from t2s_pipeline.recipes import Recipe  # noqa: E402
+from t2s_pipeline.methods.recipe import Recipe  # noqa: E402
+from t2s_pipeline.methods.reward_weights import REWARDS  # noqa: E402
 from t2s_pipeline.rewards.functions import reward_functions  # noqa: E402
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward  # noqa: E402
-from t2s_pipeline.rewards.recipes import REWARDS  # noqa: E402
+from t2s_pipeline.segmenters.miniature import build  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 SCHEMA = SCHEMAS["bbox+pos2"]
@@ -125,9 +125,7 @@ def test_when_memory_runs_out_the_call_is_halved_and_the_rewards_stay_the_same()
 
 def test_only_what_could_not_be_drawn_abstains():
     told = []
-    reward = mask_iou_reward(
-        CountingSegmenter(at_most=1), SCHEMA, FRAME, on_failure=lambda *seen: told.append(seen)
-    )
+    reward = mask_iou_reward(CountingSegmenter(at_most=1), SCHEMA, FRAME, on_failure=lambda *seen: told.append(seen))
     rewards = reward([says(ROOF), says(ROOF, POOL), MALFORMED, says()], **columns(4, half()))
     assert rewards[1] is None
     assert rewards[0] is not None and rewards[2:] == [0, 0]

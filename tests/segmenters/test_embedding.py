@@ -5,14 +5,14 @@ import os
 import numpy as np
 import pytest
 
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
-from t2s_pipeline.miniature.segmenter import build  # noqa: E402
 from t2s_pipeline.segmenters.embedding import EmbeddingCache  # noqa: E402
+from t2s_pipeline.segmenters.miniature import build  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.vision.geometry import Frame
 
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from t2s_pipeline.miniature import segmenter as miniature  # noqa: E402
+from t2s_pipeline.segmenters import miniature  # noqa: E402
 from t2s_pipeline.segmenters.load import RELEASED, build_released, load_segmenter  # noqa: E402
 
 

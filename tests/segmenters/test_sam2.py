@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from t2s_pipeline import masks
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.geometry import Frame, PromptObject
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
 from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
 
-from t2s_pipeline.miniature.segmenter import build  # noqa: E402
 from t2s_pipeline.segmenters.load import build_released  # noqa: E402
+from t2s_pipeline.segmenters.miniature import build  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 PROMPTER = Frame(84, 84)

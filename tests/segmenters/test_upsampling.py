@@ -2,7 +2,7 @@
 
 import pytest
 
-from t2s_pipeline.geometry import Frame
+from t2s_pipeline.vision.geometry import Frame
 
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")

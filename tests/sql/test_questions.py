@@ -8,15 +8,15 @@ import pytest
 pytest.importorskip("duckdb")
 pytestmark = pytest.mark.orchestrator
 
-from t2s_pipeline import masks
+from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
+from t2s_pipeline.evaluation.published import published_metrics
 from t2s_pipeline.evaluation.score import score_predictions
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.questions import meaning, questions
 from t2s_pipeline.lake.store import write_partition
 from t2s_pipeline.lake.views import query
-from t2s_pipeline.published import published_metrics
-from t2s_pipeline.settings import REPO, Settings
+from t2s_pipeline.vision import masks
 from tests.evaluation.tables import prediction, rectangle, samples
 
 TABLE_VIEWS = {

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.errors import InputError, NotMaterializedError
-from t2s_pipeline.experiments import experiment, system
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.systems.resolve import system
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from t2s_pipeline.datasets.image_files import decode_image
+from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.datasets.ingest import ingest_split
 from t2s_pipeline.datasets.synthetic import write_scenes
-from t2s_pipeline.errors import InputError, NotMaterializedError
 from t2s_pipeline.lake.schema import IMAGES, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.pseudo_labels.table import label_samples
 from t2s_pipeline.training.dataset import Squares, draw_order, read_samples
+from t2s_pipeline.vision.image_files import decode_image
 
 TRAIN = {"dataset": "synthetic", "split": "train"}
 

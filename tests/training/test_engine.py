@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.training.compute import Compute
+from t2s_pipeline.methods.compute import Compute
 from t2s_pipeline.training.engine import FOLDER, deepspeed_config
 
 
@@ -23,8 +23,16 @@ def test_deepspeeds_own_code_reads_them(tmp_path: Path, stage: int, offload: boo
 
     config = deepspeed_config(Compute(zero=stage, offload=offload))
     arguments = TrainingArguments(
-        output_dir=str(tmp_path), per_device_train_batch_size=4, gradient_accumulation_steps=2, max_grad_norm=0.5,
-        learning_rate=1e-6, weight_decay=0.0, bf16=True, use_cpu=True, max_steps=10, deepspeed=config,
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=4,
+        gradient_accumulation_steps=2,
+        max_grad_norm=0.5,
+        learning_rate=1e-6,
+        weight_decay=0.0,
+        bf16=True,
+        use_cpu=True,
+        max_steps=10,
+        deepspeed=config,
     )
     arguments.hf_deepspeed_config.trainer_config_process(arguments)
     filled = arguments.hf_deepspeed_config.config

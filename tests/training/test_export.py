@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 from PIL import Image  # noqa: E402
 from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: E402
 
+from t2s_pipeline.core.errors import InputError, NotMaterializedError  # noqa: E402
+from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
 from t2s_pipeline.datasets.synthetic import write_scenes  # noqa: E402
-from t2s_pipeline.errors import InputError, NotMaterializedError  # noqa: E402
-from t2s_pipeline.experiments import experiment  # noqa: E402
-from t2s_pipeline.progress import NoProgress  # noqa: E402
+from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402
 from t2s_pipeline.training.export import export  # noqa: E402

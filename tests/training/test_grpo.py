@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch")
 import datasets  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from t2s_pipeline.methods.experiment import GRPOSettings  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.training.arguments import grpo_config  # noqa: E402
-from t2s_pipeline.training.config import GRPOSettings  # noqa: E402
 from t2s_pipeline.training.stats import summarize  # noqa: E402
 from t2s_pipeline.training.trainer import MaskGRPOTrainer  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402

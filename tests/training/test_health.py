@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.experiments import experiment
+from t2s_pipeline.methods.compute import Watch
+from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.compute import Watch
 from t2s_pipeline.training.health import symptoms
 from t2s_pipeline.training.keeping import dispensable
 

@@ -12,11 +12,11 @@ import pytest
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 pytest.importorskip("torch")
 
+from t2s_pipeline.core.settings import REPO  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
 from t2s_pipeline.datasets.synthetic import write_scenes  # noqa: E402
 from t2s_pipeline.lake.schema import TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
-from t2s_pipeline.settings import REPO  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402
 from tests.training.test_run import EXACT  # noqa: E402
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.experiments import EXPERIMENTS, ZERO_SHOT, experiment
-from t2s_pipeline.published import published_metrics
-from t2s_pipeline.settings import Settings
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.evaluation.published import published_metrics
+from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
 from t2s_pipeline.training.architecture import architecture
 from t2s_pipeline.training.estimate import checkpoint_gigabytes, memory
 from t2s_pipeline.training.plan import plan

@@ -8,14 +8,15 @@ import pytest
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
+from t2s_pipeline.core.progress import NoProgress  # noqa: E402
+from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
 from t2s_pipeline.datasets.synthetic import write_scenes  # noqa: E402
-from t2s_pipeline.experiments import experiment, system  # noqa: E402
 from t2s_pipeline.lake.schema import TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import read_partition  # noqa: E402
-from t2s_pipeline.progress import NoProgress  # noqa: E402
+from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.settings import Settings  # noqa: E402
+from t2s_pipeline.systems.resolve import system  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402
 from t2s_pipeline.training.run import train  # noqa: E402
 

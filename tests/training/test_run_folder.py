@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.errors import InputError
-from t2s_pipeline.experiments import experiment
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.lake.schema import CHECKPOINTS, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
+from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.log import StepRecord, TrainingLog
 from t2s_pipeline.training.run_folder import RunFolder

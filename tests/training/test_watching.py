@@ -9,18 +9,18 @@ from PIL import Image
 pytestmark = pytest.mark.worker
 pytest.importorskip("torch")
 
-from t2s_pipeline import masks  # noqa: E402
+from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
 from t2s_pipeline.datasets.synthetic import write_scenes  # noqa: E402
-from t2s_pipeline.errors import InputError  # noqa: E402
-from t2s_pipeline.experiments import experiment  # noqa: E402
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG, TRAINING_SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
-from t2s_pipeline.progress import NoProgress  # noqa: E402
+from t2s_pipeline.methods.compute import Watch  # noqa: E402
+from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.training import checkpoints, trackers  # noqa: E402
-from t2s_pipeline.training.compute import Watch  # noqa: E402
 from t2s_pipeline.training.health import UnhealthyRun  # noqa: E402
 from t2s_pipeline.training.run import train  # noqa: E402
+from t2s_pipeline.vision import masks  # noqa: E402
 
 SMALL = ("grpo.steps=3", "grpo.prompts_per_step=2", "grpo.group_size=4", "grpo.checkpoint_every=1")
 

@@ -26,9 +26,9 @@ import numpy as np
 from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from t2s_pipeline.atomic import disk_room
+from t2s_pipeline.core.atomic_files import disk_room
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.synthetic.scenes import Scene, draw_scene
-from t2s_pipeline.errors import InputError
 
 SPLITS = ("train", "val", "test")
 MARKER = "complete.json"

@@ -1,0 +1,34 @@
+"""Runs the job `demo` in this process, for `t2s demo`.
+
+Not a definition of anything: Dagster loads the job from jobs/demo.py.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+from jobs.demo import EMBEDDED
+from t2s_pipeline.commands.run_job import execute
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.datasets import catalog
+from t2s_pipeline.reporting.leaderboard import as_tables
+
+
+def main(config: dict) -> int:
+    settings = Settings.from_env()
+
+    def show(terminal: TextIO) -> None:
+        dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
+        Console(file=terminal).print(as_tables(settings, dataset))
+        print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
+        print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
+        print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
+
+    return execute("demo", {"ops": {"files": {"config": config}}}, show)
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))

@@ -1,0 +1,96 @@
+"""Where things live and which interpreter does the GPU work: read from the environment once, passed down."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from t2s_pipeline.core.errors import InputError, MissingWorkerError
+
+REPO = Path(__file__).resolve().parents[2]
+
+EMBEDDED_WEIGHTS = Path(__file__).resolve().parents[1] / "miniature" / "weights"
+"""The weights of the embedded models: ``prompter/`` and ``segmenter/``."""
+
+ROOT_VARIABLES = {
+    "earthreason": "T2S_EARTHREASON_ROOT",
+    "rrsis-d": "T2S_RRSIS_D_ROOT",
+    "risbench": "T2S_RISBENCH_ROOT",
+    "refsegrs": "T2S_REFSEGRS_ROOT",
+}
+"""Benchmark → the environment variable that names its folder."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``home`` holds everything the pipeline writes; ``worker_python`` is the interpreter with torch."""
+
+    home: Path
+    worker_python: Path
+    sql_dir: Path = field(default=REPO / "sql")
+    roots: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    """Benchmark → its folder, as far as the environment names it."""
+
+    @classmethod
+    def from_env(cls) -> "Settings":
+        """T2S_HOME (default ``./data`` of the checkout) and T2S_WORKER_PYTHON (default ``.venv-worker``)."""
+        home = Path(os.environ.get("T2S_HOME") or REPO / "data").expanduser().resolve()
+        # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
+        worker = Path(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python").expanduser()
+        packaged = Path(__file__).parents[1] / "sql"
+        named = {key: os.environ.get(variable) for key, variable in ROOT_VARIABLES.items()}
+        roots = {key: Path(root).expanduser().resolve() for key, root in named.items() if root}
+        return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql", roots)
+
+    @property
+    def lake(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def scenes(self) -> Path:
+        """The embedded dataset on disk, in EarthReason's layout."""
+        return self.home / "scenes" / "synthetic"
+
+    @property
+    def runs(self) -> Path:
+        """Training runs: ``runs/<run>/checkpoint-<step>``."""
+        return self.home / "runs"
+
+    @property
+    def watched(self) -> Path:
+        """Where checkpoints made elsewhere are put to be evaluated (``elsewhere/checkpoints.py``)."""
+        return self.home / "checkpoints"
+
+    @property
+    def report(self) -> Path:
+        return self.home / "report"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def require_worker(self) -> Path:
+        """The worker interpreter.
+
+        Raises:
+            MissingWorkerError: if it is not there.
+        """
+        if not self.worker_python.exists():
+            raise MissingWorkerError(
+                f"No worker interpreter at {self.worker_python}: run `make setup`, "
+                "or point T2S_WORKER_PYTHON at a python that has torch, transformers, trl and sam2."
+            )
+        return self.worker_python
+
+
+def embedding_cache_bytes() -> int:
+    """How many bytes of embeddings may be kept on disk: T2S_EMBEDDING_CACHE_GB, by default none.
+
+    Raises:
+        InputError: if it is no number.
+    """
+    given = os.environ.get("T2S_EMBEDDING_CACHE_GB") or "0"
+    try:
+        return int(float(given) * 1e9)
+    except (ValueError, OverflowError) as fault:
+        raise InputError(f"T2S_EMBEDDING_CACHE_GB is {given!r}: give a number of gigabytes, 0 for none.") from fault

@@ -1,0 +1,199 @@
+"""A split as a Hugging Face dataset: Parquet files with ``Image`` columns and a card, readable without this package.
+
+``datasets.load_dataset(FOLDER)`` reads it offline. A row is a sample; an image of several samples stands in each of
+their rows. The image is the original file, byte for byte; the mask is a PNG of 0 and 255, and COCO run lengths.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.progress import NoProgress, Progress
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.store import read_partition, scan
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.masks import RLE_TYPE, Rle
+
+SHARD_BYTES = 500_000_000
+"""The Hub's own size of a file."""
+ROWS_AT_ONCE = 32
+_SILENT = NoProgress()
+
+PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""How a Hugging Face ``Image`` is stored."""
+COLUMNS = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("image_id", pa.string()),
+        ("image", PICTURE),
+        ("mask", PICTURE),
+        ("questions", pa.list_(pa.string())),
+        ("answers", pa.list_(pa.string())),
+        ("category", pa.string()),
+        ("is_empty", pa.bool_()),
+        ("mask_area", pa.int64()),
+        ("mask_rle", RLE_TYPE),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written: ``rows`` samples in ``files`` Parquet files."""
+
+    rows: int
+    files: int
+
+
+def export_split(
+    settings: Settings, dataset: str, split: str, folder: Path, progress: Progress = _SILENT
+) -> ExportReport:
+    """Write ``folder/data/<split>-<n>.parquet`` and the card, which lists every split that the folder holds.
+
+    A file appears whole or not at all; files of an earlier export of the split that are not written again go.
+
+    Raises:
+        NotMaterializedError: if the split is not in the lake.
+        InputError: if the folder holds another dataset's export.
+    """
+    place = {"dataset": dataset, "split": split}
+    samples = read_partition(settings.lake, schema.SAMPLES, place)
+    card = folder / "README.md"
+    if card.is_file() and f"# {dataset}\n" not in card.read_text("utf-8"):
+        raise InputError(f"{folder} holds another dataset already: export {dataset} to a folder of its own.")
+    progress.start(f"exporting {split}", samples.num_rows)
+    rows = _rows(settings, place, samples)
+    written: list[Path] = []
+    done = 0
+    batch = next(rows, None)
+    while batch is not None or not written:
+        path = folder / "data" / f"{split}-{len(written):05}.parquet"
+        described = _with_features()
+        with atomic_file(path) as temporary, pq.ParquetWriter(temporary, described, compression="zstd") as writer:
+            size = 0
+            while batch is not None and size < SHARD_BYTES:
+                writer.write_batch(batch)
+                size, done = size + batch.nbytes, done + batch.num_rows
+                progress.advance(done)
+                batch = next(rows, None)
+        written.append(path)
+    for stale in (folder / "data").glob(f"{split}-*.parquet"):
+        if stale not in written:
+            stale.unlink()
+    with atomic_file(card) as temporary:
+        temporary.write_text(_card(dataset, folder), "utf-8")
+    return ExportReport(done, len(written))
+
+
+def _rows(settings: Settings, place: dict[str, str], samples: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Rows in the order of the images, so that no more than a row group of images is held."""
+    rows_of: dict[str, list[int]] = {}
+    for row, image_id in enumerate(samples["image_id"].to_pylist()):
+        rows_of.setdefault(image_id, []).append(row)
+    waiting: list[dict[str, Any]] = []
+    for batch in scan(settings.lake, schema.IMAGES, place, ["image_id", "file_name", "bytes"], batch_rows=8):
+        for image in batch.to_pylist():
+            picture = {"bytes": image["bytes"], "path": image["file_name"]}
+            for row in rows_of.get(image["image_id"], ()):
+                (sample,) = samples.slice(row, 1).to_pylist()
+                waiting.append(_row(sample, picture))
+                if len(waiting) == ROWS_AT_ONCE:
+                    yield pa.RecordBatch.from_pylist(waiting, schema=COLUMNS)
+                    waiting = []
+    if waiting:
+        yield pa.RecordBatch.from_pylist(waiting, schema=COLUMNS)
+
+
+def _row(sample: dict[str, Any], picture: dict[str, Any]) -> dict[str, Any]:
+    drawn = masks.decode(Rle.from_arrow(sample["mask"]))
+    buffer = io.BytesIO()
+    Image.fromarray(drawn.astype("uint8") * 255).save(buffer, "PNG")
+    kept = {name: sample[name] for name in ("sample_id", "image_id", "questions", "answers", "category")}
+    return {
+        **kept,
+        "image": picture,
+        "mask": {"bytes": buffer.getvalue(), "path": f"{sample['sample_id']}.png"},
+        "is_empty": sample["is_empty"],
+        "mask_area": sample["mask_area"],
+        "mask_rle": sample["mask"],
+    }
+
+
+def _with_features() -> pa.Schema:
+    """The columns with what Hugging Face's ``datasets`` reads from a file: which of them are pictures."""
+    features = {field.name: _feature(field.type) for field in COLUMNS}
+    return COLUMNS.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _feature(kind: pa.DataType) -> Any:
+    if kind == PICTURE:
+        return {"_type": "Image"}
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+def _card(dataset: str, folder: Path) -> str:
+    """YAML that tells the Hub and ``datasets`` which files are which split, then words for people."""
+    lines = []
+    counts = []
+    for split in ("train", "val", "test"):
+        files = sorted((folder / "data").glob(f"{split}-*.parquet"))
+        if files:
+            # The field's name for it; `datasets` knows "validation" and takes "val" for a split of that name.
+            lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
+            counts.append(f"| {split} | {sum(pq.read_metadata(path).num_rows for path in files):,} |")
+    meanings = {column.name: column.meaning for column in schema.SAMPLES.columns}
+    meanings |= {
+        "image": "the original file, never re-encoded",
+        "mask": "the ground truth as a PNG of 0 and 255, at the image's size as displayed",
+        "mask_rle": "the same as COCO's compressed run lengths",
+    }
+    columns = [f"| `{name}` | {meanings[name]} |" for name in COLUMNS.names]
+    return "\n".join(
+        [
+            "---",
+            "task_categories:",
+            "- image-segmentation",
+            "tags:",
+            "- remote-sensing",
+            "- referring-segmentation",
+            "configs:",
+            "- config_name: default",
+            "  data_files:",
+            *lines,
+            "---",
+            "",
+            f"# {dataset}",
+            "",
+            "Images seen from above, questions about them, and the pixels that answer each. Exported from the tables",
+            "of t2s_pipeline; the data and its licence are those of the dataset's authors.",
+            "",
+            "```python",
+            "from datasets import load_dataset",
+            "",
+            'dataset = load_dataset("path/to/this/folder")',
+            "```",
+            "",
+            "| split | samples |",
+            "|---|---|",
+            *counts,
+            "",
+            "| column | meaning |",
+            "|---|---|",
+            *columns,
+            "",
+        ]
+    )

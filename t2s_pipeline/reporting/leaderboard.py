@@ -1,0 +1,124 @@
+"""The view `leaderboard` as a person reads it: in a terminal and as Markdown. Orchestrator only (DuckDB)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.views import query
+from t2s_pipeline.methods.experiments import BASELINE
+
+HEADINGS = ("system", "gIoU [95 %]", "cIoU", "P@.5", "empty", "Δ gIoU [95 %]")
+CAPTION = (
+    "Percent; brackets: 95 % intervals. Empty: empty targets left empty. "
+    "Δ: less the untrained base on the same images, in points."
+)
+
+_SQL = f"""
+SELECT leaderboard.*, differences.difference, differences.low, differences.high
+FROM leaderboard
+LEFT JOIN paired_differences AS differences
+    ON differences.system = leaderboard.system AND differences.dataset = leaderboard.dataset
+    AND differences.split = leaderboard.split AND differences.protocol = leaderboard.protocol
+    AND differences.metric = 'giou' AND differences.baseline = '{BASELINE}'
+ORDER BY dataset, split, protocol DESC, place, system
+"""
+
+
+@dataclass(frozen=True)
+class Board:
+    """One dataset's split under one protocol: a line a system, best first, under ``HEADINGS``."""
+
+    title: str
+    lines: list[tuple[str, ...]]
+
+
+def boards(settings: Settings, dataset: str | None = None) -> list[Board]:
+    """Every board, or one dataset's; a blank stands where nothing was measured."""
+    rows = [row for row in query(settings, _SQL).to_pylist() if dataset in (None, row["dataset"])]
+    grouped = groupby(rows, key=lambda row: (row["dataset"], row["split"], row["protocol"], row["n"]))
+    return [
+        Board(f"{dataset}-{split}, {protocol} protocol, {n} samples", [_line(row) for row in same])
+        for (dataset, split, protocol, n), same in grouped
+    ]
+
+
+def as_tables(settings: Settings, dataset: str | None = None) -> Group:
+    """For a terminal of 80 columns."""
+    tables: list[RenderableType] = []
+    for board in boards(settings, dataset):
+        table = Table(title=board.title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
+        for heading, width in zip(HEADINGS, (20, 17, 5, 5, 5, 18), strict=True):
+            table.add_column(heading, justify="left" if heading == "system" else "right", min_width=width)
+        for line in board.lines:
+            table.add_row(*line)
+        tables += [table, ""]
+    return Group(*tables, Text(CAPTION if tables else "Nothing has been scored yet: t2s demo", style="dim"))
+
+
+def as_markdown(settings: Settings, dataset: str | None = None) -> str:
+    """For the web UI."""
+    rule = ["---", *["---:"] * (len(HEADINGS) - 1)]
+    parts = []
+    for board in boards(settings, dataset):
+        parts.append(f"**{board.title}**\n")
+        parts += [f"| {' | '.join(row)} |" for row in [HEADINGS, rule, *board.lines]]
+        parts.append("")
+    return "\n".join([*parts, CAPTION])
+
+
+_TREND = """
+SELECT t.run, t.dataset, t.step, t.checkpoint, t.giou, t.giou_low, t.giou_high, t.giou_change, c.chosen
+FROM checkpoint_trend AS t
+LEFT JOIN checkpoint_choices AS c USING (run, dataset, checkpoint)
+WHERE t.split = 'val' AND t.protocol = 'strict'
+ORDER BY t.run, t.dataset, t.step
+"""
+
+
+def trend_as_markdown(settings: Settings) -> str:
+    """Every run from checkpoint to checkpoint on val, under the strict protocol; an arrow marks the chosen one."""
+    lines = ["| run | dataset | step | gIoU [95 %] | change | |", "| --- | --- | ---: | ---: | ---: | --- |"]
+    for row in query(settings, _TREND).to_pylist():
+        cells = (
+            row["run"],
+            row["dataset"],
+            str(row["step"]),
+            _with_interval(row["giou"], row["giou_low"], row["giou_high"]),
+            _number(row["giou_change"], sign="+"),
+            "← chosen" if row["chosen"] else "",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def best_giou(settings: Settings) -> dict[str, float]:
+    """Run → gIoU of its chosen checkpoint on val, percent, of the last dataset by name where there are several."""
+    rows = query(settings, "SELECT run, val_giou FROM checkpoint_choices WHERE chosen ORDER BY run, dataset")
+    return {row["run"]: row["val_giou"] for row in rows.to_pylist()}
+
+
+def _line(row: Mapping) -> tuple[str, ...]:
+    empty_targets = row["rejection_true"] + row["rejection_false"]
+    return (
+        row["system"],
+        _with_interval(row["giou"], row["giou_low"], row["giou_high"]),
+        _number(row["ciou"]),
+        _number(row["p_at_50"]),
+        f"{row['rejection_true']}/{empty_targets}" if empty_targets else "",
+        _with_interval(row["difference"], row["low"], row["high"], sign="+"),
+    )
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.1f}"
+
+
+def _with_interval(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
+    if value is None:
+        return ""
+    return f"{_number(value, sign)} [{_number(low)}, {_number(high)}]"

@@ -1,0 +1,72 @@
+"""How the embedded segmenter is built: sam2's own classes at a size that trains on a laptop.
+
+It is a SAM2 image model and nothing else: Hiera trunk, feature pyramid, prompt encoder, mask decoder. The
+video parts (memory attention, memory encoder, object pointers) are left out because no image prompt reaches
+them. Weights live in ``miniature/weights/segmenter`` and are made by ``train_segmenter``.
+"""
+
+from dataclasses import dataclass
+
+from sam2.modeling.backbones.hieradet import Hiera
+from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
+from sam2.modeling.position_encoding import PositionEmbeddingSine
+from sam2.modeling.sam2_base import SAM2Base
+
+from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
+
+WEIGHTS = EMBEDDED_WEIGHTS / "segmenter" / "model.safetensors"
+"""The embedded weights: fp16, keys as in ``SAM2Base.state_dict()``."""
+
+
+@dataclass(frozen=True)
+class MiniatureSam2Config:
+    """The size of the miniature. Strides are SAM2's: tokens of 16 px, mask logits of 4 px."""
+
+    image_size: int = 128
+    """Side of the input square in pixels; a multiple of 32."""
+    embed_dim: int = 24
+    """Channels of the first stage; they double at each stage."""
+    stages: tuple[int, int, int, int] = (1, 2, 3, 1)
+    """Transformer blocks a stage, at strides 4, 8, 16 and 32."""
+    windows: tuple[int, int, int, int] = (8, 4, 8, 4)
+    """Attention window a stage, in tokens. Each divides the feature map, so nothing is padded."""
+    global_blocks: tuple[int, ...] = (4,)
+    """Blocks that attend over the whole map."""
+    hidden_dim: int = 128
+    """Channels of the neck, the prompt embeddings and the mask decoder; masks use an eighth of it."""
+
+
+def build(config: MiniatureSam2Config | None = None) -> SAM2Base:
+    """A miniature SAM2 with random weights, on the CPU, in training mode.
+
+    Two things differ from the released models besides size. Every pyramid level hears from the coarser ones
+    (released: only strides 16 and 32), because a stride-4 stage of one block knows edges but not objects. And
+    the single-mask output is always the single-mask token: the released models' stability fallback to the
+    three-mask tokens stays off.
+    """
+    config = config or MiniatureSam2Config()
+    trunk = Hiera(
+        embed_dim=config.embed_dim,
+        num_heads=1,
+        stages=config.stages,
+        window_spec=config.windows,
+        global_att_blocks=config.global_blocks,
+        window_pos_embed_bkg_spatial_size=(8, 8),
+    )
+    neck = FpnNeck(
+        # sam2 warms a cache for 1024-pixel inputs on CUDA unless told not to
+        position_encoding=PositionEmbeddingSine(config.hidden_dim, warmup_cache=False),
+        d_model=config.hidden_dim,
+        backbone_channel_list=trunk.channel_list,
+        fpn_interp_model="nearest",
+    )
+    return SAM2Base(
+        image_encoder=ImageEncoder(trunk=trunk, neck=neck, scalp=1),
+        memory_attention=None,
+        memory_encoder=None,
+        num_maskmem=1,
+        image_size=config.image_size,
+        directly_add_no_mem_embed=True,
+        use_high_res_features_in_sam=True,
+        iou_prediction_use_sigmoid=True,
+    )

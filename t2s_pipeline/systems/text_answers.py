@@ -1,0 +1,43 @@
+"""Systems whose answers came as text: which experiment's schema and segmenter read them. ``T2S_HOME/systems``."""
+
+import json
+import re
+from pathlib import Path
+
+from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import Settings
+
+_NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
+
+
+def require_name(name: str) -> str:
+    """The name, proved fit to be a system's.
+
+    Raises:
+        InputError: if it is not.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name for a system: small letters and digits, single . + _ - between them.")
+    return name
+
+
+def remember(settings: Settings, name: str, experiment: str) -> None:
+    """Note as which experiment a system answers."""
+    with atomic_file(_file(settings, name)) as temporary:
+        temporary.write_text(json.dumps({"experiment": experiment}) + "\n")
+
+
+def answers_as(settings: Settings, name: str) -> str | None:
+    """The experiment as which a remembered system answers; None for any other name."""
+    path = _file(settings, name)
+    if not _NAME.fullmatch(name) or not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text("utf-8"))["experiment"]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise InputError(f"{path} is damaged ({fault}): remove it and score {name} again.") from fault
+
+
+def _file(settings: Settings, name: str) -> Path:
+    return settings.home / "systems" / f"{name}.json"

@@ -1,0 +1,174 @@
+"""Checkpoints in the watched folder ``T2S_HOME/checkpoints``: which are there whole, and what they are called.
+
+``checkpoints/<name>/`` is one checkpoint and becomes the system ``<name>``; ``checkpoints/<name>/checkpoint-<step>/``
+is one of a run's and becomes ``<name>--<step>``, or ``<name>`` where its marker says that it is the run's last.
+A checkpoint of ours carries its settings in its marker. Any other one says in a file ``evaluate.json`` as which
+experiment it answers: ``{"experiment": "think2seg-rs-3b", "step": 400}``. No torch.
+"""
+
+import json
+import re
+import struct
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.training import checkpoints
+
+ANSWERS_AS = "evaluate.json"
+QUIET_SECONDS = 3.0
+"""A folder counts once nothing in it was made or renamed for so long: somebody may still be copying."""
+MAX_HEADER_BYTES = 100_000_000
+"""Of a safetensors file: the format's own limit."""
+
+_STEP = re.compile(r"checkpoint-(\d+)")
+_NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class ForeignCheckpoint:
+    """A complete checkpoint of the watched folder."""
+
+    system: str
+    """The name that its completions, predictions and scores carry."""
+    run: str
+    step: int
+    final: bool
+    """Whether nothing is to follow it; one that does not say stands for itself."""
+    path: Path
+    experiment: dict | str
+    """Settings as ``Experiment.as_json`` gives them, or the name of the experiment that it answers as."""
+    mark: str
+    """Stands for the weights, without reading them: the marker's SHA-256, or names, sizes and times of the files."""
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A folder that is no complete checkpoint (yet), and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def look(settings: Settings, reserved: frozenset[str] = frozenset()) -> tuple[list[ForeignCheckpoint], list[Unusable]]:
+    """Everything in the watched folder, by name; names of ``reserved`` (our own experiments and runs) are refused."""
+    found: list[ForeignCheckpoint] = []
+    unusable: list[Unusable] = []
+    for folder in _folders(settings.watched):
+        if not _NAME.fullmatch(folder.name):
+            unusable.append(Unusable(folder, "its name must be small letters and digits with single . + _ - between"))
+            continue
+        if folder.name in reserved:
+            unusable.append(Unusable(folder, f"{folder.name} is the name of a run or base of ours: rename the folder"))
+            continue
+        steps = [inner for inner in _folders(folder) if _STEP.fullmatch(inner.name)]
+        for path in steps or [folder]:
+            try:
+                found.append(_read(path, folder.name, int(_STEP.fullmatch(path.name)[1]) if steps else None))
+            except InputError as fault:
+                unusable.append(Unusable(path, str(fault)))
+    return found, unusable
+
+
+def find(settings: Settings, system: str) -> ForeignCheckpoint | None:
+    """The complete foreign checkpoint of that name, or None."""
+    if not (settings.watched / system.partition("--")[0]).is_dir():
+        return None
+    return next((checkpoint for checkpoint in look(settings)[0] if checkpoint.system == system), None)
+
+
+def _folders(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return []
+    return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+
+
+def _read(path: Path, name: str, step: int | None) -> ForeignCheckpoint:
+    """The checkpoint in a folder.
+
+    Raises:
+        InputError: if it is not complete, not settled, or does not say as what it answers.
+    """
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    if not weights or not (path / "config.json").is_file():
+        raise InputError("it holds no model: expected config.json and *.safetensors")
+    for file in weights:
+        _require_whole(file)
+    _require_shards(path)
+    stats = [file.stat() for file in files]
+    # A file's change time is that of its arrival here, whatever time of its making a copy keeps.
+    if time.time() - max(stat.st_ctime for stat in stats) < QUIET_SECONDS:
+        raise InputError("it was changed a moment ago: waiting until it is whole")
+    marker = checkpoints.read(path)
+    if marker is not None:
+        at = marker.step if step is None else step
+        system = name if step is None or marker.final else f"{name}--{step}"
+        created = datetime.fromisoformat(marker.created_at)
+        return ForeignCheckpoint(
+            system, name, at, step is None or marker.final, path, marker.experiment, marker.sha256, created
+        )
+    told = _answers_as(path)
+    mark = fingerprint(
+        files=[(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
+    )
+    created = datetime.fromtimestamp(max(file.stat().st_mtime for file in weights), UTC)
+    system = name if step is None else f"{name}--{step}"
+    at = told.get("step", 0) if step is None else step
+    return ForeignCheckpoint(system, name, at, True, path, told["experiment"], mark, created)
+
+
+def _answers_as(path: Path) -> dict:
+    """The contents of ``evaluate.json``."""
+    try:
+        told = json.loads((path / ANSWERS_AS).read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"it has neither our marker {checkpoints.MARKER} nor {ANSWERS_AS}: say as which experiment it answers, "
+            'for example {"experiment": "think2seg-rs-3b"}'
+        ) from None
+    except ValueError as fault:
+        raise InputError(f"{ANSWERS_AS} is no JSON ({fault})") from fault
+    if not isinstance(told, dict) or not isinstance(told.get("experiment"), str):
+        raise InputError(f'{ANSWERS_AS} must be like {{"experiment": "think2seg-rs-3b"}}')
+    if not isinstance(told.get("step", 0), int):
+        raise InputError(f"{ANSWERS_AS}: step {told['step']!r} is no whole number")
+    return told
+
+
+def _require_whole(file: Path) -> None:
+    """The header of a safetensors file says how long the file is (https://huggingface.co/docs/safetensors)."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+            raise InputError(f"{file.name} is not whole")
+        try:
+            header = json.loads(stream.read(length))
+            ends = [value["data_offsets"][1] for key, value in header.items() if key != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as fault:
+            raise InputError(f"{file.name} is no safetensors file") from fault
+    if size != 8 + length + max(ends, default=0):
+        raise InputError(f"{file.name} is not whole")
+
+
+def _require_shards(path: Path) -> None:
+    index = path / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise InputError(f"{index.name} cannot be read") from fault
+    missing = sorted(str(shard) for shard in shards if not (path / str(shard)).is_file())
+    if missing:
+        raise InputError(f"{len(missing)} of its files are missing, the first: {missing[0]}")

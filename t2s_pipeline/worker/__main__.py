@@ -1,0 +1,260 @@
+"""The worker: generate, segment, agree, judge labels, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
+
+    python -m t2s_pipeline.worker train --experiment think2seg-mini [--set grpo.steps=10]
+    python -m t2s_pipeline.worker train --experiment think2seg-rs-3b --set compute.processes=4 --set compute.nodes=2
+                                        --node-rank 1 --rendezvous first-node:29500
+    python -m t2s_pipeline.worker generate --system zero-shot-mini --dataset synthetic --split val
+    python -m t2s_pipeline.worker segment  --system zero-shot-mini --dataset synthetic --split val
+    python -m t2s_pipeline.worker judge-labels --segmenter sam2-mini --dataset synthetic --split val
+
+Alone it shows its progress on stderr. A fault that the user can mend is one sentence on stderr and exit code
+1; SIGTERM ends it cleanly with exit code 143, and nothing half-written is left under a final name.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from t2s_pipeline.core.errors import InputError, T2SError
+from t2s_pipeline.core.progress import (
+    NoProgress,
+    PipesProgress,
+    Progress,
+    StderrProgress,
+    is_first_rank,
+    launched_by_dagster,
+)
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.methods.sampling import Sampling
+from t2s_pipeline.systems.resolve import system
+from t2s_pipeline.worker import tether
+from t2s_pipeline.worker.launcher import ERROR_PREFIX, GRACE_SECONDS
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(BaseException):
+    """SIGTERM came. Not an Exception, so that nothing on the way mistakes it for a fault to be handled."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. A training of several ranks becomes torchrun, which starts them."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    tether.hold(GRACE_SECONDS)
+    try:
+        if (command := _torchrun(arguments)) is not None:
+            os.execv(command[0], command)
+        with _progress() as progress:
+            options.run(options, progress)
+    except T2SError as fault:
+        # One line, whatever the message holds: the launcher takes the last line for the sentence.
+        print(f"{ERROR_PREFIX}{' '.join(str(fault).split())}", file=sys.stderr)
+        return 1
+    except (Terminated, KeyboardInterrupt):
+        print("stopped; what was finished is kept", file=sys.stderr)
+        return TERMINATED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # A second one while we clean up would cut the cleaning short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    if not is_first_rank():
+        yield NoProgress()
+    elif launched_by_dagster():
+        from dagster_pipes import open_dagster_pipes
+
+        with open_dagster_pipes() as context:
+            yield PipesProgress(context)
+    else:
+        yield StderrProgress()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="{generate,segment,agree,judge-labels,train,export}")
+    generate = commands.add_parser("generate", help="have a system answer a split's questions")
+    segment = commands.add_parser("segment", help="have the segmenter draw from a system's answers")
+    judge = commands.add_parser("judge-labels", help="have the segmenter draw from the labels of a split")
+    agree = commands.add_parser("agree", help="have a system answer several times, to see how far it agrees")
+    train = commands.add_parser("train", help="train a prompter with GRPO")
+    for command in (generate, segment, agree):
+        command.add_argument("--system", required=True, help="who answers, e.g. zero-shot-mini")
+        command.add_argument("--dataset", required=True)
+        command.add_argument("--split", required=True)
+    generate.add_argument("--prompter", metavar="PATH", help="another prompter's folder, under the system's name")
+    agree.add_argument("--sampling", default="{}", metavar="JSON", help="draws, temperature, seed, max_questions")
+    train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")
+    train.add_argument("--node-rank", type=int, default=0, help="which of compute.nodes this one is; 0 reports")
+    train.add_argument("--rendezvous", default="", metavar="HOST:PORT", help="of node 0, where the nodes meet")
+    export = commands.add_parser("export", help="write a checkpoint as a folder for plain transformers")
+    export.add_argument("checkpoint", metavar="RUN[@STEP]")
+    export.add_argument("folder", type=Path)
+    export.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    export.add_argument("--keep-adapters", action="store_true", help="LoRA: do not merge them into the base")
+    judge.add_argument("--segmenter", required=True, help="who draws, e.g. sam2-mini")
+    judge.add_argument("--dataset", required=True)
+    judge.add_argument("--split", required=True)
+    judge.add_argument("--rounds", type=int, default=1, help="of the search around the labels; 0 leaves it out")
+    runs = (
+        (generate, _generate),
+        (segment, _segment),
+        (agree, _agree),
+        (judge, _judge),
+        (train, _train),
+        (export, _export),
+    )
+    for command, run in runs:
+        command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
+        command.add_argument("--fingerprint", default="", help="of everything the work depends on")
+        command.add_argument("--device", help="cpu or cuda[:n]; default: a GPU if there is one")
+        command.set_defaults(run=run)
+    return parser
+
+
+def _train(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = experiment(options.experiment, options.overrides)
+    _choose_device(options, chosen.compute.ranks)
+    device = _prepare(options)
+    from t2s_pipeline.training.run import train
+
+    train(chosen, _home(options), options.fingerprint, progress, device, options.fresh)
+
+
+def _export(options: argparse.Namespace, progress: Progress) -> None:
+    _prepare(options)
+    from t2s_pipeline.training.export import export
+
+    made = export(_home(options), options.checkpoint, options.folder, options.dtype, not options.keep_adapters)
+    progress.say(f"{made.name}, step {made.step}, is in {options.folder}")
+
+
+def _torchrun(arguments: Sequence[str]) -> list[str] | None:
+    """The command that starts a training's ranks, each with these arguments; None for one that needs no others.
+
+    DeepSpeed asks to be started so even alone.
+
+    Raises:
+        InputError: if several nodes are to meet and it was not said where.
+    """
+    options = _parser().parse_args(arguments)
+    if options.run is not _train or "RANK" in os.environ:
+        return None
+    compute = experiment(options.experiment, options.overrides).compute
+    if compute.ranks == 1 and not compute.zero:
+        return None
+    place = ["--standalone"]
+    if compute.nodes > 1:
+        host, _, port = options.rendezvous.partition(":")
+        if not host or not port.isdecimal():
+            raise InputError(f"{compute.nodes} nodes meet at node 0: name it, --rendezvous HOST:PORT, on every node.")
+        place = ["--node-rank", str(options.node_rank), "--master-addr", host, "--master-port", port]
+    size = ["--nnodes", str(compute.nodes), "--nproc-per-node", str(compute.processes), "--max-restarts", "0"]
+    return [sys.executable, "-u", "-m", "torch.distributed.run", *size, *place, "-m", "t2s_pipeline.worker", *arguments]
+
+
+def _choose_device(options: argparse.Namespace, ranks: int) -> None:
+    """Show a process its own device only.
+
+    Alone, the trainer would spread over all that it sees; as a rank, it takes the one of its number.
+    """
+    if ranks == 1 and options.device != "cpu":
+        number = (options.device or "cuda:0").partition(":")[2] or "0"
+        if (listed := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+            seen = dict(enumerate(listed.split(",")))
+            if int(number) not in seen:
+                raise InputError(f"There is no device {options.device}: CUDA_VISIBLE_DEVICES is {listed!r}.")
+            number = seen[int(number)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = number
+        options.device = "cuda:0" if options.device else None
+    elif ranks > 1 and options.device != "cpu":
+        options.device = None
+
+
+def _generate(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    device = _prepare(options)
+    from dataclasses import replace
+
+    from t2s_pipeline.evaluation.generate import generate_completions
+
+    if options.prompter:
+        chosen = replace(chosen, prompter=options.prompter)
+    generate_completions(_home(options), chosen, options.dataset, options.split, options.fingerprint, progress, device)
+
+
+def _segment(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    device = _prepare(options)
+    from t2s_pipeline.evaluation.segment import segment_completions
+
+    segment_completions(_home(options), chosen, options.dataset, options.split, options.fingerprint, progress, device)
+
+
+def _judge(options: argparse.Namespace, progress: Progress) -> None:
+    device = _prepare(options)
+    from t2s_pipeline.evaluation.label_quality import judge_labels
+
+    place = (options.segmenter, options.dataset, options.split)
+    judge_labels(_home(options), *place, options.fingerprint, progress, device, options.rounds)
+
+
+def _agree(options: argparse.Namespace, progress: Progress) -> None:
+    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    sampling = Sampling.from_json(options.sampling)
+    device = _prepare(options)
+    from t2s_pipeline.evaluation.agreement import measure_agreement
+
+    place = (options.dataset, options.split)
+    measure_agreement(_home(options), chosen, *place, sampling, options.fingerprint, progress, device)
+
+
+def _home(options: argparse.Namespace) -> Path:
+    return options.home.expanduser().resolve() if options.home else Settings.from_env().home
+
+
+def _prepare(options: argparse.Namespace) -> str:
+    """Settle everything that must stand before the libraries are imported, then choose the device."""
+    # Models are folders on this machine; nothing is to be looked up, let alone fetched, behind the user's back.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if options.device == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import torch
+    from transformers.utils import logging
+
+    # The libraries' own progress bars and advice would drown ours.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    if "OMP_NUM_THREADS" not in os.environ:
+        # By itself torch counts physical cores, which is half of a small machine's.
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    if options.device:
+        return options.device
+    if torch.cuda.is_available():
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    return "cpu"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

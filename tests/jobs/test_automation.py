@@ -1,0 +1,284 @@
+"""What happens by itself: checkpoints are noticed once, evaluated on val once, and only the best is tried on test."""
+
+import json
+import struct
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+dg = pytest.importorskip("dagster")
+
+from assets import evaluation  # noqa: E402
+from jobs import schedules, sensors  # noqa: E402
+from t2s_pipeline.core.errors import NotMaterializedError  # noqa: E402
+from t2s_pipeline.core.settings import Settings  # noqa: E402
+from t2s_pipeline.definitions import defs  # noqa: E402
+from t2s_pipeline.lake import schema  # noqa: E402
+from t2s_pipeline.lake.store import partition_file, read_partition, write_partition  # noqa: E402
+from t2s_pipeline.lake.views import query  # noqa: E402
+from t2s_pipeline.methods.experiments import EXPERIMENTS  # noqa: E402
+from t2s_pipeline.steps.evaluation import evaluate, register  # noqa: E402
+from t2s_pipeline.steps.re_evaluation import rescore  # noqa: E402
+from t2s_pipeline.steps.steps import Steps  # noqa: E402
+from t2s_pipeline.systems import watched_folder as elsewhere  # noqa: E402
+from t2s_pipeline.systems.candidates import candidates  # noqa: E402
+from t2s_pipeline.training.checkpoints import MARKER, Checkpoint, complete, weights_sha256  # noqa: E402
+from tests.assets.test_assets import StandInLauncher  # noqa: E402
+from tests.stand_in_worker import StandIn  # noqa: E402
+
+pytestmark = pytest.mark.orchestrator
+
+MINI = EXPERIMENTS["think2seg-mini"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A T2S_HOME with the embedded val and test splits read."""
+    monkeypatch.setenv("T2S_HOME", str(tmp_path))
+    monkeypatch.setenv("T2S_WORKER_PYTHON", "/bin/sh")
+    monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 0.0)
+    found = Settings.from_env()
+    steps = steps_of(found)
+    steps.scenes(train=1, val=3, test=2)
+    for split in ("val", "test"):
+        steps.tables("synthetic", split)
+    return found
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def steps_of(settings: Settings) -> Steps:
+    return Steps(settings, StandIn(settings), lambda _: None)
+
+
+def put(folder: Path, run: str = MINI.name, step: int = 20, steps: int = 60, experiment=MINI, weights=b"12345678"):
+    """A complete checkpoint whose one tensor holds these eight bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + weights)
+    made, sha256 = "2026-01-01T00:00:00+00:00", weights_sha256(folder)
+    fields = vars(Checkpoint(folder, run, step, steps, experiment.as_json(), "f", "d", sha256, made))
+    (folder / MARKER).write_text(json.dumps({key: value for key, value in fields.items() if key != "path"}))
+
+
+def look(instance, cursor: str | None) -> dg.SensorResult:
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"worker": StandInLauncher()})
+    return sensors.new_checkpoints(context)
+
+
+def adopt(instance, result: dg.SensorResult) -> list[str]:
+    """Do what the daemon does with a sensor's result; the systems that were reported."""
+    for request in result.dynamic_partitions_requests or []:
+        instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+    for event in result.asset_events:
+        instance.report_runless_asset_event(event)
+    return [event.partition for event in result.asset_events]
+
+
+def due(instance, cursor=None):
+    """The systems whose validation the automation requests, and the cursor after it."""
+    found = dg.evaluate_automation_conditions(
+        defs, instance, asset_selection=dg.AssetSelection.assets("validation"), cursor=cursor
+    )
+    return found.get_requested_partitions(dg.AssetKey("validation")), found.cursor
+
+
+def validate(instance, system: str):
+    assets = [evaluation.validation]
+    done = dg.materialize(assets, instance=instance, partition_key=system, resources={"worker": StandInLauncher()})
+    assert done.success
+    return done
+
+
+def test_a_checkpoint_is_reported_once_and_again_when_its_weights_or_settings_change(settings, instance):
+    put(settings.watched / "theirs")
+    first = look(instance, None)
+    assert adopt(instance, first) == ["theirs"]
+    assert look(instance, first.cursor).asset_events == []
+    put(settings.watched / "theirs")  # the same again, newly copied
+    assert look(instance, first.cursor).asset_events == []
+    put(settings.watched / "theirs", weights=b"87654321")
+    second = look(instance, first.cursor)
+    assert adopt(instance, second) == ["theirs"]
+    put(settings.watched / "theirs", weights=b"87654321", experiment=MINI.with_overrides(["generation.batch_size=8"]))
+    assert adopt(instance, look(instance, second.cursor)) == ["theirs"]
+
+
+def test_our_own_runs_are_found_by_their_names_while_they_still_train(settings, instance):
+    run = settings.runs / "think2seg-mini"
+    for step in (20, 60):
+        put(run / f"checkpoint-{step}", step=step)
+    put(settings.runs / "think2seg-mini-seed1" / "checkpoint-20", run="think2seg-mini-seed1")
+    assert adopt(instance, look(instance, None)) == ["think2seg-mini--20", "think2seg-mini", "think2seg-mini-seed1--20"]
+
+
+def test_what_is_incomplete_or_not_explained_is_left_alone(settings, instance):
+    put(settings.watched / "theirs")
+    (settings.watched / "theirs" / "model.safetensors").write_bytes(b"")
+    put(settings.watched / "think2seg-mini")
+    result = look(instance, None)
+    assert result.asset_events == [] and result.skip_reason
+    assert len(candidates(settings)[1]) == 2
+
+
+def test_a_checkpoint_waits_until_its_val_split_is_read(settings, instance):
+    partition_file(settings.lake, schema.SAMPLES, {"dataset": "synthetic", "split": "val"}).unlink()
+    put(settings.watched / "theirs")
+    assert look(instance, None).asset_events == []
+
+
+def test_validation_is_due_once_a_checkpoint_and_once_more_for_new_settings(settings, instance):
+    put(settings.watched / "theirs")
+    first = look(instance, None)
+    adopt(instance, first)
+    wanted, cursor = due(instance)
+    assert wanted == {"theirs"}
+    validate(instance, "theirs")
+    wanted, cursor = due(instance, cursor)
+    assert wanted == set()
+    # A refreshed dataset, or the same checkpoint looked at again, is no reason.
+    instance.report_runless_asset_event(dg.AssetMaterialization("samples", partition="synthetic-val"))
+    adopt(instance, look(instance, first.cursor))
+    wanted, cursor = due(instance, cursor)
+    assert wanted == set()
+    put(settings.watched / "theirs", experiment=MINI.with_overrides(["generation.batch_size=8"]))
+    adopt(instance, look(instance, first.cursor))
+    wanted, cursor = due(instance, cursor)
+    assert wanted == {"theirs"}
+
+
+def test_checkpoints_that_were_there_before_the_daemon_are_due_as_well(settings, instance):
+    """The case of `t2s ui` after a demo, where Dagster's own on_missing requests nothing."""
+    instance.add_dynamic_partitions("system", ["theirs"])
+    instance.report_runless_asset_event(dg.AssetMaterialization("checkpoint", partition="theirs"))
+    assert due(instance)[0] == {"theirs"}
+
+
+def test_validation_leaves_rows_in_the_trend_and_on_the_board(settings, instance):
+    put(settings.watched / "theirs" / "checkpoint-20")
+    put(settings.watched / "theirs" / "checkpoint-60", step=60)
+    adopt(instance, look(instance, None))
+    for system in ("theirs--20", "theirs"):
+        validate(instance, system)
+    steps_of(settings).summarize()
+    trend = query(settings, "SELECT run, step, checkpoint, giou FROM checkpoint_trend WHERE protocol = 'strict'")
+    assert [tuple(row.values()) for row in trend.to_pylist()] == [
+        ("theirs", 20, "theirs--20", 100.0),
+        ("theirs", 60, "theirs", 100.0),
+    ]
+    board = query(settings, "SELECT DISTINCT system FROM leaderboard WHERE split = 'val'")["system"].to_pylist()
+    assert sorted(board) == ["theirs", "theirs--20"]
+    for asset in ("completions", "predictions", "sample_scores"):
+        found = instance.get_materialized_partitions(dg.AssetKey(asset))
+        assert set(found) == {"synthetic-val|theirs--20", "synthetic-val|theirs"}
+
+
+def best(instance) -> list[str]:
+    context = dg.build_sensor_context(instance=instance, resources={"worker": StandInLauncher()})
+    return [f"{request.partition_key} {request.run_key}" for request in sensors.best_checkpoints(context).run_requests]
+
+
+def test_only_the_best_of_a_finished_run_is_tried_on_test_and_only_once_val_saw_all(settings, instance):
+    run = settings.runs / "think2seg-mini"
+    put(run / "checkpoint-20")
+    steps = steps_of(settings)
+    list_ours(settings)
+    evaluate(steps, "think2seg-mini--20", "synthetic", "val")
+    steps.summarize()
+    assert best(instance) == []  # still training
+    put(run / "checkpoint-60", step=60)
+    list_ours(settings)
+    assert best(instance) == []  # not all seen
+    evaluate(steps, "think2seg-mini", "synthetic", "val")
+    steps.summarize()
+    # The stand-in answers with the truth for both: equal, so the earlier one, by the rule.
+    requests = best(instance)
+    assert [key.split(" ")[0] for key in requests] == ["synthetic-test|think2seg-mini--20"]
+    assert best(instance) == requests  # the same run key, which Dagster runs once
+
+
+def list_ours(settings: Settings) -> None:
+    """What the trainer does after each checkpoint."""
+    found = complete(settings.runs / "think2seg-mini")
+    rows = [{"checkpoint": one.name, "step": one.step} for one in found]
+    table = pa.Table.from_pylist(rows, schema=schema.CHECKPOINTS.schema)
+    write_partition(settings.lake, schema.CHECKPOINTS, {"run": "think2seg-mini"}, table)
+
+
+def test_the_night_evaluates_the_chosen_ones_anew(settings, instance):
+    put(settings.watched / "theirs")
+    context = dg.build_schedule_context(instance=instance, resources={"worker": StandInLauncher()})
+    assert [type(item) for item in schedules.nightly(context)] == [dg.SkipReason]
+    steps = steps_of(settings)
+    evaluate(steps, "theirs", "synthetic", "val")
+    steps.summarize()
+    context = dg.build_schedule_context(
+        instance=instance,
+        resources={"worker": StandInLauncher()},
+        scheduled_execution_time=datetime(2026, 11, 22, 2, tzinfo=UTC),
+    )
+    requests = list(schedules.nightly(context))
+    assert [str(request.partition_key) for request in requests] == ["synthetic-val|theirs"]
+
+
+def test_a_night_that_does_worse_fails_its_check_and_leaves_the_accepted_scores(settings, instance):
+    put(settings.watched / "theirs")
+    steps = steps_of(settings)
+    with pytest.raises(NotMaterializedError):
+        rescore(steps, "theirs", "synthetic", "val")
+    evaluate(steps, "theirs", "synthetic", "val")
+    place = {"system": "theirs", "dataset": "synthetic", "split": "val"}
+    scored = {**place, "protocol": "strict"}
+    accepted = read_partition(settings.lake, schema.SAMPLE_SCORES, scored)
+
+    def night(launcher) -> tuple[bool, dict]:
+        key = dg.MultiPartitionKey({"system": "theirs", "split": "synthetic-val"})
+        done = dg.materialize(
+            [evaluation.rescores], instance=instance, partition_key=key, resources={"worker": launcher}
+        )
+        (check,) = done.get_asset_check_evaluations()
+        return check.passed, read_partition(settings.lake, schema.RESCORES, place).to_pylist()[-1]
+
+    instance.add_dynamic_partitions("system", ["theirs"])
+    instance.add_dynamic_partitions("evaluated_split", ["synthetic-val"])
+    passed, row = night(StandInLauncher())
+    assert passed and (row["difference"], row["dropped"]) == (0.0, False)
+    passed, row = night(Forgetful())
+    assert not passed and row["dropped"] and row["giou"] < row["accepted_giou"] == 100.0
+    assert row["difference"] <= row["high"] < 0
+    assert read_partition(settings.lake, schema.SAMPLE_SCORES, scored) == accepted
+    assert [path.name for path in (settings.home / "tmp").glob("rescore-*")] == []
+    passed, _ = night(StandInLauncher())
+    assert passed
+    assert read_partition(settings.lake, schema.RESCORES, place).num_rows == 3
+
+
+class Forgetful(StandInLauncher):
+    """A worker that cannot answer any more: everything it says is unreadable."""
+
+    def launcher(self, context, settings: Settings):
+        class Unreadable(StandIn):
+            def segment(self, options, mark):
+                super().segment(options, mark)
+                where = {**self._answers(options), "segmenter": "sam2-mini"}
+                rows = read_partition(self.home / "lake", schema.PREDICTIONS, where).to_pylist()
+                blank = {"status": "format_error", "mask": None, "square_mask": None}
+                self._write(schema.PREDICTIONS, where, [{**row, **blank} for row in rows], mark)
+
+        return Unreadable(settings)
+
+
+def test_registering_a_foreign_run_twice_is_registering_it_once(settings):
+    put(settings.watched / "theirs")
+    for _ in range(2):
+        register(settings, "theirs")
+    (row,) = read_partition(settings.lake, schema.CHECKPOINTS, {"run": "theirs"}).to_pylist()
+    assert (row["checkpoint"], row["step"], row["experiment"]) == ("theirs", 20, "think2seg-mini")
+    register(settings, "think2seg-mini")

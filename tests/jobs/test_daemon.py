@@ -1,0 +1,138 @@
+"""With the web UI's daemon running, a checkpoint that is dropped into the watched folder gets its rows by itself."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+dg = pytest.importorskip("dagster")
+
+from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
+from t2s_pipeline.lake.views import query  # noqa: E402
+from tests.jobs.test_automation import put, steps_of  # noqa: E402
+
+pytestmark = [pytest.mark.orchestrator, pytest.mark.slow]
+
+PATIENCE = 420.0
+"""Seconds after which the daemon is stopped and the test fails."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A T2S_HOME with the splits read, and a worker that needs no torch."""
+    worker = tmp_path / "python"
+    # Called as `python -u -m t2s_pipeline.worker VERB …`; the first three words are not the stand-in's.
+    worker.write_text(f'#!/bin/sh\nshift 3\nexec "{sys.executable}" -m tests.stand_in_worker "$@"\n')
+    worker.chmod(0o755)
+    monkeypatch.setenv("T2S_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("T2S_WORKER_PYTHON", str(worker))
+    monkeypatch.setenv("T2S_LOOK_EVERY", "5")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    found = Settings.from_env()
+    steps = steps_of(found)
+    steps.scenes(train=1, val=3, test=2)
+    for split in ("val", "test"):
+        steps.tables("synthetic", split)
+    return found
+
+
+class Daemon:
+    """`t2s ui`, and what it says; ends with everything it started."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "t2s_pipeline.cli", "ui", "--port", str(port)],
+            cwd=REPO,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.said: list[str] = []
+        self.watchdog = threading.Timer(PATIENCE, self.stop)
+        self.watchdog.start()
+
+    def until(self, holds) -> None:
+        """Read on, a line at a time, until ``holds`` of the last line; the daemon says something every few seconds."""
+        for line in self.process.stdout:
+            self.said.append(line)
+            if holds(line):
+                return
+        pytest.fail(f"The daemon ended before it came to that. It said last:\n{''.join(self.said[-60:])}")
+
+    def stop(self) -> None:
+        self.watchdog.cancel()
+        try:
+            os.killpg(self.process.pid, signal.SIGINT)
+            self.process.wait(60)
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            pass  # gone, or about to be: the group is killed below
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+@pytest.fixture
+def daemon(settings):
+    running = Daemon()
+    yield running
+    running.stop()
+
+
+def rows(settings: Settings) -> set[tuple]:
+    """What the trend and the board have of the dropped checkpoint."""
+    trend = query(settings, "SELECT checkpoint, step, split, protocol FROM checkpoint_trend WHERE run = 'theirs'")
+    board = query(settings, "SELECT system, -1, split, protocol FROM leaderboard WHERE system = 'theirs'")
+    return {tuple(row.values()) for table in (trend, board) for row in table.to_pylist()}
+
+
+EXPECTED = {
+    ("theirs", step, split, protocol)
+    for step in (20, -1)
+    for split in ("val", "test")
+    for protocol in ("strict", "reference")
+}
+
+
+def runs(settings: Settings) -> int:
+    with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
+        return instance.get_runs_count()
+
+
+def test_a_dropped_checkpoint_is_evaluated_by_itself_and_dropping_it_again_does_nothing(settings, daemon, tmp_path):
+    daemon.until(lambda line: "new_checkpoints skipped" in line)
+    put(tmp_path / "copy")
+    # A person's `cp -r`: the files appear one by one under the final name.
+    shutil.copytree(tmp_path / "copy", settings.watched / "theirs")
+    daemon.until(lambda line: rows(settings) == EXPECTED)
+    # Let what follows from it settle: the automation has nothing to request, twice.
+    daemon.until(Counted(2, "Tick produced 0 runs"))
+    before = runs(settings)
+    shutil.rmtree(settings.watched / "theirs")
+    shutil.copytree(tmp_path / "copy", settings.watched / "theirs")
+    daemon.until(Counted(2, "new_checkpoints skipped"))
+    daemon.until(Counted(2, "Tick produced 0 runs"))
+    assert runs(settings) == before
+    assert rows(settings) == EXPECTED
+
+
+class Counted:
+    """Holds of the n-th line with these words."""
+
+    def __init__(self, times: int, words: str) -> None:
+        self.left, self.words = times, words
+
+    def __call__(self, line: str) -> bool:
+        self.left -= self.words in line
+        return self.left <= 0

@@ -1,0 +1,116 @@
+"""An experiment is validated, hashes to one value, and changes only through settings that exist."""
+
+import dataclasses
+
+import pytest
+
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
+from t2s_pipeline.methods.experiments import EXPERIMENTS, experiment
+
+
+def test_the_papers_settings_are_the_defaults_of_the_full_size_runs():
+    small, large = EXPERIMENTS["think2seg-rs-3b"], EXPERIMENTS["think2seg-rs-7b"]
+    for run in (small, large):
+        assert (run.grpo.learning_rate, run.grpo.beta, run.grpo.epsilon, run.grpo.temperature) == (1e-6, 1e-3, 0.2, 1.0)
+        assert (run.grpo.precision, run.grpo.checkpoint_every, run.schema) == ("bfloat16", 100, "bbox+pos2")
+        assert (run.dataset, run.segmenter, run.recipe.reward) == ("earthreason", "sam2.1-small", "paper")
+    assert (small.grpo.prompts_per_step, small.grpo.group_size, small.grpo.epochs) == (4, 16, 5)
+    assert (large.grpo.prompts_per_step, large.grpo.group_size, large.grpo.epochs) == (8, 12, 8)
+    # 2,371 training images, 4 a step, 5 passes: 2,963.75; the unfinished last step is dropped.
+    assert small.grpo.total_steps(2371) == 2963
+
+
+def test_the_miniature_draws_64_completions_a_step():
+    assert EXPERIMENTS["think2seg-mini"].grpo.completions_per_step == 64
+
+
+def test_every_experiment_survives_json():
+    for chosen in EXPERIMENTS.values():
+        assert Experiment.from_json(chosen.as_json()) == chosen
+
+
+def test_the_fingerprint_moves_with_what_is_learned_from_and_with_nothing_else():
+    base = experiment("think2seg-mini")
+    assert base.fingerprint == Experiment.from_json(base.as_json()).fingerprint
+    learned = ("grpo.learning_rate=3e-5", "seed=1", "recipe.schema=bbox", "compute.processes=2", "grpo.lora_rank=8")
+    for override in learned:
+        assert base.with_overrides([override]).fingerprint != base.fingerprint, override
+    # How the result answers, and how the run was saved and watched: no reason to train again.
+    for override in ("generation.max_new_tokens=80", "watch.stop=true", "watch.keep_last=2", "grpo.checkpoint_every=5"):
+        changed = base.with_overrides([override])
+        assert changed != base and changed.fingerprint == base.fingerprint, override
+
+
+def test_settings_stored_before_there_was_a_setting_are_read_with_its_default():
+    stored = experiment("think2seg-mini").as_json()
+    del stored["compute"], stored["watch"], stored["grpo"]["lora_rank"]
+    assert Experiment.from_json(stored) == experiment("think2seg-mini")
+
+
+def test_overrides_are_read_by_the_kind_of_the_setting():
+    changed = experiment(
+        "think2seg-mini", ["grpo.learning_rate=1e-5", "seed=2", "recipe.repair=false", "grpo.epochs=1.5", "name=trial"]
+    )
+    assert (changed.grpo.learning_rate, changed.seed, changed.run) == (1e-5, 2, "trial-seed2")
+    assert not changed.recipe.repair
+    assert (changed.grpo.epochs, changed.grpo.steps) == (1.5, None)
+    assert changed.with_overrides(["grpo.steps=7"]).grpo.total_steps(1000) == 7
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("grpo.learning_rate", "not key=value"),
+        ("grpo.speed=1", "no setting 'grpo.speed'"),
+        ("speed=1", "no setting 'speed'"),
+        ("grpo=1", "group of settings"),
+        ("seed.x=1", "one setting"),
+        ("seed=one", "whole number"),
+        ("seed=-1", "negative"),
+        ("recipe.repair=yes", "true or false"),
+        ("grpo.learning_rate=nan", "finite"),
+        ("grpo.learning_rate=0", "above 0"),
+        ("grpo.group_size=1", "at least 2"),
+        ("grpo.epsilon=1", "between 0 and 1"),
+        ("grpo.precision=float8", "float32"),
+        ("grpo.completions_per_pass=7", "divide"),
+        ("recipe.schema=circles", "bbox"),
+        ("recipe.reward=none", "paper"),
+        ("generation.temperature=-1", "generation.temperature: temperature must not be negative"),
+        ("name=../elsewhere", "no name"),
+        ("name=a--1", "no name"),
+        ("grpo.steps=none", "either"),
+        ("compute.processes=0", "at least 1"),
+        ("compute.processes=3", "4 cannot be shared evenly among 3 processes"),
+        ("compute.zero=1", "0, 2 or 3"),
+        ("compute.offload=true", "compute.zero 2 or 3"),
+        ("compute.rollouts=guess", "transformers, vllm"),
+        ("watch.keep_best=1", "needs watch.keep_last"),
+        ("watch.report_to=paper", "tensorboard, wandb"),
+    ],
+)
+def test_a_bad_setting_is_named(override: str, said: str):
+    with pytest.raises(InputError, match=said):
+        experiment("think2seg-mini", [override])
+
+
+def test_a_run_has_steps_or_epochs_and_not_both():
+    for wrong in ({}, {"steps": 1, "epochs": 1.0}):
+        with pytest.raises(InputError, match="either"):
+            GRPOSettings(**wrong)
+    assert GRPOSettings(epochs=0.001).total_steps(10) == 1
+
+
+def test_seeds_have_names_of_their_own():
+    assert experiment("think2seg-mini").run == "think2seg-mini"
+    seeded = experiment("think2seg-mini-seed2")
+    assert (seeded.run, seeded.seed, seeded.name) == ("think2seg-mini-seed2", 2, "think2seg-mini")
+    for unknown in ("think2seg-maxi", "think2seg-mini-seed", "think2seg-mini-seedx"):
+        with pytest.raises(InputError, match="no experiment"):
+            experiment(unknown)
+
+
+def test_settings_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        experiment("think2seg-mini").seed = 3

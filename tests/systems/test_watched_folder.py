@@ -1,0 +1,127 @@
+"""The watched folder: what counts as a complete checkpoint, under which name, and why anything else does not."""
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.methods.experiments import EXPERIMENTS
+from t2s_pipeline.systems import watched_folder as elsewhere
+from t2s_pipeline.systems.resolve import system
+from t2s_pipeline.systems.watched_folder import find, look
+from t2s_pipeline.training.checkpoints import MARKER, Checkpoint
+
+MINI = EXPERIMENTS["think2seg-mini"]
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch) -> Settings:
+    monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 0.0)
+    return Settings(tmp_path, tmp_path / "python")
+
+
+def put(folder: Path, marker: bool = False, at: int = 20, **told) -> Path:
+    """A model of one tensor of eight bytes, with our marker or with ``evaluate.json``."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    if marker:
+        made = "2026-01-01T00:00:00+00:00"
+        fields = vars(Checkpoint(folder, "think2seg-mini", at, 60, MINI.as_json(), "f", "d", "abc", made))
+        (folder / MARKER).write_text(json.dumps({key: value for key, value in fields.items() if key != "path"}))
+    if told:
+        (folder / "evaluate.json").write_text(json.dumps(told))
+    return folder
+
+
+def names(settings: Settings) -> list[str]:
+    return [checkpoint.system for checkpoint in look(settings)[0]]
+
+
+def test_a_copied_checkpoint_of_ours_is_a_system_with_its_own_settings(settings):
+    folder = put(settings.watched / "theirs", marker=True)
+    (found,) = look(settings)[0]
+    assert (found.system, found.run, found.step, found.mark) == ("theirs", "theirs", 20, "abc")
+    answering = system("theirs", settings)
+    assert (answering.prompter, answering.segmenter, answering.recipe) == (str(folder), "sam2-mini", MINI.recipe)
+
+
+def test_a_run_s_checkpoints_are_named_by_step_and_its_last_by_the_run(settings):
+    for step in (20, 60):
+        put(settings.watched / "theirs" / f"checkpoint-{step}", marker=True, at=step)
+    assert names(settings) == ["theirs--20", "theirs"]
+    assert find(settings, "theirs--20").step == 20
+
+
+def test_weights_of_another_project_say_as_what_they_answer(settings):
+    put(settings.watched / "authors-3b", experiment="think2seg-rs-3b", step=400)
+    (found,) = look(settings)[0]
+    assert (found.system, found.step, found.experiment) == ("authors-3b", 400, "think2seg-rs-3b")
+    assert system("authors-3b", settings).recipe == EXPERIMENTS["think2seg-rs-3b"].recipe
+
+
+def test_the_mark_stays_while_the_files_do_and_changes_with_them(settings):
+    folder = put(settings.watched / "authors-3b", experiment="think2seg-rs-3b")
+    first = look(settings)[0][0].mark
+    assert look(settings)[0][0].mark == first
+    (folder / "evaluate.json").write_text(json.dumps({"experiment": "think2seg-rs-7b"}))
+    assert look(settings)[0][0].mark != first
+
+
+def cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def remove_shard(folder: Path) -> None:
+    index = {"weight_map": {"w": "model.safetensors", "v": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (cut, "model.safetensors is not whole"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"{}"), "is not whole"),
+        (lambda folder: (folder / "config.json").unlink(), "holds no model"),
+        (lambda folder: (folder / "evaluate.json").unlink(), "say as which experiment"),
+        (lambda folder: (folder / "evaluate.json").write_text("{"), "is no JSON"),
+        (lambda folder: (folder / "evaluate.json").write_text("[]"), "must be like"),
+        (remove_shard, "1 of its files are missing, the first: model-00002-of-00002.safetensors"),
+    ],
+)
+def test_an_unfinished_or_unexplained_folder_is_told_and_left_alone(settings, spoil, reason):
+    spoil(put(settings.watched / "authors-3b", experiment="think2seg-rs-3b"))
+    found, unusable = look(settings)
+    assert found == [] and len(unusable) == 1
+    assert reason in unusable[0].reason
+    with pytest.raises(InputError, match="no system 'authors-3b'"):
+        system("authors-3b", settings)
+
+
+def test_a_folder_that_is_still_being_written_waits(settings, monkeypatch):
+    put(settings.watched / "theirs", marker=True)
+    monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 3600.0)
+    found, unusable = look(settings)
+    assert found == [] and "a moment ago" in unusable[0].reason
+
+
+def test_names_that_are_ours_or_no_names_are_refused(settings):
+    put(settings.watched / "think2seg-mini", marker=True)
+    put(settings.watched / "Their Model", marker=True)
+    found, unusable = look(settings, reserved=frozenset({"think2seg-mini"}))
+    assert found == []
+    assert sorted(one.path.name for one in unusable) == ["Their Model", "think2seg-mini"]
+
+
+def test_an_empty_or_absent_folder_is_nothing(settings):
+    assert look(settings) == ([], [])
+    put(settings.watched / ".arriving", marker=True)
+    assert look(settings) == ([], [])
+    shutil.rmtree(settings.watched / ".arriving")
+    assert find(settings, "theirs") is None

@@ -1,0 +1,104 @@
+"""The worker runs in a group of its own, its own sentence reaches the user, and nothing of it outlives us."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from t2s_pipeline.core.errors import MissingWorkerError
+from t2s_pipeline.core.settings import REPO, Settings
+from t2s_pipeline.worker.launcher import WorkerError, failure, plain_launch, stop, worker_command
+
+
+def interpreter(folder: Path, body: str) -> Settings:
+    """Settings whose "worker interpreter" is a shell script: the launcher must not care what it starts."""
+    script = folder / "python"
+    script.write_text(f"#!/bin/sh\n{body}\n")
+    script.chmod(0o755)
+    return Settings(folder / "home", script)
+
+
+def test_missing_worker_is_one_sentence(tmp_path: Path):
+    with pytest.raises(MissingWorkerError, match="make setup"):
+        plain_launch(Settings(tmp_path, tmp_path / "nowhere"))(["train"])
+
+
+def test_command_and_environment_reach_the_worker(tmp_path: Path):
+    settings = interpreter(tmp_path, f'echo "$@" > {tmp_path}/seen; echo "$T2S_HOME" >> {tmp_path}/seen')
+    plain_launch(settings)(["train", "--experiment", "think2seg-mini"])
+    arguments, home = (tmp_path / "seen").read_text().splitlines()
+    assert arguments == "-u -m t2s_pipeline.worker train --experiment think2seg-mini"
+    assert home == str(settings.home)
+    assert worker_command(settings, ["x"])[0] == str(settings.worker_python)
+
+
+def test_the_workers_own_sentence_is_the_error(tmp_path: Path, capfd: pytest.CaptureFixture):
+    settings = interpreter(tmp_path, 'echo "step 1" >&2; echo "error: No dataset here: ingest it." >&2; exit 1')
+    with pytest.raises(WorkerError) as caught:
+        plain_launch(settings)(["generate"])
+    assert str(caught.value) == "No dataset here: ingest it."
+    assert "step 1" in capfd.readouterr().err
+
+
+def test_a_crash_shows_its_last_lines():
+    error = failure(["train", "--home", "h"], 3, ["Traceback", "ValueError: boom"])
+    assert "exit code 3" in str(error) and "ValueError: boom" in str(error)
+    assert "SIGKILL" in str(failure(["train"], -9, [])) and "memory" in str(failure(["train"], -9, []))
+
+
+def test_the_sentence_is_found_above_what_torchrun_adds():
+    said = ["step 1", "error: No dataset here: ingest it.", "torch.distributed…ChildFailedError:", "=" * 60]
+    assert str(failure(["train"], 1, said)) == "No dataset here: ingest it."
+
+
+DEAF_FAMILY = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    # As torchrun starts ranks: in a session of its own, which no signal to the leader's group reaches.
+    os.setsid()
+    os.fork()
+os.write(1, b"%d\\n" % os.getpid())
+time.sleep(600)
+"""
+
+
+def test_stopping_ends_every_process_whatever_its_session(tmp_path: Path):
+    # The leader, its child in another session and a grandchild there, all deaf to SIGTERM.
+    command = [sys.executable, "-c", DEAF_FAMILY]
+    leader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    pids = [int(leader.stdout.readline()) for _ in range(3)]
+    assert len(set(pids)) == 3
+    stop(leader, grace=0.3)
+    assert leader.returncode == -9
+    # They hold the other end of this pipe: it closes only when all of them are gone.
+    assert leader.stdout.read() == ""
+    stop(leader, grace=0.3)
+
+
+TETHERED = """
+import os, sys, time
+from t2s_pipeline import tether
+if os.fork() == 0:
+    os.setsid()
+tether.hold(grace=60)
+os.write(1, b"%d\\n" % os.getpid())
+time.sleep(600)
+"""
+
+
+def test_a_worker_does_not_outlive_a_killed_launcher(tmp_path: Path):
+    # The launcher is killed and can tidy up nothing; its worker and what that started notice by the pipe.
+    script = tmp_path / "python"
+    script.write_text(f"#!{sys.executable}\n{TETHERED}")
+    script.chmod(0o755)
+    launcher = (
+        "from pathlib import Path; from t2s_pipeline.worker.launcher import plain_launch;"
+        "from t2s_pipeline.core.settings import Settings;"
+        f"plain_launch(Settings(Path({str(tmp_path)!r}), Path({str(script)!r})))(['train'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", launcher], cwd=REPO, stdout=subprocess.PIPE, text=True)
+    assert len({int(process.stdout.readline()) for _ in range(2)}) == 2
+    process.kill()
+    assert process.stdout.read() == ""
