@@ -20,7 +20,7 @@ animals = Registry("animal", [Animal("cat"), Animal("dog")])
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
     assert animals.named("dog") == Animal("dog")
-    with pytest.raises(InputError, match="There is no animal 'cow'. There are: cat, dog"):
+    with pytest.raises(InputError, match=r"There is no animal 'cow'\. There are: cat, dog"):
         animals.named("cow")
 
 
@@ -34,7 +34,9 @@ def test_a_module_of_ones_own_is_imported_before_the_first_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "more_animals.py").write_text(
-        "from tests.core.test_registry import Animal, animals\nassert 'dog' in animals\nanimals.register(Animal('owl'))\n"
+        "from tests.core.test_registry import Animal, animals\n"
+        "assert 'dog' in animals\n"
+        "animals.register(Animal('owl'))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(EXTENSIONS, "more_animals")
