@@ -46,6 +46,20 @@ def question_order(sample_id: str, questions: Iterable[int]) -> list[int]:
     return sorted(questions, key=key)
 
 
+def asked_questions(sample_id: str, count: int, max_questions: int | None = None, rule: str = DRAW) -> list[int]:
+    """Which of a sample's questions a system is asked, as ascending indices.
+
+    Args:
+        sample_id: the sample.
+        count: how many questions the sample has.
+        max_questions: the most questions that are asked, taken from the start of the rule's order, so that the
+            question that the reference protocol scores is among them. None asks all.
+        rule: the rule of the dataset's published numbers, ``draw`` or ``first``.
+    """
+    order = list(range(count)) if rule == FIRST else question_order(sample_id, range(count))
+    return sorted(order[:max_questions])
+
+
 def published_rule(dataset: str) -> str:
     """The rule that the dataset's published numbers follow."""
     return PUBLISHED_RULE.get(dataset, DRAW)

@@ -22,13 +22,13 @@ from t2s_pipeline.methods.recipe import RECIPES
 from t2s_pipeline.prompting.schemas import SCHEMAS, Shape
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.pseudo_labels.combinations import combined
-from t2s_pipeline.pseudo_labels.label import FULL_SIDE, Label, on_square
+from t2s_pipeline.pseudo_labels.label import Label, on_square
 from t2s_pipeline.pseudo_labels.labellings import Labelling, recorded
 from t2s_pipeline.pseudo_labels.table import read_labels
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Embedding, Sam2Segmenter
 from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.geometry import FULL_SIDE, Frame, PromptObject
 from t2s_pipeline.vision.image_files import decode_image
 
 COMBINATIONS = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
@@ -38,8 +38,6 @@ MOST_SEARCHED = 1024 * 1024
 """Pixels: in a larger image the search counts its overlap on the square."""
 GOOD_ENOUGH = 0.95
 """IoU of labels beyond which the search does not look for better prompts."""
-SMALL = 256
-"""Side of a segmenter's input up to which a call of its decoder costs more than the objects in it."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,6 @@ def judge_labels(
     labels = {method: read_labels(lake, method, where) for method in METHODS}
     labellings = {method: _labelling(lake, method, where) for method in METHODS}
     segmenter = load_segmenter(segmenter_name, device)
-    if segmenter.frame.width <= SMALL:
-        segmenter.at_once = max(segmenter.at_once, 16)
     rows: dict[str, list[dict]] = {method: [] for method in (*METHODS, SEARCH)}
     done = 0
     progress.start(f"{segmenter.name} draws the labels of {dataset}-{split}:", len(samples), 0)

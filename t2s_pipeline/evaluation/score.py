@@ -20,8 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.selections import DRAW, FIRST
-from t2s_pipeline.evaluation.questions import question_order
+from t2s_pipeline.datasets.selections import DRAW, FIRST, question_order
 from t2s_pipeline.lake.schema import SAMPLE_SCORES
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.run_lengths import Runs

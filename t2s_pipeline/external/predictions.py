@@ -10,10 +10,8 @@ import pyarrow as pa
 from t2s_pipeline.external.masks import Given, Size, Unusable
 from t2s_pipeline.lake.schema import PREDICTION_REJECTS, PREDICTIONS
 from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import FULL_SIDE
 from t2s_pipeline.vision.masks import Rle
-
-FULL_SIDE = 840
-"""The square of the reference protocol where the masks do not settle it: the paper's."""
 
 
 @dataclass(frozen=True)

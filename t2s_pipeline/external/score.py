@@ -12,12 +12,13 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.coco import read_json
 from t2s_pipeline.external.answers import is_answers, take_answers
 from t2s_pipeline.external.masks import read_masks
-from t2s_pipeline.external.predictions import FULL_SIDE, sizes_of, take
+from t2s_pipeline.external.predictions import sizes_of, take
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
 from t2s_pipeline.steps.steps import StepReport, Steps
 from t2s_pipeline.systems.text_answers import remember, require_name
+from t2s_pipeline.vision.geometry import FULL_SIDE
 
 DRAWN_ELSEWHERE = "elsewhere"
 """The segmenter of masks that came as masks."""

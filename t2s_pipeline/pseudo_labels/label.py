@@ -8,9 +8,6 @@ from scipy import ndimage
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Box, Point
 
-FULL_SIDE = 840
-"""The square that labels are made for: the prompter's of the paper. Thresholds of the rewards are its pixels."""
-
 
 @dataclass(frozen=True)
 class Label:

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import ndimage
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.pseudo_labels.label import FULL_SIDE, Label, on_square
+from t2s_pipeline.pseudo_labels.label import Label, on_square
+from t2s_pipeline.vision.geometry import FULL_SIDE
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import numpy as np
 from scipy import ndimage
 
 from t2s_pipeline.pseudo_labels.label import (
-    FULL_SIDE,
     Label,
     edge_distance,
     on_mask,
@@ -14,6 +13,7 @@ from t2s_pipeline.pseudo_labels.label import (
     tight_box,
     within,
 )
+from t2s_pipeline.vision.geometry import FULL_SIDE
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from t2s_pipeline.lake.schema import PSEUDO_LABELS
 from t2s_pipeline.lake.store import Partition, read_partition
-from t2s_pipeline.pseudo_labels.label import FULL_SIDE, Label, on_square
+from t2s_pipeline.pseudo_labels.label import Label, on_square
 from t2s_pipeline.pseudo_labels.labellings import Labelling, parameters
+from t2s_pipeline.vision.geometry import FULL_SIDE
 from t2s_pipeline.vision.masks import Rle, decode
 
 ENOUGH_FOR_PROCESSES = 400

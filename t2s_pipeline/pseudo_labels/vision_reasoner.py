@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.pseudo_labels.dbscan import dbscan
-from t2s_pipeline.pseudo_labels.label import FULL_SIDE, Label, edge_distance, on_square, within
+from t2s_pipeline.pseudo_labels.label import Label, edge_distance, on_square, within
+from t2s_pipeline.vision.geometry import FULL_SIDE
 
 
 @dataclass(frozen=True)

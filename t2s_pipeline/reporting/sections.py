@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from t2s_pipeline.evaluation.score import PROTOCOLS
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting import charts, findings, showcase
 from t2s_pipeline.reporting.examples import Example, examples
@@ -13,7 +14,6 @@ from t2s_pipeline.reporting.findings import Difference, Finding, Outcome
 
 SPLITS = ("test", "val", "train")
 """In the order in which a split is preferred for the finding and the pictures."""
-PROTOCOLS = ("strict", "reference")
 
 
 @dataclass(frozen=True)

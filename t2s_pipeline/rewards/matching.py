@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from t2s_pipeline.pseudo_labels.label import FULL_SIDE, Label
-from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.pseudo_labels.label import Label
+from t2s_pipeline.vision.geometry import FULL_SIDE, Frame, PromptObject
 
 SQUARE = Frame.square(FULL_SIDE)
 

@@ -26,7 +26,7 @@ from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
 from t2s_pipeline.evaluation.pairs import all_differences, pairs
 from t2s_pipeline.evaluation.published import PUBLISHED_CSV, published_metrics
-from t2s_pipeline.evaluation.score import score_predictions
+from t2s_pipeline.evaluation.score import PROTOCOLS, score_predictions
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.lake.store import Partition, fingerprint_of, list_partitions, read_partition, write_partition
@@ -40,8 +40,6 @@ from t2s_pipeline.systems.resolve import system
 from t2s_pipeline.training.checkpoints import latest
 from t2s_pipeline.training.run_folder import RunFolder
 from t2s_pipeline.worker.launcher import Launch
-
-PROTOCOLS = ("strict", "reference")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
+FULL_SIDE = 840
+"""The side, in pixels, of the square that the paper's prompters see. Pseudo-labels are made for this square, and the
+thresholds of the rewards are in its pixels. Foreign masks use it too, where their own sizes do not say the side."""
+
 
 @dataclass(frozen=True)
 class Frame:

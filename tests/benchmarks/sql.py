@@ -22,13 +22,13 @@ import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline.core.settings import REPO, Settings
+from t2s_pipeline.evaluation.score import PROTOCOLS
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import write_partition
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.vision import masks
 
 PLACE = {"dataset": "risbench", "split": "test"}
-PROTOCOLS = ("strict", "reference")
 TRIES = 5
 
 

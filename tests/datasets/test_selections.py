@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t2s_pipeline.datasets.ingest import read_dataset
-from t2s_pipeline.datasets.selections import DRAW_SEED, published_rule, question_order, selections
-from t2s_pipeline.evaluation import questions
+from t2s_pipeline.datasets.selections import DRAW_SEED, asked_questions, published_rule, question_order, selections
 from tests.data import make_earthreason, make_rrsis_d
 
 
@@ -28,13 +27,21 @@ def test_the_rules_are_the_published_ones():
 def test_the_draw_is_frozen():
     # Computed once by hand: sha256("think2seg-rs reference draw 1\n<id>\n<index>") sorted over six indices.
     assert [question_order(name, range(6))[0] for name in ("0", "1", "2", "airport_12")] == [1, 3, 3, 2]
+    assert sorted({question_order(str(n), range(6))[0] for n in range(100)}) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_cap_on_questions_keeps_the_one_that_reference_scores():
+    for n in range(50):
+        assert asked_questions(str(n), 6, 1) == question_order(str(n), range(6))[:1]
+    assert asked_questions("0", 3) == [0, 1, 2]
+    assert len(asked_questions("0", 6, 4)) == 4
 
 
 @given(st.text(), st.integers(1, 8))
 def test_what_is_scored_and_what_is_frozen_are_the_same_draw(sample_id, count):
     draw, first = selections("earthreason", sample_id, count)
-    assert draw.question_index == questions.question_order(sample_id, range(count))[0]
-    assert questions.asked_questions(sample_id, count, 1) == [draw.question_index]
+    assert draw.question_index == question_order(sample_id, range(count))[0]
+    assert asked_questions(sample_id, count, 1) == [draw.question_index]
     assert first.question_index == 0
     # Where the published rule is the first sentence, a cap keeps that one.
-    assert questions.asked_questions(sample_id, count, 1, published_rule("rrsis-d")) == [0]
+    assert asked_questions(sample_id, count, 1, published_rule("rrsis-d")) == [0]

@@ -9,9 +9,9 @@ pytestmark = pytest.mark.worker
 
 from t2s_pipeline.core.errors import NotMaterializedError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
+from t2s_pipeline.datasets.selections import asked_questions  # noqa: E402
 from t2s_pipeline.evaluation import generate  # noqa: E402
 from t2s_pipeline.evaluation.generate import generate_completions  # noqa: E402
-from t2s_pipeline.evaluation.questions import asked_questions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
 from t2s_pipeline.methods.recipe import THINK2SEG  # noqa: E402
