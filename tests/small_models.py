@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.templates import instruction
 from t2s_pipeline.segmenters.miniature import build
 
@@ -27,7 +27,7 @@ SMALL = PrompterShape(
 
 def save_prompter(folder: Path, seed: int = 0) -> Path:
     """A prompter that speaks gibberish, as ``load_prompter`` takes it."""
-    tokenizer = train_tokenizer([instruction("Where are the roofs?", SCHEMAS["bbox"])], SMALL)
+    tokenizer = train_tokenizer([instruction("Where are the roofs?", PROMPT_COMBINATIONS["bbox"])], SMALL)
     build_processor(tokenizer, SMALL).save_pretrained(folder)
     build_model(tokenizer, SMALL, seed).save_pretrained(folder)
     return folder

@@ -51,7 +51,7 @@ def _list(settings: Settings) -> None:
             for split in ("val", "test")
         ]
         prompter = base.prompter.rpartition("/")[2].removesuffix("-Instruct")
-        table.add_row(name, tables, prompter, base.segmenter, base.recipe.schema, *cells, state)
+        table.add_row(name, tables, prompter, base.segmenter, base.recipe.combination, *cells, state)
     console = Console()
     console.print(table)
     console.print(

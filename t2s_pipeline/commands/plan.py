@@ -56,7 +56,7 @@ def _show(plan: "Plan") -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = [
         ("run", experiment.run),
-        ("models", f"{experiment.prompter} asks {experiment.segmenter}, {experiment.recipe.schema}"),
+        ("models", f"{experiment.prompter} asks {experiment.segmenter}, {experiment.recipe.combination}"),
         ("reward", experiment.recipe.reward),
         ("data", f"{experiment.dataset}-train, {_samples(plan)}"),
         ("steps", _steps(plan)),

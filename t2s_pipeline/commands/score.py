@@ -21,7 +21,7 @@ def score(
     ] = None,
     question: Annotated[int, typer.Option(min=0, help="Which question is answered where the file does not say.")] = 0,
     answers_as: Annotated[
-        str, typer.Option(help="For texts: the experiment whose answer schema and segmenter apply.")
+        str, typer.Option(help="For texts: the experiment whose prompt combination and segmenter apply.")
     ] = "think2seg-rs-3b",
 ) -> None:
     """Score predictions of another project by the same code as ours, under both protocols.

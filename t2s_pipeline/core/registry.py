@@ -6,8 +6,8 @@ A module of your own registers its objects when it is imported::
 
     BENCHMARKS.register(Benchmark(...))
 
-``T2S_EXTENSIONS`` names such modules, separated by commas. They are imported once, before the first lookup in any
-registry, in the orchestrator and in the worker alike.
+``T2S_EXTENSIONS`` names such modules, separated by commas. They are imported once, in the orchestrator and in the
+worker alike: when a registry is first asked for all of its names, or for a name that it does not know.
 """
 
 import importlib
@@ -58,13 +58,14 @@ class Registry(Mapping[str, Item]):
         Raises:
             InputError: if there is none.
         """
-        import_extensions()
-        if name not in self._items:
+        if name not in self:
             raise InputError(f"There is no {self.kind} {name!r}. There are: {', '.join(self._items)}.")
         return self._items[name]
 
     def __getitem__(self, name: str) -> Item:
-        import_extensions()
+        # Built-in objects are looked up while the package is still being imported, which extensions could not yet use.
+        if name not in self._items:
+            import_extensions()
         return self._items[name]
 
     def __iter__(self) -> Iterator[str]:

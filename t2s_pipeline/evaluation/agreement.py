@@ -24,7 +24,7 @@ from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.load import load_answerer
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.run_lengths import Runs
@@ -78,7 +78,7 @@ def measure_agreement(
                     Item(item.sample_id, item.question_index, text) for item in items for text in texts[item.key]
                 ]
                 drawn = draw_texts(
-                    segmenter, pixels[image_id], answers, SCHEMAS[system.schema],
+                    segmenter, pixels[image_id], answers, PROMPT_COMBINATIONS[system.combination],
                     prompter.frame, prompter.answers, system.recipe.inference,
                 )  # fmt: skip
                 for place, item in enumerate(items):
@@ -107,7 +107,10 @@ def _drawn(prompter, system: System, window: Window, pixels, sampling: Sampling,
         batch = repeated[start : start + generation.batch_size]
         settings = replace(generation, seed=generation.seed + start)
         completions = prompter.answer(
-            [square for _, square in batch], [item.text for item, _ in batch], SCHEMAS[system.schema], settings
+            [square for _, square in batch],
+            [item.text for item, _ in batch],
+            PROMPT_COMBINATIONS[system.combination],
+            settings,
         )
         for (item, _), completion in zip(batch, completions, strict=True):
             texts[item.key].append(completion.text)

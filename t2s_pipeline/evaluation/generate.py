@@ -22,7 +22,7 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.base import Completion
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.load import load_answerer
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 
 BATCHES_PER_WINDOW = 4
 """Batches that are sorted by prompt length together, and lost together if the process dies."""
@@ -97,7 +97,7 @@ def _answered(
     for start in range(0, len(asked), size):
         items, pixels = zip(*asked[start : start + size], strict=True)
         questions = [item.text for item in items]
-        completions = prompter.answer(pixels, questions, SCHEMAS[system.schema], system.generation)
+        completions = prompter.answer(pixels, questions, PROMPT_COMBINATIONS[system.combination], system.generation)
         yield list(zip(items, completions, strict=True))
 
 
@@ -109,7 +109,7 @@ def _settings(prompter: Chat, system: System, max_questions: int | None) -> str:
             "prompter_sha256": prompter.sha256,
             "side": prompter.frame.width,
             "answer_side": prompter.answers.width,
-            "schema": system.schema,
+            "schema": system.combination,
             "max_questions": max_questions,
             **asdict(system.generation),
         },

@@ -19,9 +19,9 @@ from t2s_pipeline.lake.schema import IMAGES, LABEL_QUALITY, PSEUDO_LABELS, SAMPL
 from t2s_pipeline.lake.store import Partition, read_partition, scan, write_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.recipe import RECIPES
-from t2s_pipeline.prompting.schemas import SCHEMAS, Shape
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, Shape
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
-from t2s_pipeline.pseudo_labels.combinations import combined
+from t2s_pipeline.pseudo_labels.ideal_prompts import combined
 from t2s_pipeline.pseudo_labels.label import Label, on_square
 from t2s_pipeline.pseudo_labels.labellings import Labelling, recorded
 from t2s_pipeline.pseudo_labels.table import read_labels
@@ -124,7 +124,7 @@ def _judged(
         instances = [instance for instance in instances if instance.any()]
         same = tuple(instance.tobytes() for instance in instances)
         if same not in drawn:
-            prompts = combined(instances, square, [SCHEMAS[name] for name in COMBINATIONS])
+            prompts = combined(instances, square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
             drawn[same] = _draw(segmenter, embedding, method, prompts, Inference())
         fed += [replace(item, method=method) for item in drawn[same]]
     if rounds:
@@ -182,7 +182,7 @@ def _row(item: _Fed, sample: dict, truth: np.ndarray) -> dict:
     shared, either = masks.intersection_union(item.mask, truth)
     own = item.combination == item.method
     # A perfect prompter that cannot say "no target" must name one.
-    mute = own and SCHEMAS[item.combination].shape is Shape.ONE_OBJECT and not truth.any()
+    mute = own and PROMPT_COMBINATIONS[item.combination].shape is Shape.ONE_OBJECT and not truth.any()
     return {
         "method": item.method,
         "sample_id": sample["sample_id"],

@@ -19,9 +19,9 @@ from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.system import System
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination
 from t2s_pipeline.prompting.lax import parse_lax
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
@@ -53,7 +53,7 @@ def segment_completions(
     lake, where = home / "lake", {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id"])
     answers = read_partition(lake, COMPLETIONS, {"checkpoint": system.name, **where})
-    (square, written, schema), inference = _how_asked(answers), system.recipe.inference
+    (square, written, combination), inference = _how_asked(answers), system.recipe.inference
     windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
     partition = {"checkpoint": system.name, "segmenter": system.drawn_by, **where}
     staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
@@ -67,7 +67,7 @@ def segment_completions(
         for window in left:
             rows: list[dict] = []
             for items in window.values():
-                rows += draw_texts(segmenter, next(images), items, schema, square, written, inference)
+                rows += draw_texts(segmenter, next(images), items, combination, square, written, inference)
                 progress.advance(done + len(rows))
             staged.append(pa.Table.from_pylist(rows, schema=PREDICTIONS.schema))
             done += len(rows)
@@ -78,8 +78,8 @@ def segment_completions(
     return staged.commit()
 
 
-def _how_asked(answers: pa.Table) -> tuple[Frame, Frame, PromptSchema]:
-    """The prompter's square, the frame it wrote in and the schema it was asked in, as generation recorded them."""
+def _how_asked(answers: pa.Table) -> tuple[Frame, Frame, PromptCombination]:
+    """The prompter's square, the frame it wrote in and the combination it was asked in, as generation recorded them."""
     recorded = answers["settings"].unique().to_pylist()
     if len(recorded) != 1:
         raise InputError(
@@ -87,7 +87,7 @@ def _how_asked(answers: pa.Table) -> tuple[Frame, Frame, PromptSchema]:
         )
     settings = json.loads(recorded[0])
     written = settings.get("answer_side", settings["side"])
-    return Frame.square(settings["side"]), Frame.square(written), SCHEMAS[settings["schema"]]
+    return Frame.square(settings["side"]), Frame.square(written), PROMPT_COMBINATIONS[settings["schema"]]
 
 
 def _texts(answers: pa.Table) -> dict[str, list[Item]]:
@@ -103,7 +103,7 @@ def draw_texts(
     segmenter: Sam2Segmenter,
     image: np.ndarray,
     items: Sequence[Item],
-    schema: PromptSchema,
+    combination: PromptCombination,
     square: Frame,
     written: Frame,
     inference: Inference,
@@ -114,7 +114,7 @@ def draw_texts(
     """
     native = Frame(width=image.shape[1], height=image.shape[0])
     # The laxer parser reads whatever the training parser does, alike; what it reads beyond that counts at the square.
-    lax = [parse_lax(item.text, schema, written).moved(written, square) for item in items]
+    lax = [parse_lax(item.text, combination, written).moved(written, square) for item in items]
     answered = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
     prompt_sets = [inference.prompts(objects) for objects in answered]
     drawn = iter(_draw_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
@@ -129,7 +129,7 @@ def draw_texts(
             else:
                 read = {"status": "rejected", "prompts": [], "scores": []}
                 read |= {"mask": _empty(native), "square_mask": _empty(square)}
-            strict = parse(item.text, schema, written)
+            strict = parse(item.text, combination, written)
             if isinstance(strict, FormatError):
                 row |= _unread(strict)
                 row |= {"square_status": read["status"], "square_mask": read.get("square_mask")}

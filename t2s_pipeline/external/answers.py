@@ -27,18 +27,19 @@ def is_answers(content: Any) -> bool:
 
 
 def take_answers(
-    content: dict, samples: pa.Table, images: pa.Table, schema: str, side: int, source: str
+    content: dict, samples: pa.Table, images: pa.Table, combination: str, side: int, source: str
 ) -> tuple[pa.Table, pa.Table]:
     """Rows of ``completions``, and what was set aside or is missing (``prediction_rejects``).
 
     Args:
         samples: of ``SAMPLES``; images: of ``IMAGES``, ``image_id`` and ``file_name``.
-        schema: the answer schema that the texts are written in; side: the square of their coordinates.
+        combination: the prompt combination that the texts are written in.
+        side: of the square that their coordinates are in, in pixels.
     """
     asked = _asked(samples, images)
     rows: dict[tuple[str, int], dict] = {}
     rejects: list[Unusable] = []
-    settings = json.dumps({"schema": schema, "side": side, "source": source}, sort_keys=True)
+    settings = json.dumps({"schema": combination, "side": side, "source": source}, sort_keys=True)
     for where, stem, prompt, text in _entries(content["results"], source, rejects):
         questions = asked.get(stem)
         if questions is None:

@@ -35,7 +35,7 @@ class Foreign:
     side: int | None = None
     question: int = 0
     answers_as: str = "think2seg-rs-3b"
-    """For texts: the experiment whose answer schema they are written in and whose segmenter draws them."""
+    """For texts: the experiment whose prompt combination they are written in and whose segmenter draws them."""
 
 
 def score_foreign(steps: Steps, foreign: Foreign) -> list[StepReport]:
@@ -75,7 +75,7 @@ def _score_answers(steps: Steps, foreign: Foreign, content: dict) -> list[StepRe
     samples = read_partition(lake, schema.SAMPLES, place)
     images = read_partition(lake, schema.IMAGES, place, ["image_id", "file_name"])
     side = foreign.side or FULL_SIDE
-    texts, rejects = take_answers(content, samples, images, plan.recipe.schema, side, foreign.predictions.name)
+    texts, rejects = take_answers(content, samples, images, plan.recipe.combination, side, foreign.predictions.name)
     _keep_rejects(steps, foreign, rejects)
     remember(steps.settings, foreign.name, foreign.answers_as)
     partition = {**place, "checkpoint": foreign.name}

@@ -116,7 +116,7 @@ class Experiment:
     dataset: str
     grpo: GRPOSettings
     recipe: Recipe = THINK2SEG
-    """The method: labels, answer schema, reward, inference."""
+    """The method: labels, prompt combination, reward, inference."""
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     """How the trained prompter answers in evaluation."""
     seed: int = 0
@@ -144,9 +144,9 @@ class Experiment:
         )
 
     @property
-    def schema(self) -> str:
+    def combination(self) -> str:
         """What it is asked to answer in."""
-        return self.recipe.schema
+        return self.recipe.combination
 
     @property
     def run(self) -> str:
@@ -177,6 +177,8 @@ class Experiment:
         """
         learned = self.as_json()
         del learned["generation"], learned["watch"], learned["grpo"]["checkpoint_every"]
+        # Under its name of before 0.2, so that runs of that time are known as finished.
+        learned["recipe"]["schema"] = learned["recipe"].pop("combination")
         canonical = json.dumps(learned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return sha256(canonical.encode()).hexdigest()
 

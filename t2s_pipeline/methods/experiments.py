@@ -145,8 +145,8 @@ def _paper_rows(base: Experiment) -> Iterator[Experiment]:
         yield replace(base, name=f"think2seg-rs-{name}", prompter=prompter)
     for size in ("tiny", "base-plus", "large"):
         yield replace(base, name=f"{base.name}-sam2.1-{size}", segmenter=f"sam2.1-{size}")
-    for schema in ("bbox", "pos2", "bbox+pos4", "bbox+pos2+neg2"):
-        yield replace(base, name=f"{base.name}-{schema}", recipe=replace(base.recipe, schema=schema))
+    for combination in ("bbox", "pos2", "bbox+pos4", "bbox+pos2+neg2"):
+        yield replace(base, name=f"{base.name}-{combination}", recipe=replace(base.recipe, combination=combination))
 
 
 EXPERIMENTS |= {row.name: row for row in _paper_rows(EXPERIMENTS["think2seg-rs-3b"])}

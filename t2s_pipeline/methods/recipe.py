@@ -1,6 +1,6 @@
 """Recipes: everything in which one method differs from another, as one declarative object each. No torch.
 
-What a prompter is asked for (answer schema), what its answer earns (reward), which labels the reward compares it
+What a prompter is asked for (prompt combination), what its answer earns (reward), which labels the reward compares it
 with, and how the segmenter is asked at inference. There is one trainer and one evaluator; they read the recipe.
 """
 
@@ -9,21 +9,22 @@ from dataclasses import dataclass, field
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.reward_weights import REWARDS
+from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.coordinates import CHOICES
-from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
 from t2s_pipeline.pseudo_labels import METHODS
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method: labels, answer schema, reward, inference.
+    """A method: labels, prompt combination, reward, inference.
 
     Raises:
-        InputError: for a schema, reward or labelling that does not exist, or a reward without the labels it needs.
+        InputError: for a prompt combination, reward or labelling that does not exist, or a reward without the labels
+            that it needs.
     """
 
-    schema: str = DEFAULT_SCHEMA
-    """One of ``SCHEMAS``: what an answer looks like."""
+    combination: str = DEFAULT_COMBINATION
+    """One of ``PROMPT_COMBINATIONS``: what an answer looks like."""
     reward: str = "paper"
     """One of ``REWARDS``: what an answer earns."""
     labels: str = ""
@@ -36,7 +37,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for what, value, known in (
-            ("Prompt schema", self.schema, SCHEMAS),
+            ("Prompt combination", self.combination, PROMPT_COMBINATIONS),
             ("Reward", self.reward, REWARDS),
             ("Coordinates", self.coordinates, CHOICES),
             ("Labelling", self.labels, ("", *METHODS)),
@@ -46,13 +47,17 @@ class Recipe:
         reward = REWARDS[self.reward]
         if reward.needs_labels and not self.labels:
             raise InputError(f"The reward {self.reward!r} compares answers with labels: name some in recipe.labels.")
-        if reward.schema and reward.schema != self.schema:
-            raise InputError(f"The reward {self.reward!r} reads answers in the schema {reward.schema!r} only.")
+        if reward.combination and reward.combination != self.combination:
+            raise InputError(
+                f"The reward {self.reward!r} reads answers in the combination {reward.combination!r} only."
+            )
 
     @classmethod
     def from_json(cls, value: dict) -> "Recipe":
-        """The inverse of ``dataclasses.asdict``."""
-        return cls(**{**value, "inference": Inference(**value["inference"])})
+        """The inverse of ``dataclasses.asdict``. Settings stored before 0.2 call the combination ``schema``."""
+        combination = value.get("combination", value.get("schema"))
+        others = {key: setting for key, setting in value.items() if key != "schema"}
+        return cls(**{**others, "combination": combination, "inference": Inference(**value["inference"])})
 
 
 THINK2SEG = Recipe()

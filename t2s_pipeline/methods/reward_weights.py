@@ -14,8 +14,8 @@ class RewardRecipe:
     parts: tuple[tuple[str, float], ...]
     needs_labels: bool = False
     """Whether answers are compared with pseudo-labels."""
-    schema: str = ""
-    """The one answer schema that the parts can read; empty for any."""
+    combination: str = ""
+    """The one prompt combination that the parts can read; empty for any."""
 
     @property
     def names(self) -> list[str]:
@@ -47,19 +47,19 @@ REWARDS: dict[str, RewardRecipe] = {
             "seg-zero",
             (("tags", 1.0), ("json", 1.0), ("box_iou", 1.0), ("box_l1", 1.0), ("points", 1.0)),
             needs_labels=True,
-            schema="seg-zero",
+            combination="seg-zero",
         ),
         RewardRecipe(
             "vision-reasoner",
             (("tags", 1.0), ("answer_format", 2.0), ("accuracy", 3.0), ("non_repeat", 1.0)),
             needs_labels=True,
-            schema="vision-reasoner",
+            combination="vision-reasoner",
         ),
         RewardRecipe(
             "remote-reasoner",
             (("matched_iou", 1.0), ("count", 1.0), ("format", 1.0)),
             needs_labels=True,
-            schema="remote-reasoner",
+            combination="remote-reasoner",
         ),
     )
 }

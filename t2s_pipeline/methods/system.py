@@ -18,9 +18,9 @@ class System:
     generation: GenerationSettings
 
     @property
-    def schema(self) -> str:
+    def combination(self) -> str:
         """What it is asked to answer in."""
-        return self.recipe.schema
+        return self.recipe.combination
 
     @property
     def drawn_by(self) -> str:

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from t2s_pipeline.datasets.synthetic import CATEGORIES, EMBEDDED, FOREIGN, draw_scene, questions_for
-from t2s_pipeline.prompting.schemas import PromptSchema, Shape
+from t2s_pipeline.prompting.combinations import PromptCombination, Shape
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 MIN_COVER = 0.15
@@ -131,21 +131,21 @@ def _careless(item: PromptObject, frame: Frame) -> PromptObject:
     return PromptObject(box, tuple(map(moved, item.positive_points)), tuple(map(moved, item.negative_points)))
 
 
-def fitted(objects: tuple[PromptObject, ...], schema: PromptSchema) -> tuple[PromptObject, ...]:
-    """The objects with just the keys and counts of a schema.
+def fitted(objects: tuple[PromptObject, ...], combination: PromptCombination) -> tuple[PromptObject, ...]:
+    """The objects with just the keys and counts of a combination.
 
-    A schema that holds one object gets the box around all of them, with the points of the first and the last.
+    A combination that holds one object gets the box around all of them, with the points of the first and the last.
     """
-    if schema.shape is Shape.ONE_OBJECT and len(objects) > 1:
+    if combination.shape is Shape.ONE_OBJECT and len(objects) > 1:
         boxes = np.array([item.bbox for item in objects])
         around = (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
         points = (objects[0].positive_points[0], objects[-1].positive_points[1])
         objects = (PromptObject(around, points, objects[0].negative_points),)
     return tuple(
         PromptObject(
-            item.bbox if schema.has_box else None,
-            _central(item) if schema.positive_points == 1 else item.positive_points[: schema.positive_points],
-            item.negative_points[: schema.negative_points],
+            item.bbox if combination.has_box else None,
+            _central(item) if combination.positive_points == 1 else item.positive_points[: combination.positive_points],
+            item.negative_points[: combination.negative_points],
         )
         for item in objects
     )

@@ -1,7 +1,7 @@
 """Score a miniature prompter: ``python -m t2s_pipeline.miniature.measure_prompter FOLDER [--segmenter NAME]``.
 
 Fresh scenes of the embedded look, at native size, never seen in training: the share of valid answers for every
-schema, and for the default schema the overlap of the masks that the segmenter draws from the answers.
+combination, and for the default combination the overlap of the masks that the segmenter draws from the answers.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from t2s_pipeline.datasets.synthetic import Scene, draw_scene
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
+from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
-from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame
@@ -27,7 +27,7 @@ SEED = 99_000
 
 @dataclass(frozen=True)
 class Measured:
-    """``giou`` in percent over all scenes; ``valid`` is the share of answers that parse, by schema."""
+    """``giou`` in percent over all scenes; ``valid`` is the share of answers that parse, by combination."""
 
     n: int
     giou: float
@@ -47,15 +47,15 @@ def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperatur
     drawn = scenes(count)
     settings = GenerationSettings(max_new_tokens=224, temperature=temperature)
     valid, ious, found, rejected = {}, [], [], []
-    for name, schema in SCHEMAS.items():
-        chosen = drawn if name == DEFAULT_SCHEMA else drawn[: max(count // 4, 1)]
+    for name, combination in PROMPT_COMBINATIONS.items():
+        chosen = drawn if name == DEFAULT_COMBINATION else drawn[: max(count // 4, 1)]
         answers = []
         for start in range(0, len(chosen), settings.batch_size):
             part = chosen[start : start + settings.batch_size]
-            made = prompter.answer([s.image for s in part], [s.questions[0] for s in part], schema, settings)
-            answers += [parse(completion.text, schema, prompter.frame) for completion in made]
+            made = prompter.answer([s.image for s in part], [s.questions[0] for s in part], combination, settings)
+            answers += [parse(completion.text, combination, prompter.frame) for completion in made]
         valid[name] = float(np.mean([isinstance(answer, Answer) for answer in answers]))
-        if name == DEFAULT_SCHEMA:
+        if name == DEFAULT_COMBINATION:
             for scene, answer in zip(drawn, answers, strict=True):
                 ious.append(_iou(scene, answer, prompter, segmenter))
                 if isinstance(answer, Answer):

@@ -25,7 +25,7 @@ class PooledScene:
     categories: tuple[str, ...]
 
     def masks(self) -> np.ndarray:
-        """bool (instances, SIDE, SIDE)."""
+        """Bool (instances, SIDE, SIDE)."""
         return np.unpackbits(self.packed, axis=-1, count=SIDE).astype(bool)
 
 

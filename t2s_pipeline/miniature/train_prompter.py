@@ -6,8 +6,8 @@ Three phases, each from where the last one ended:
    read-outs that are thrown away afterwards. Those of the second layer speak the model's own words: a cell's kind
    is read with the embedding of its name, its box with those of the numbers, so that what an answer will have to
    copy is already there in the form it is written in;
-2. *answer*: true prompts for every schema, the read-outs still on as an auxiliary loss. In one layer, two heads are
-   also told where to look: while an object's numbers are written, at the cells that show it. Left to itself a model
+2. *answer*: true prompts for every combination, the read-outs still on as an auxiliary loss. In one layer, two heads
+   are also told where to look: while an object's numbers are written, at the cells that show it. Left to itself a model
    of this size takes thousands of steps to find out that looking helps;
 3. *careless*: most answers are imprecise (lessons.imprecise), some are true. What comes out plays the part of an
    off-the-shelf model: it speaks the format and localizes badly, but sampling still finds good prompts.
@@ -31,7 +31,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_
 from t2s_pipeline.datasets.synthetic import CATEGORIES
 from t2s_pipeline.miniature.lessons import Lessons, draw_lessons, fitted, imprecise, questions, thought
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
-from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS, PromptSchema, Shape
+from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination, Shape
 from t2s_pipeline.prompting.templates import answer_text, instruction
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -91,12 +91,12 @@ class Batch:
 
 
 class Teacher:
-    """Makes batches: draws scenes, schemas, categories and questions, and writes the wanted answers."""
+    """Makes batches: draws scenes, combinations, categories and questions, and writes the wanted answers."""
 
     def __init__(self, lessons: Lessons, processor, shape: PrompterShape, schedule: Schedule):
         self.lessons, self.processor, self.shape, self.schedule = lessons, processor, shape, schedule
         self.frame = Frame.square(shape.side)
-        self.others = [name for name in SCHEMAS if name != DEFAULT_SCHEMA]
+        self.others = [name for name in PROMPT_COMBINATIONS if name != DEFAULT_COMBINATION]
         self.numbers = set(number_tokens(processor.tokenizer, shape).tolist())
 
     def batches(self, rng: np.random.Generator, careless: float) -> Iterator[Batch]:
@@ -142,11 +142,11 @@ class Teacher:
         """Token ids, labels and segments of one scene with its questions, and what to look at for which token."""
         tokenizer = self.processor.tokenizer
         objects = self.lessons.objects[scene]
-        name = DEFAULT_SCHEMA if rng.random() < self.schedule.default_share else str(rng.choice(self.others))
+        name = DEFAULT_COMBINATION if rng.random() < self.schedule.default_share else str(rng.choice(self.others))
         ids = tokenizer(self._shared(name)).input_ids
         labels, segment, gaze = [IGNORE] * len(ids), [0] * len(ids), {}
-        schema = SCHEMAS[name]
-        an_object = 4 * schema.has_box + 2 * (schema.positive_points + schema.negative_points)
+        combination = PROMPT_COMBINATIONS[name]
+        an_object = 4 * combination.has_box + 2 * (combination.positive_points + combination.negative_points)
         kinds = list(rng.permutation(list(objects)))
         while len(kinds) < self.schedule.questions_per_scene:
             kinds.append(rng.choice(list(objects)))
@@ -156,15 +156,17 @@ class Teacher:
             wanted = tokenizer(f"{answer}<|im_end|>").input_ids
             written = [len(ids) + len(asked) + at for at, token in enumerate(wanted) if token in self.numbers]
             for at, token in enumerate(written):
-                gaze[token] = self._cells(scene, marked, at // an_object, schema)
+                gaze[token] = self._cells(scene, marked, at // an_object, combination)
             ids += asked + wanted
             labels += [IGNORE] * len(asked) + wanted
             segment += [number] * (len(asked) + len(wanted))
         return ids, labels, segment, gaze
 
-    def _cells(self, scene: int, marked: tuple[PromptObject, ...], which: int, schema: PromptSchema) -> np.ndarray:
+    def _cells(
+        self, scene: int, marked: tuple[PromptObject, ...], which: int, combination: PromptCombination
+    ) -> np.ndarray:
         """The cells (cells²) that show the marked object; of all of them where one answer object stands for all."""
-        chosen = marked if schema.shape is Shape.ONE_OBJECT else marked[which : which + 1]
+        chosen = marked if combination.shape is Shape.ONE_OBJECT else marked[which : which + 1]
         boxes = self.lessons.cell_box[scene]
         shown = np.zeros(len(boxes), bool)
         for item in chosen:
@@ -178,7 +180,7 @@ class Teacher:
 
     def _shared(self, name: str) -> str:
         """The chat up to the question, with one placeholder for every visual token."""
-        turn = [{"type": "image"}, {"type": "text", "text": instruction("", SCHEMAS[name])}]
+        turn = [{"type": "image"}, {"type": "text", "text": instruction("", PROMPT_COMBINATIONS[name])}]
         text = self.processor.apply_chat_template([{"role": "user", "content": turn}], tokenize=False)
         return text.removesuffix("<|im_end|>\n").replace("<|image_pad|>", "<|image_pad|>" * self.shape.cells**2)
 
@@ -186,7 +188,7 @@ class Teacher:
         self, rng: np.random.Generator, objects: dict, kind: int, name: str, careless: float
     ) -> tuple[str, str, tuple[PromptObject, ...]]:
         """A question, its wanted answer, true or imprecise, and the objects that the answer marks."""
-        schema = SCHEMAS[name]
+        combination = PROMPT_COMBINATIONS[name]
         poor = rng.random() < careless
         marked = objects[kind]
         if rng.random() < EMPTY_SHARE and name != "seg-zero":
@@ -194,10 +196,10 @@ class Teacher:
             # The careless answer to an absent target marks something else.
             marked = marked[:1] if poor else ()
         target = imprecise(rng, marked, self.frame) if poor else marked
-        target = fitted(target, schema)
+        target = fitted(target, combination)
         options = questions(kind)
         question = options[rng.integers(len(options))]
-        return question, answer_text(thought(kind, len(target)), schema.render(target)), marked
+        return question, answer_text(thought(kind, len(target)), combination.render(target)), marked
 
 
 class Student:
@@ -413,11 +415,11 @@ def corpus(shape: PrompterShape) -> list[str]:
     for kind in range(len(CATEGORIES)):
         lines += [thought(kind, seen) for seen in range(5)] * 5
         for question in questions(kind):
-            lines += [instruction(question, schema) for schema in SCHEMAS.values()]
+            lines += [instruction(question, combination) for combination in PROMPT_COMBINATIONS.values()]
     two = (_example_object(), _example_object())
-    for schema in SCHEMAS.values():
-        many = schema.shape.name != "ONE_OBJECT"
-        lines += [answer_text("", schema.render(fitted(two, schema)))] * 200
+    for combination in PROMPT_COMBINATIONS.values():
+        many = combination.shape.name != "ONE_OBJECT"
+        lines += [answer_text("", combination.render(fitted(two, combination)))] * 200
         lines += [answer_text("", "[]")] * (50 if many else 0)
     return lines
 

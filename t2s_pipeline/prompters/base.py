@@ -16,8 +16,8 @@ class GenerationSettings:
     backend: str = "transformers"
     """What runs the model: ``transformers``, or ``vllm`` (extra ``[vllm]``, needs a GPU)."""
     constrained: bool = False
-    """Draw only texts that the schema's grammar admits (extra ``[grammar]``). It hides what the prompter would have got
-    wrong, so format errors are then no measure of it."""
+    """Draw only texts that the combination's grammar admits (extra ``[grammar]``). It hides what the prompter would
+    have got wrong, so format errors are then no measure of it."""
 
     def __post_init__(self):
         if self.backend not in BACKENDS:

@@ -11,7 +11,7 @@ from transformers import BatchFeature, ProcessorMixin
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.families import Family, family_of
 from t2s_pipeline.prompters.weights import weights_sha256
-from t2s_pipeline.prompting.schemas import PromptSchema
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.templates import instruction
 from t2s_pipeline.vision.geometry import Frame
 
@@ -57,21 +57,23 @@ class Chat:
         """The image (H, W, 3, uint8) resized to the square, bicubic; the aspect ratio is not kept."""
         return Image.fromarray(image).resize((self.frame.width, self.frame.height), Image.Resampling.BICUBIC)
 
-    def messages(self, question: str, schema: PromptSchema) -> list[dict]:
+    def messages(self, question: str, combination: PromptCombination) -> list[dict]:
         """The chat: one user turn, the image before the instruction."""
-        text = instruction(question, schema, self.coordinates)
+        text = instruction(question, combination, self.coordinates)
         return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}]
 
-    def render(self, question: str, schema: PromptSchema) -> str:
+    def render(self, question: str, combination: PromptCombination) -> str:
         """The chat as the family's template writes it, up to where the answer begins; one image placeholder."""
         return self.processor.apply_chat_template(
-            self.messages(question, schema), tokenize=False, add_generation_prompt=True
+            self.messages(question, combination), tokenize=False, add_generation_prompt=True
         )
 
-    def inputs(self, images: Sequence[np.ndarray], questions: Sequence[str], schema: PromptSchema) -> BatchFeature:
+    def inputs(
+        self, images: Sequence[np.ndarray], questions: Sequence[str], combination: PromptCombination
+    ) -> BatchFeature:
         """What the model takes, left-padded; ``images`` are native (H, W, 3) uint8 arrays, one for each question."""
         return self.processor(
-            text=[self.render(question, schema) for question in questions],
+            text=[self.render(question, combination) for question in questions],
             images=[self.square(image) for image in images],
             padding=True,
             return_tensors="pt",

@@ -1,4 +1,4 @@
-"""Answers drawn under the schema's grammar, so that each one parses as far as a grammar can say.  [torch]
+"""Answers drawn under a combination's grammar, so that each one parses as far as a grammar can say.  [torch]
 
 The grammar covers the whole string: think block, answer block, JSON. Which numbers make a box (x0 < x1) is beyond it;
 such answers are still format errors. Off by default: what a prompter would have got wrong is a result too.
@@ -10,16 +10,20 @@ import xgrammar
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 from xgrammar.contrib.hf import LogitsProcessor as GrammarProcessor
 
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.grammar import grammar
-from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.vision.geometry import Frame
 
 
 def logits_processor(
-    tokenizer: PreTrainedTokenizerBase, vocabulary: int, end_ids: list[int], schema: PromptSchema, frame: Frame
+    tokenizer: PreTrainedTokenizerBase,
+    vocabulary: int,
+    end_ids: list[int],
+    combination: PromptCombination,
+    frame: Frame,
 ) -> LogitsProcessor:
     """For one call of ``generate``; ``vocabulary`` is the number of logits."""
-    return GrammarProcessor(_compiled(tokenizer, vocabulary, tuple(end_ids), grammar(schema, frame)))
+    return GrammarProcessor(_compiled(tokenizer, vocabulary, tuple(end_ids), grammar(combination, frame)))
 
 
 @lru_cache(maxsize=8)

@@ -84,7 +84,7 @@ FAMILIES: dict[str, Family] = {
             tiles=2,
         ),
         # Its processor halves the square to the 336 pixels of its CLIP: 576 image tokens. 672 is the authors' frame.
-        # It was trained on boxes as fractions, which no schema here asks for.
+        # It was trained on boxes as fractions, which no combination here asks for.
         Family(
             "LLaVA-1.5",
             "llava",

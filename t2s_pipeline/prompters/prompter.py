@@ -13,7 +13,7 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompting.schemas import DEFAULT_SCHEMA, SCHEMAS, PromptSchema
+from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination
 
 
 class Prompter(Chat):
@@ -51,16 +51,18 @@ class Prompter(Chat):
         self,
         images: Sequence[np.ndarray],
         questions: Sequence[str],
-        schema: PromptSchema,
+        combination: PromptCombination,
         settings: GenerationSettings,
     ) -> list[Completion]:
         """One batch of answers; ``images`` are native (H, W, 3) uint8 arrays, one for each question."""
         begun = time.perf_counter()
-        inputs = self.inputs(images, questions, schema).to(self.model.device)
+        inputs = self.inputs(images, questions, combination).to(self.model.device)
         if settings.temperature > 0:
             torch.manual_seed(settings.seed)
         made = self.model.generate(
-            **inputs, generation_config=self.generation_config(settings), logits_processor=self._rules(schema, settings)
+            **inputs,
+            generation_config=self.generation_config(settings),
+            logits_processor=self._rules(combination, settings),
         )
         made = made[:, inputs["input_ids"].shape[1] :]
         seconds = (time.perf_counter() - begun) / len(questions)
@@ -83,13 +85,13 @@ class Prompter(Chat):
         padding = self.processor.tokenizer.pad_token_id
         return self.end_ids[0] if padding is None else padding
 
-    def _rules(self, schema: PromptSchema, settings: GenerationSettings) -> list[LogitsProcessor]:
+    def _rules(self, combination: PromptCombination, settings: GenerationSettings) -> list[LogitsProcessor]:
         if not settings.constrained:
             return []
         from t2s_pipeline.prompters.constrained import logits_processor
 
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        return [logits_processor(self.processor.tokenizer, vocabulary, self.end_ids, schema, self.answers)]
+        return [logits_processor(self.processor.tokenizer, vocabulary, self.end_ids, combination, self.answers)]
 
     def _completion(self, row: list[int], seconds: float) -> Completion:
         tokenizer = self.processor.tokenizer
@@ -115,7 +117,7 @@ class Prompter(Chat):
         noisy = rng.integers(0, 256, (self.frame.height, self.frame.width, 3), dtype=np.uint8)
         logits = []
         for image in (noisy, np.zeros_like(noisy)):
-            inputs = self.inputs([image], ["Where?"], SCHEMAS[DEFAULT_SCHEMA]).to(self.model.device)
+            inputs = self.inputs([image], ["Where?"], PROMPT_COMBINATIONS[DEFAULT_COMBINATION]).to(self.model.device)
             logits.append(self.model(**inputs).logits[0, -1].float())
         tokens = int((inputs["input_ids"] == self.model.config.image_token_id).sum())
         features = self.image_features(inputs)

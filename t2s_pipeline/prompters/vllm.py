@@ -13,7 +13,7 @@ import numpy as np
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompting.schemas import PromptSchema
+from t2s_pipeline.prompting.combinations import PromptCombination
 
 MAX_PROMPT_TOKENS = 2048
 """Image and instruction: Qwen2.5-VL's 900 image tokens or InternVL3's 1280, and some 150 of text."""
@@ -56,7 +56,7 @@ class VllmPrompter(Chat):
         self,
         images: Sequence[np.ndarray],
         questions: Sequence[str],
-        schema: PromptSchema,
+        combination: PromptCombination,
         settings: GenerationSettings,
     ) -> list[Completion]:
         """Answers as ``Prompter.answer`` gives them; vLLM batches by itself."""
@@ -68,7 +68,7 @@ class VllmPrompter(Chat):
         if settings.constrained:
             from t2s_pipeline.prompting.grammar import grammar
 
-            rules = {"structured_outputs": StructuredOutputsParams(grammar=grammar(schema, self.answers))}
+            rules = {"structured_outputs": StructuredOutputsParams(grammar=grammar(combination, self.answers))}
         sampling = SamplingParams(
             temperature=settings.temperature,
             top_p=1.0,
@@ -81,7 +81,7 @@ class VllmPrompter(Chat):
             **rules,
         )
         prompts = [
-            {"prompt": self.render(question, schema), "multi_modal_data": {"image": self.square(image)}}
+            {"prompt": self.render(question, combination), "multi_modal_data": {"image": self.square(image)}}
             for image, question in zip(images, questions, strict=True)
         ]
         outputs = self.engine.generate(prompts, sampling, use_tqdm=False)

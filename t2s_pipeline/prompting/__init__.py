@@ -1,1 +1,1 @@
-"""What the prompter is asked and what its answer means: schemas, instruction texts, the parser."""
+"""What the prompter is asked and what its answer means: prompt combinations, instruction texts, the parser."""

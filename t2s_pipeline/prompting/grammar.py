@@ -1,31 +1,31 @@
-"""A schema as a grammar (GBNF, as xgrammar, vLLM and llama.cpp read it) over the whole think-and-answer text."""
+"""A combination as a grammar (GBNF, as xgrammar, vLLM and llama.cpp read it) over the whole think-and-answer text."""
 
 import json
 
+from t2s_pipeline.prompting.combinations import Key, PromptCombination, Role, Shape
 from t2s_pipeline.prompting.parsing import MAX_OBJECTS
-from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role, Shape
 from t2s_pipeline.vision.geometry import Frame
 
 MAX_THOUGHT = 4000
 """Characters of the think block; without a bound a model that never stops thinking would never answer."""
 
 
-def grammar(schema: PromptSchema, frame: Frame) -> str:
-    """Every text of this grammar parses under ``schema``, unless a box is not ordered.
+def grammar(combination: PromptCombination, frame: Frame) -> str:
+    """Every text of this grammar parses under ``combination``, unless a box is not ordered.
 
     Args:
         frame: of the coordinates; whole numbers from 0 to its sides are admitted.
     """
-    if schema.shape is Shape.BARE_BOXES:
+    if combination.shape is Shape.BARE_BOXES:
         item = "box"
     else:
-        pairs = ' ", " '.join(f"{_literal(json.dumps(key.name) + ': ')} {_value(key)}" for key in schema.keys)
+        pairs = ' ", " '.join(f"{_literal(json.dumps(key.name) + ': ')} {_value(key)}" for key in combination.keys)
         item = f'"{{" {pairs} "}}"'
     rules = {
         "root": '"<think>" thought "</think><answer>" answer "</answer>"',
         "thought": f"[^<>]{{1,{MAX_THOUGHT}}}",
         "answer": "object"
-        if schema.shape is Shape.ONE_OBJECT
+        if combination.shape is Shape.ONE_OBJECT
         else f'"[]" | "[" object (", " object){{0,{MAX_OBJECTS - 1}}} "]"',
         "object": item,
         "box": '"[" x ", " y ", " x ", " y "]"',

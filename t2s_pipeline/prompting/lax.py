@@ -6,6 +6,7 @@ bracket, an object may have its box alone or its positive points alone, and keys
 Ours still checks that coordinates are numbers inside the frame, which theirs does not (docs/protocols.md).
 """
 
+from t2s_pipeline.prompting.combinations import PromptCombination, Role, Shape
 from t2s_pipeline.prompting.parsing import (
     MAX_OBJECTS,
     Answer,
@@ -17,17 +18,16 @@ from t2s_pipeline.prompting.parsing import (
     _without_duplicates,
     parse,
 )
-from t2s_pipeline.prompting.schemas import PromptSchema, Role, Shape
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
 
 
-def parse_lax(text: str, schema: PromptSchema, frame: Frame) -> Answer | FormatError:
+def parse_lax(text: str, combination: PromptCombination, frame: Frame) -> Answer | FormatError:
     """Read a completion as the authors' evaluation does; never raises on model text.
 
     Where it cannot be read either way, the training parser's reason is given.
     """
-    trained = parse(text, schema, frame)
-    if isinstance(trained, Answer) or trained.reason == "too_long" or schema.shape is not Shape.OBJECTS:
+    trained = parse(text, combination, frame)
+    if isinstance(trained, Answer) or trained.reason == "too_long" or combination.shape is not Shape.OBJECTS:
         return trained
     body = text
     if "<answer>" in text and "</answer>" in text:
@@ -36,10 +36,10 @@ def parse_lax(text: str, schema: PromptSchema, frame: Frame) -> Answer | FormatE
     if start < 0 or end < start:
         return trained
     try:
-        value, repaired = _load(body[start : end + 1], schema, repair=True)
+        value, repaired = _load(body[start : end + 1], combination, repair=True)
         if not isinstance(value, list) or len(value) > MAX_OBJECTS:
             return trained
-        objects = tuple(_object(item, schema, frame) for item in value)
+        objects = tuple(_object(item, combination, frame) for item in value)
     except _Malformed:
         return trained
     # As theirs, only boxes are held against each other.
@@ -48,12 +48,12 @@ def parse_lax(text: str, schema: PromptSchema, frame: Frame) -> Answer | FormatE
     return Answer("", tuple(item for item in objects if item.bbox is None or item in kept), repaired)
 
 
-def _object(item: object, schema: PromptSchema, frame: Frame) -> PromptObject:
+def _object(item: object, combination: PromptCombination, frame: Frame) -> PromptObject:
     if not isinstance(item, dict):
         raise _Malformed("keys", "expected an object")
     box: Box | None = None
     points: dict[Role, list[Point]] = {Role.POSITIVE: [], Role.NEGATIVE: []}
-    for key in schema.keys:
+    for key in combination.keys:
         if key.name not in item:
             continue
         if key.role is Role.BOX:

@@ -7,8 +7,8 @@ bounded: completions over 64 KiB are refused and at most 120 objects are read.
 import json
 from dataclasses import dataclass, replace
 
+from t2s_pipeline.prompting.combinations import Key, PromptCombination, Role, Shape
 from t2s_pipeline.prompting.repair import Hopeless, repaired
-from t2s_pipeline.prompting.schemas import Key, PromptSchema, Role, Shape
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject, box_iou
 
 MAX_COMPLETION_BYTES = 64 * 1024
@@ -54,9 +54,9 @@ class _Malformed(Exception):
 
 
 def parse(
-    text: str, schema: PromptSchema, frame: Frame, repair: bool = True, drop_duplicates: bool = True
+    text: str, combination: PromptCombination, frame: Frame, repair: bool = True, drop_duplicates: bool = True
 ) -> Answer | FormatError:
-    """Read a completion written for ``schema``, with coordinates in pixels of ``frame``.
+    """Read a completion written for ``combination``, with coordinates in pixels of ``frame``.
 
     The whole text must be one think block, optional white space, one answer block. Numbers must be finite,
     boxes ordered and inside the frame, point counts exact.
@@ -73,11 +73,11 @@ def parse(
     except _Malformed as fault:
         return FormatError(fault.reason, fault.detail, tags_ok=False)
     try:
-        value, was_repaired = _load(payload, schema, repair)
-        objects = tuple(_object(item, schema, frame) for item in _items(value, schema))
+        value, was_repaired = _load(payload, combination, repair)
+        objects = tuple(_object(item, combination, frame) for item in _items(value, combination))
     except _Malformed as fault:
         return FormatError(fault.reason, fault.detail, tags_ok=True)
-    if drop_duplicates and len(objects) > 1 and schema.has_box:
+    if drop_duplicates and len(objects) > 1 and combination.has_box:
         objects = _without_duplicates(objects)
     return Answer(thought, objects, was_repaired)
 
@@ -95,14 +95,14 @@ def _split(text: str) -> tuple[str, str]:
     return head.removeprefix("<think>").strip(), payload.removesuffix("</answer>").strip()
 
 
-def _load(payload: str, schema: PromptSchema, repair: bool) -> tuple[object, bool]:
+def _load(payload: str, combination: PromptCombination, repair: bool) -> tuple[object, bool]:
     if payload.startswith("```") and payload.endswith("```") and len(payload) >= 6:
         payload = payload[3:-3].removeprefix("json").strip()
     try:
         return _STRICT.decode(payload), False
     except (ValueError, RecursionError) as fault:
         # Mending is a walk in Python: it starts only where something could come of it.
-        if not repair or len(payload) > MAX_REPAIRED or not any(word in payload for word in schema.needed):
+        if not repair or len(payload) > MAX_REPAIRED or not any(word in payload for word in combination.needed):
             raise _Malformed("json", str(fault)[:200]) from None
     if payload.count("{") > MAX_OBJECTS:
         raise _Malformed("too_many_objects", f"at most {MAX_OBJECTS}")
@@ -123,30 +123,30 @@ def _refuse_constant(name: str) -> float:
 _STRICT = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _items(value: object, schema: PromptSchema) -> list:
-    if schema.shape is Shape.ONE_OBJECT:
+def _items(value: object, combination: PromptCombination) -> list:
+    if combination.shape is Shape.ONE_OBJECT:
         if not isinstance(value, dict):
             raise _Malformed("layout", "expected one JSON object")
         return [value]
     if not isinstance(value, list):
         raise _Malformed("layout", "expected a JSON list")
-    if schema.shape is Shape.BARE_BOXES and len(value) == 4 and not any(isinstance(v, list) for v in value):
+    if combination.shape is Shape.BARE_BOXES and len(value) == 4 and not any(isinstance(v, list) for v in value):
         value = [value]  # one flat box is accepted (baselines: RemoteReasoner)
     if len(value) > MAX_OBJECTS:
         raise _Malformed("too_many_objects", f"{len(value)} objects, at most {MAX_OBJECTS}")
     return value
 
 
-def _object(item: object, schema: PromptSchema, frame: Frame) -> PromptObject:
-    if schema.shape is Shape.BARE_BOXES:
+def _object(item: object, combination: PromptCombination, frame: Frame) -> PromptObject:
+    if combination.shape is Shape.BARE_BOXES:
         return PromptObject(bbox=_box(item, frame))
-    if not isinstance(item, dict) or item.keys() != schema.names:
+    if not isinstance(item, dict) or item.keys() != combination.names:
         found = ", ".join(map(str, item)) if isinstance(item, dict) else type(item).__name__
-        raise _Malformed("keys", f"expected {', '.join(sorted(schema.names))}; found {found}"[:200])
+        raise _Malformed("keys", f"expected {', '.join(sorted(combination.names))}; found {found}"[:200])
     box: Box | None = None
     positive: list[Point] = []
     negative: list[Point] = []
-    for key in schema.keys:
+    for key in combination.keys:
         if key.role is Role.BOX:
             box = _box(item[key.name], frame)
         elif key.role is Role.POSITIVE:

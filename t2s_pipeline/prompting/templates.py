@@ -1,27 +1,27 @@
-"""The instruction that asks the question: one text for every schema, naming exactly its keys and counts.
+"""The instruction that asks the question: one text for every combination, naming exactly its keys and counts.
 
 It defines the task, asks for the reasoning in think tags and for the prompts as JSON in answer tags, as the
 paper's appendix A describes. The words are ours.
 """
 
+from t2s_pipeline.prompting.combinations import PromptCombination, Shape
 from t2s_pipeline.prompting.coordinates import Coordinates
-from t2s_pipeline.prompting.schemas import PromptSchema, Shape
 
 
-def instruction(question: str, schema: PromptSchema, coordinates: Coordinates = Coordinates.PIXELS) -> str:
+def instruction(question: str, combination: PromptCombination, coordinates: Coordinates = Coordinates.PIXELS) -> str:
     """The text of the user's turn; the image stands before it, the question at its end."""
-    return f"{task(schema, coordinates)} {question}"
+    return f"{task(combination, coordinates)} {question}"
 
 
-def task(schema: PromptSchema, coordinates: Coordinates = Coordinates.PIXELS) -> str:
+def task(combination: PromptCombination, coordinates: Coordinates = Coordinates.PIXELS) -> str:
     """The part of the instruction that is the same for every question."""
-    if schema.shape is Shape.ONE_OBJECT:
+    if combination.shape is Shape.ONE_OBJECT:
         wanted, none = "the region that answers the question as one JSON object", ""
     else:
         wanted, none = "every object that answers the question in one JSON list", " If nothing fits, the list is []."
     return (
         f"Mark {wanted}, {coordinates.value}.{none} "
-        f"Reply: <think>your reasoning</think><answer>{schema.example}</answer>\nQuestion:"
+        f"Reply: <think>your reasoning</think><answer>{combination.example}</answer>\nQuestion:"
     )
 
 

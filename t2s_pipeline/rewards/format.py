@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
-from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.vision.geometry import Frame
 
 Completions = Sequence[str | list[dict]]
@@ -18,39 +18,39 @@ def text_of(completion: str | list[dict]) -> str:
     return completion if isinstance(completion, str) else completion[-1]["content"]
 
 
-def format_reward(schema: PromptSchema, frame: Frame, repair: bool = True) -> RewardFunction:
-    """R_format: 1 for an answer with the tags and the JSON that the schema asks for, else 0 (equation 3).
+def format_reward(combination: PromptCombination, frame: Frame, repair: bool = True) -> RewardFunction:
+    """R_format: 1 for an answer with the tags and the JSON that the combination asks for, else 0 (equation 3).
 
     Example:
-        >>> from t2s_pipeline.prompting.schemas import SCHEMAS
-        >>> reward = format_reward(SCHEMAS["bbox"], Frame.square(840))
+        >>> from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
+        >>> reward = format_reward(PROMPT_COMBINATIONS["bbox"], Frame.square(840))
         >>> reward(["<think>none here</think><answer>[]</answer>", "no idea"])
         [1.0, 0.0]
     """
 
     def format(completions: Completions, **_: object) -> list[float | None]:
-        return [float(isinstance(parse(text_of(c), schema, frame, repair), Answer)) for c in completions]
+        return [float(isinstance(parse(text_of(c), combination, frame, repair), Answer)) for c in completions]
 
     return format
 
 
-def tags_reward(schema: PromptSchema, frame: Frame) -> RewardFunction:
+def tags_reward(combination: PromptCombination, frame: Frame) -> RewardFunction:
     """1 for one think block followed by one answer block, whatever the answer holds (the authors' first part)."""
 
     def tags(completions: Completions, **_: object) -> list[float | None]:
-        parsed = [parse(text_of(completion), schema, frame) for completion in completions]
+        parsed = [parse(text_of(completion), combination, frame) for completion in completions]
         return [float(not isinstance(item, FormatError) or item.tags_ok) for item in parsed]
 
     return tags
 
 
-def json_reward(schema: PromptSchema, frame: Frame, repair: bool = True) -> RewardFunction:
-    """1 for an answer that holds what the schema asks for (the authors' second part).
+def json_reward(combination: PromptCombination, frame: Frame, repair: bool = True) -> RewardFunction:
+    """1 for an answer that holds what the combination asks for (the authors' second part).
 
     Without right tags there is no telling where the answer is, so this never pays where ``tags`` does not.
     """
 
     def json(completions: Completions, **_: object) -> list[float | None]:
-        return [float(isinstance(parse(text_of(c), schema, frame, repair), Answer)) for c in completions]
+        return [float(isinstance(parse(text_of(c), combination, frame, repair), Answer)) for c in completions]
 
     return json

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.methods.reward_weights import REWARDS
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.rewards import remote_reasoner, seg_zero, vision_reasoner
 from t2s_pipeline.rewards.format import RewardFunction, format_reward, json_reward, tags_reward
 from t2s_pipeline.rewards.mask_iou import OnFailure, mask_iou_reward
@@ -24,11 +24,11 @@ def reward_functions(
         frame: what the coordinates of answers count in; by default the square that the prompter sees.
         on_failure: told when the segmenter fails.
     """
-    schema, inference, repair = SCHEMAS[recipe.schema], recipe.inference, recipe.repair
-    how = (schema, frame, repair)
+    combination, inference, repair = PROMPT_COMBINATIONS[recipe.combination], recipe.inference, recipe.repair
+    how = (combination, frame, repair)
     known = {
         "format": lambda: format_reward(*how),
-        "tags": lambda: tags_reward(schema, frame),
+        "tags": lambda: tags_reward(combination, frame),
         "json": lambda: json_reward(*how),
         "mask_iou": lambda: mask_iou_reward(segmenter, *how, on_failure, inference.prompts, inference.multimask),
         "box_iou": lambda: seg_zero.box_iou_reward(*how),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.parsing import FormatError, parse
-from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -34,7 +34,7 @@ class _Open:
 
 def mask_iou_reward(
     segmenter: "Sam2Segmenter",
-    schema: PromptSchema,
+    combination: PromptCombination,
     frame: Frame,
     repair: bool = True,
     on_failure: OnFailure | None = None,
@@ -70,7 +70,7 @@ def mask_iou_reward(
         rewards: list[float | None] = [0.0] * len(completions)
         pending: dict[Hashable, dict[Hashable, list[_Open]]] = {}
         for index, completion in enumerate(completions):
-            answer = parse(text_of(completion), schema, frame, repair)
+            answer = parse(text_of(completion), combination, frame, repair)
             if isinstance(answer, FormatError):
                 continue
             if not truth[index].any():

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.parsing import Answer, parse
-from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
 from t2s_pipeline.rewards.matching import box_array, label_boxes, mean_l1, on_full_square, pixel_iou
@@ -21,25 +21,25 @@ MOST_L1 = 10.0
 MOST_POINT_DISTANCE = 100.0
 
 
-def box_iou_reward(schema: PromptSchema, frame: Frame, repair: bool = False) -> RewardFunction:
+def box_iou_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
     """1 for a box whose IoU with the label's is above 0.5, both taken as pixels."""
 
     def near(item: PromptObject, label: Label) -> bool:
         return bool(pixel_iou(box_array([item.bbox]), label_boxes([label]))[0, 0] > LEAST_IOU)
 
-    return _compared("box_iou", near, schema, frame, repair)
+    return _compared("box_iou", near, combination, frame, repair)
 
 
-def box_l1_reward(schema: PromptSchema, frame: Frame, repair: bool = False) -> RewardFunction:
+def box_l1_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
     """1 for a box whose coordinates differ from the label's by less than 10 pixels of the square of 840 on average."""
 
     def near(item: PromptObject, label: Label) -> bool:
         return bool(mean_l1(box_array([item.bbox]), label_boxes([label]))[0, 0] < MOST_L1)
 
-    return _compared("box_l1", near, schema, frame, repair)
+    return _compared("box_l1", near, combination, frame, repair)
 
 
-def points_reward(schema: PromptSchema, frame: Frame, repair: bool = False) -> RewardFunction:
+def points_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
     """1 for two points inside the predicted box, less than 100 pixels from the label's.
 
     The distance is the mean of the two, under whichever pairing makes it smaller.
@@ -52,7 +52,7 @@ def points_reward(schema: PromptSchema, frame: Frame, repair: bool = False) -> R
         straight, crossed = (np.hypot(*_less(a, p)) + np.hypot(*_less(b, q)) for p, q in ((one, other), (other, one)))
         return bool(min(straight, crossed) / 2 < MOST_POINT_DISTANCE)
 
-    return _compared("points", near, schema, frame, repair)
+    return _compared("points", near, combination, frame, repair)
 
 
 def inside(point: Point, item: PromptObject) -> bool:
@@ -66,7 +66,7 @@ def _less(a: Point, b: Point) -> Point:
 
 
 def _compared(
-    name: str, near: Callable[[PromptObject, Label], bool], schema: PromptSchema, frame: Frame, repair: bool
+    name: str, near: Callable[[PromptObject, Label], bool], combination: PromptCombination, frame: Frame, repair: bool
 ) -> RewardFunction:
     """(completions, labels: the sample's labels for each of them) → 1 or 0 each."""
 
@@ -74,7 +74,7 @@ def _compared(
         return [float(judge(text_of(text), own)) for text, own in zip(completions, labels, strict=True)]
 
     def judge(text: str, own: Sequence[Label]) -> bool:
-        answer = parse(text, schema, frame, repair)
+        answer = parse(text, combination, frame, repair)
         if not own or not isinstance(answer, Answer):
             return False
         [item] = on_full_square(answer.objects, frame)

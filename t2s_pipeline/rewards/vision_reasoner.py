@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.parsing import MAX_OBJECTS
 from t2s_pipeline.prompting.piecewise import read_piecewise
-from t2s_pipeline.prompting.schemas import PromptSchema
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
 from t2s_pipeline.rewards.matching import (
@@ -28,7 +28,7 @@ MOST_POINT_DISTANCE = 30.0
 PARTS_OF_A_PAIR = 3
 
 
-def answer_format_reward(schema: PromptSchema, frame: Frame, repair: bool = False) -> RewardFunction:
+def answer_format_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
     """Half of the mean over an answer's objects of valid box + valid point.
 
     An empty list is a valid way to say that there is no target, and is paid in full (our choice; a mean over no
@@ -39,7 +39,7 @@ def answer_format_reward(schema: PromptSchema, frame: Frame, repair: bool = Fals
         return [judge(text_of(completion)) for completion in completions]
 
     def judge(text: str) -> float:
-        objects = read_piecewise(text, schema, frame, repair)
+        objects = read_piecewise(text, combination, frame, repair)
         if objects is None:
             return 0.0
         if not objects:
@@ -49,7 +49,7 @@ def answer_format_reward(schema: PromptSchema, frame: Frame, repair: bool = Fals
     return answer_format
 
 
-def accuracy_reward(schema: PromptSchema, frame: Frame, repair: bool = False) -> RewardFunction:
+def accuracy_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
     """Objects matched with labels so that the sum of their scores is greatest, over the larger number of both.
 
     A pair scores a third each for box IoU above 0.5, box coordinates less than 10 pixels off on average, and a point
@@ -61,7 +61,7 @@ def accuracy_reward(schema: PromptSchema, frame: Frame, repair: bool = False) ->
         return [judge(text_of(text), own[:MAX_OBJECTS]) for text, own in zip(completions, labels, strict=True)]
 
     def judge(text: str, own: Sequence[Label]) -> float:
-        objects = read_piecewise(text, schema, frame, repair)
+        objects = read_piecewise(text, combination, frame, repair)
         if objects is None:
             return 0.0
         if not objects or not own:

@@ -181,7 +181,7 @@ class Steps:
         mark = fingerprint(
             code=sources.code("generating", schema.COMPLETIONS),
             prompter=sources.weights_mark(answering.prompter),
-            prompts=[answering.schema, answering.recipe.coordinates],
+            prompts=[answering.combination, answering.recipe.coordinates],
             generation=answering.generation,
             samples=self._mark(schema.SAMPLES, {"dataset": dataset, "split": split}),
         )
@@ -209,7 +209,7 @@ class Steps:
             sampling=sampling,
             prompter=sources.weights_mark(answering.prompter),
             segmenter=sources.weights_mark(answering.segmenter),
-            prompts=answering.schema,
+            prompts=answering.combination,
             inference=answering.recipe.inference,
             samples=self._mark(schema.SAMPLES, {"dataset": dataset, "split": split}),
         )

@@ -33,7 +33,7 @@ def dispensable(
 
 
 def val_giou(lake: Path, experiment: Experiment) -> dict[int, float]:
-    """gIoU (percent, strict protocol) of a run's checkpoints on its dataset's val split, by step."""
+    """GIoU (percent, strict protocol) of a run's checkpoints on its dataset's val split, by step."""
     try:
         columns = ["system", "dataset", "split", "protocol", "giou"]
         rows = read_partition(lake, BENCHMARK_METRICS, {}, columns).to_pylist()

@@ -74,7 +74,7 @@ def card(checkpoint: Checkpoint, data: Data | None, measured: list[dict], weight
         f"# {checkpoint.name}",
         "",
         f"A prompter for {experiment.segmenter}: it answers a question about an image with prompts of the form "
-        f"`{experiment.recipe.schema}`, in pixels of the square that its processor makes. Trained from "
+        f"`{experiment.recipe.combination}`, in pixels of the square that its processor makes. Trained from "
         f"`{experiment.prompter}` with GRPO on the mask that the frozen segmenter draws (Think2Seg-RS), by "
         f"t2s_pipeline: step {checkpoint.step} of {checkpoint.steps}. {form}",
         "",

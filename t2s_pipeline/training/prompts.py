@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from t2s_pipeline.prompters.prompter import Prompter
-from t2s_pipeline.prompting.schemas import PromptSchema
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.training.dataset import Draw, Squares, TrainingSample
 from t2s_pipeline.vision import masks
 
@@ -25,10 +25,10 @@ class Prompts:
         order: Sequence[Draw],
         squares: Squares,
         prompter: Prompter,
-        schema: PromptSchema,
+        combination: PromptCombination,
     ) -> None:
         self._samples, self._order, self._squares = samples, order, squares
-        self._prompter, self._schema = prompter, schema
+        self._prompter, self._combination = prompter, combination
 
     def dataset(self) -> datasets.Dataset:
         """Columns: ``prompt`` and ``image`` for TRL, ``row`` for our trainer, the rest for the rewards."""
@@ -53,7 +53,7 @@ class Prompts:
         square = np.ascontiguousarray(self._squares[sample.image_id])
         return {
             "row": index,
-            "prompt": self._prompter.messages(sample.questions[draw.question], self._schema),
+            "prompt": self._prompter.messages(sample.questions[draw.question], self._combination),
             "image": Image.fromarray(square),
             "square": square,
             "truth": self._truth(sample.truth),

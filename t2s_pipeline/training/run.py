@@ -11,7 +11,7 @@ from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.reward_weights import REWARDS
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.rewards.functions import reward_functions
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
@@ -89,12 +89,12 @@ def _train(
     device: str,
 ) -> None:
     experiment, grpo, first = folder.experiment, folder.experiment.grpo, ranks.is_first()
-    schema, reward = SCHEMAS[experiment.schema], REWARDS[experiment.recipe.reward]
+    combination, reward = PROMPT_COMBINATIONS[experiment.combination], REWARDS[experiment.recipe.reward]
     steps = grpo.total_steps(len(samples))
     done = resumed.step if resumed else 0
     order = draw_order([len(s.questions) for s in samples], steps * grpo.prompts_per_step, experiment.seed)
     squares = _squares(folder, staging, [samples[draw.sample].image_id for draw in order], prompter, progress)
-    prompts = Prompts(samples, order, squares, prompter, schema)
+    prompts = Prompts(samples, order, squares, prompter, combination)
 
     def on_failure(completions: int, why: str) -> None:
         progress.say(f"The segmenter failed on {completions} completions, which get no reward: {why}", warning=True)

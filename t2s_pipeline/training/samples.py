@@ -14,8 +14,8 @@ from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import TRAINING_SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import FormatError, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.panels import panel
@@ -121,7 +121,7 @@ class SampleBook:
         return path
 
     def _row(self, look: Look) -> tuple[dict, Image.Image]:
-        answer = parse(look.text, SCHEMAS[self._recipe.schema], self._written, self._recipe.repair)
+        answer = parse(look.text, PROMPT_COMBINATIONS[self._recipe.combination], self._written, self._recipe.repair)
         answer = answer.moved(self._written, self._frame)
         objects: tuple[PromptObject, ...] = () if isinstance(answer, FormatError) else answer.objects
         status = "format_error" if isinstance(answer, FormatError) else "ok" if objects else "rejected"

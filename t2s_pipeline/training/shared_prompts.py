@@ -90,7 +90,7 @@ def log_probabilities(
     temperature: float,
     learn_entropy: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """log π of every completion token, and the entropy of every prediction, both (N, T).
+    """Log π of every completion token, and the entropy of every prediction, both (N, T).
 
     Args:
         owner: (N,), which prompt a completion belongs to.

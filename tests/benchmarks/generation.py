@@ -24,7 +24,7 @@ import transformers
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.load import load_answerer
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from tests.prompters import tiny
 
 TEXT_3B = {
@@ -119,7 +119,7 @@ def tokens_per_second(
     tokens, begun = 0, time.perf_counter()
     for start in range(0, len(questions), size):
         part = slice(start, start + size)
-        made = prompter.answer(list(squares[part]), questions[part], SCHEMAS["bbox+pos2"], settings)
+        made = prompter.answer(list(squares[part]), questions[part], PROMPT_COMBINATIONS["bbox+pos2"], settings)
         tokens += sum(completion.tokens for completion in made)
     return tokens / (time.perf_counter() - begun)
 

@@ -18,13 +18,13 @@ import resource
 import time
 from collections import Counter
 
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination
 from t2s_pipeline.prompting.parsing import MAX_COMPLETION_BYTES, Answer, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 FRAME = Frame.square(840)
-COMBINATIONS = [SCHEMAS[name] for name in ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")]
+COMBINATIONS = [PROMPT_COMBINATIONS[name] for name in ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")]
 KINDS = ("valid",) * 6 + ("damaged",) * 3 + ("hostile",)
 WORDS = "the road runs beside a river and ends at a large roof with tanks near the quay where ships unload".split()
 
@@ -42,10 +42,10 @@ def main(arguments: list[str] | None = None) -> dict:
     longest, size = 0.0, 0
     for index in range(options.answers):
         kind = options.only or KINDS[index % len(KINDS)]
-        schema = COMBINATIONS[rng.randrange(len(COMBINATIONS))]
-        text = MAKERS[kind](rng, schema)
+        combination = COMBINATIONS[rng.randrange(len(COMBINATIONS))]
+        text = MAKERS[kind](rng, combination)
         begun = time.perf_counter()
-        found = parse(text, schema, FRAME)
+        found = parse(text, combination, FRAME)
         took = time.perf_counter() - begun
         seconds[kind] += took
         counts[kind] += 1
@@ -70,26 +70,26 @@ def main(arguments: list[str] | None = None) -> dict:
     return result
 
 
-def valid(rng: random.Random, schema: PromptSchema) -> str:
+def valid(rng: random.Random, combination: PromptCombination) -> str:
     """What a trained prompter writes."""
     thought = " ".join(rng.choices(WORDS, k=rng.randint(20, 120)))
-    return answer_text(thought, schema.render([_object(rng, schema) for _ in range(rng.randint(0, 5))]))
+    return answer_text(thought, combination.render([_object(rng, combination) for _ in range(rng.randint(0, 5))]))
 
 
-def _object(rng: random.Random, schema: PromptSchema) -> PromptObject:
+def _object(rng: random.Random, combination: PromptCombination) -> PromptObject:
     x, y = rng.randint(0, 700), rng.randint(0, 700)
     width, height = rng.randint(1, 140), rng.randint(1, 140)
 
     def points(count: int) -> tuple:
         return tuple((rng.randint(x, x + width), rng.randint(y, y + height)) for _ in range(count))
 
-    box = (x, y, x + width, y + height) if schema.has_box else None
-    return PromptObject(box, points(schema.positive_points), points(schema.negative_points))
+    box = (x, y, x + width, y + height) if combination.has_box else None
+    return PromptObject(box, points(combination.positive_points), points(combination.negative_points))
 
 
-def damaged(rng: random.Random, schema: PromptSchema) -> str:
+def damaged(rng: random.Random, combination: PromptCombination) -> str:
     """What an untrained one writes instead."""
-    return rng.choice(DAMAGES)(rng, valid(rng, schema))
+    return rng.choice(DAMAGES)(rng, valid(rng, combination))
 
 
 def _cut(rng: random.Random, text: str) -> str:
@@ -129,7 +129,7 @@ DAMAGES = (
 )
 
 
-def hostile(rng: random.Random, schema: PromptSchema) -> str:
+def hostile(rng: random.Random, combination: PromptCombination) -> str:
     """What nobody writes by accident."""
     size = rng.choice([100, 1000, 10_000, MAX_COMPLETION_BYTES - 64])
     piece = rng.choice(

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.prompter import Prompter
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import FormatError, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.image_files import decode_image
@@ -39,14 +39,14 @@ class PlainLoop:
         if plan.grpo.gradient_checkpointing:
             self._model.gradient_checkpointing_enable()
         self._optimizer = torch.optim.AdamW(self._model.parameters(), plan.grpo.learning_rate, weight_decay=0.0)
-        self._schema = SCHEMAS[plan.recipe.schema]
+        self._combination = PROMPT_COMBINATIONS[plan.recipe.combination]
 
     def step(self, prompts: list[Prompt]) -> dict[str, float]:
         """Seconds by phase, and the mean reward."""
         grpo, began = self._plan.grpo, time.perf_counter()
         rows = [prompt for prompt in prompts for _ in range(grpo.group_size)]
         squares = [np.asarray(self._policy.square(decode_image(row.picture))) for row in rows]
-        inputs = self._policy.inputs(squares, [row.question for row in rows], self._schema).to(self._model.device)
+        inputs = self._policy.inputs(squares, [row.question for row in rows], self._combination).to(self._model.device)
         with torch.no_grad(), self._autocast():
             drawn = self._model.eval().generate(
                 **inputs, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=grpo.max_new_tokens
@@ -72,7 +72,7 @@ class PlainLoop:
 
     def _reward(self, text: str, prompt: Prompt, square: np.ndarray) -> float:
         frame = self._policy.frame
-        answer = parse(text, self._schema, self._policy.answers, self._plan.recipe.repair)
+        answer = parse(text, self._combination, self._policy.answers, self._plan.recipe.repair)
         embedding = self._segmenter.encode(square)
         if isinstance(answer, FormatError):
             return 0.0

@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import Answer, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward
 from t2s_pipeline.segmenters import miniature
@@ -37,7 +37,7 @@ from t2s_pipeline.segmenters.load import RELEASED, build_released
 from t2s_pipeline.segmenters.sam2 import Counts, Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
-SCHEMA = SCHEMAS["bbox+pos2"]
+COMBINATION = PROMPT_COMBINATIONS["bbox+pos2"]
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -132,8 +132,8 @@ class Group:
                 copied = seen and rng.random() < repeat
                 items.append(seen[rng.integers(len(seen))] if copied else _object(rng, side))
             seen += items
-            self.completions.append(answer_text("They lie by the road.", SCHEMA.render(items)))
-        answers = [parse(text, SCHEMA, self.frame) for text in self.completions]
+            self.completions.append(answer_text("They lie by the road.", COMBINATION.render(items)))
+        answers = [parse(text, COMBINATION, self.frame) for text in self.completions]
         assert all(isinstance(answer, Answer) for answer in answers)
         asked = [item for answer in answers for item in answer.objects]
         self.objects, self.distinct = len(asked), len(set(asked))
@@ -157,14 +157,14 @@ def _object(rng: np.random.Generator, side: int) -> PromptObject:
 
 
 def _ours(segmenter: Sam2Segmenter, group: Group) -> list[float]:
-    return mask_iou_reward(segmenter, SCHEMA, group.frame)(group.completions, **group.columns())
+    return mask_iou_reward(segmenter, COMBINATION, group.frame)(group.completions, **group.columns())
 
 
 def _plain(segmenter: Sam2Segmenter, group: Group) -> list[float]:
     """As the authors' code does it: the image encoded for each completion, each object decoded alone."""
     rewards = []
     for completion in group.completions:
-        answer = parse(completion, SCHEMA, group.frame)
+        answer = parse(completion, COMBINATION, group.frame)
         predictor = SAM2ImagePredictor(segmenter.model)
         side = segmenter.frame.width
         predictor._bb_feat_sizes = [(side // stride, side // stride) for stride in (4, 8, 16)]
@@ -196,7 +196,7 @@ def _size(name: str, options: argparse.Namespace) -> dict:
     """Masks a second after the image is encoded, and how far bfloat16 is from float32."""
     group = Group(options.side, options.completions, options.repeat)
     model = build_released(name)
-    sets = [parse(text, SCHEMA, group.frame).objects for text in group.completions]
+    sets = [parse(text, COMBINATION, group.frame).objects for text in group.completions]
     found = {}
     for bfloat16 in (False, True):
         segmenter = Sam2Segmenter(model, name, "random", options.device, bfloat16=bfloat16)

@@ -36,7 +36,7 @@ from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.miniature.prompter import PrompterShape, build_processor, train_tokenizer
 from t2s_pipeline.prompters.load import load_prompter
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.templates import instruction
 from t2s_pipeline.segmenters.load import build_released, load_segmenter
 from t2s_pipeline.training.architecture import architecture
@@ -111,7 +111,7 @@ def _plan(home: Path, options: argparse.Namespace) -> Experiment:
 def random_3b(folder: Path) -> Path:
     """Qwen2.5-VL-3B's sizes (its published config.json) with random bfloat16 weights and a tokenizer of our own."""
     shape = PrompterShape(side=840)
-    tokenizer = train_tokenizer([instruction("Where are the roofs?", SCHEMAS["bbox"])], shape)
+    tokenizer = train_tokenizer([instruction("Where are the roofs?", PROMPT_COMBINATIONS["bbox"])], shape)
     token = tokenizer.convert_tokens_to_ids
     config = Qwen2_5_VLConfig(
         text_config={

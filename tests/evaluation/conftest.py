@@ -21,11 +21,11 @@ def home(tmp_path) -> Path:
 def prompter_folder(tmp_path_factory) -> Path:
     """A miniature Qwen2.5-VL with random weights: it answers gibberish."""
     from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
-    from t2s_pipeline.prompting.schemas import SCHEMAS
+    from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
     from t2s_pipeline.prompting.templates import instruction
 
     shape = PrompterShape()
-    tokenizer = train_tokenizer([instruction("Where?", schema) for schema in SCHEMAS.values()], shape)
+    tokenizer = train_tokenizer([instruction("Where?", asked) for asked in PROMPT_COMBINATIONS.values()], shape)
     folder = tmp_path_factory.mktemp("prompter")
     build_model(tokenizer, shape, seed=3).save_pretrained(folder)
     build_processor(tokenizer, shape).save_pretrained(folder)

@@ -12,9 +12,9 @@ from t2s_pipeline.evaluation.label_quality import COMBINATIONS, judge_labels  # 
 from t2s_pipeline.evaluation.prompt_search import improved, variants  # noqa: E402
 from t2s_pipeline.lake.schema import LABEL_QUALITY, PSEUDO_LABELS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
-from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH  # noqa: E402
-from t2s_pipeline.pseudo_labels.combinations import combined  # noqa: E402
+from t2s_pipeline.pseudo_labels.ideal_prompts import combined  # noqa: E402
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS  # noqa: E402
 from t2s_pipeline.pseudo_labels.table import label_samples  # noqa: E402
 from t2s_pipeline.vision import masks  # noqa: E402
@@ -54,11 +54,11 @@ def test_what_is_fed_has_the_keys_and_counts_of_its_combination(judged):
     for rows in judged.values():
         for row in rows:
             if row["prompt_combination"] in COMBINATIONS and not row["gt_empty"]:
-                schema = SCHEMAS[row["prompt_combination"]]
+                combination = PROMPT_COMBINATIONS[row["prompt_combination"]]
                 for prompt in row["prompts"]:
-                    assert (prompt["bbox"] is not None) == schema.has_box
-                    assert len(prompt["positive_points"]) == schema.positive_points
-                    assert len(prompt["negative_points"]) in (0, schema.negative_points)
+                    assert (prompt["bbox"] is not None) == combination.has_box
+                    assert len(prompt["positive_points"]) == combination.positive_points
+                    assert len(prompt["negative_points"]) in (0, combination.negative_points)
 
 
 def test_an_empty_target_is_right_without_prompts_but_seg_zero_cannot_say_so(judged):
@@ -138,7 +138,7 @@ def test_variants_stay_on_the_square_and_points_on_their_side_of_the_mask():
 def test_combinations_share_their_points_and_negative_ones_are_off_the_mask():
     square = np.zeros((80, 80), bool)
     square[10:50, 10:30] = square[10:30, 10:60] = True  # an L: its box holds what is not target
-    found = combined([square], square, [SCHEMAS[name] for name in COMBINATIONS])
+    found = combined([square], square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
     four = found["bbox+pos4"][0].positive_points
     assert found["pos2"][0].positive_points == found["bbox+pos2"][0].positive_points == four[:2]
     assert len(set(four)) == 4 and all(square[int(y), int(x)] for x, y in four)

@@ -13,7 +13,7 @@ def test_the_papers_settings_are_the_defaults_of_the_full_size_runs():
     small, large = EXPERIMENTS["think2seg-rs-3b"], EXPERIMENTS["think2seg-rs-7b"]
     for run in (small, large):
         assert (run.grpo.learning_rate, run.grpo.beta, run.grpo.epsilon, run.grpo.temperature) == (1e-6, 1e-3, 0.2, 1.0)
-        assert (run.grpo.precision, run.grpo.checkpoint_every, run.schema) == ("bfloat16", 100, "bbox+pos2")
+        assert (run.grpo.precision, run.grpo.checkpoint_every, run.combination) == ("bfloat16", 100, "bbox+pos2")
         assert (run.dataset, run.segmenter, run.recipe.reward) == ("earthreason", "sam2.1-small", "paper")
     assert (small.grpo.prompts_per_step, small.grpo.group_size, small.grpo.epochs) == (4, 16, 5)
     assert (large.grpo.prompts_per_step, large.grpo.group_size, large.grpo.epochs) == (8, 12, 8)
@@ -33,7 +33,13 @@ def test_every_experiment_survives_json():
 def test_the_fingerprint_moves_with_what_is_learned_from_and_with_nothing_else():
     base = experiment("think2seg-mini")
     assert base.fingerprint == Experiment.from_json(base.as_json()).fingerprint
-    learned = ("grpo.learning_rate=3e-5", "seed=1", "recipe.schema=bbox", "compute.processes=2", "grpo.lora_rank=8")
+    learned = (
+        "grpo.learning_rate=3e-5",
+        "seed=1",
+        "recipe.combination=bbox",
+        "compute.processes=2",
+        "grpo.lora_rank=8",
+    )
     for override in learned:
         assert base.with_overrides([override]).fingerprint != base.fingerprint, override
     # How the result answers, and how the run was saved and watched: no reason to train again.
@@ -75,7 +81,7 @@ def test_overrides_are_read_by_the_kind_of_the_setting():
         ("grpo.epsilon=1", "between 0 and 1"),
         ("grpo.precision=float8", "float32"),
         ("grpo.completions_per_pass=7", "divide"),
-        ("recipe.schema=circles", "bbox"),
+        ("recipe.combination=circles", "bbox"),
         ("recipe.reward=none", "paper"),
         ("generation.temperature=-1", "generation.temperature: temperature must not be negative"),
         ("name=../elsewhere", "no name"),

@@ -28,7 +28,7 @@ def test_points_that_are_there_stay_and_an_object_without_a_box_is_left_as_it_is
 
 def test_the_papers_recipe_is_the_default():
     assert Recipe() == THINK2SEG
-    assert (THINK2SEG.schema, THINK2SEG.reward, THINK2SEG.labels) == ("bbox+pos2", "paper", "")
+    assert (THINK2SEG.combination, THINK2SEG.reward, THINK2SEG.labels) == ("bbox+pos2", "paper", "")
     assert THINK2SEG.inference == Inference(multimask=False, box_centre=False)
 
 
@@ -38,7 +38,7 @@ def test_a_recipe_survives_json():
     )
 
 
-@pytest.mark.parametrize(("wrong", "said"), [({"schema": "circles"}, "bbox"), ({"reward": "none"}, "paper")])
+@pytest.mark.parametrize(("wrong", "said"), [({"combination": "circles"}, "bbox"), ({"reward": "none"}, "paper")])
 def test_what_does_not_exist_is_named_with_what_does(wrong: dict, said: str):
     with pytest.raises(InputError, match=said):
         Recipe(**wrong)

@@ -9,7 +9,7 @@ from t2s_pipeline.miniature.measure_prompter import measure  # noqa: E402
 from t2s_pipeline.miniature.prompter import WEIGHTS  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompters.weights import MINIATURE  # noqa: E402
-from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 
 
@@ -18,7 +18,7 @@ def measured():
     return measure(load_prompter(MINIATURE), load_segmenter("sam2-mini"), count=64)
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", PROMPT_COMBINATIONS)
 def test_at_least_four_of_five_answers_are_valid(measured, name):
     assert measured.valid[name] >= 0.8
 

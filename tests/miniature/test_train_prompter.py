@@ -11,8 +11,8 @@ from PIL import Image  # noqa: E402
 from t2s_pipeline.miniature.lessons import draw_lessons, fitted, imprecise, true_prompts  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
 from t2s_pipeline.miniature.train_prompter import Schedule, Student, Teacher, corpus  # noqa: E402
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.prompting.parsing import Answer, parse  # noqa: E402
-from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
 from t2s_pipeline.vision.geometry import Frame  # noqa: E402
 
 SHAPE = PrompterShape()
@@ -63,11 +63,11 @@ def test_a_packed_row_gives_the_logits_of_each_chat_alone(teacher, processor):
 
 def test_every_wanted_answer_parses(teacher, lessons):
     rng = np.random.default_rng(2)
-    for name, schema in SCHEMAS.items():
+    for name, combination in PROMPT_COMBINATIONS.items():
         for scene in lessons.objects:
             for careless in (0.0, 1.0):
                 _, answer, _ = teacher._example(rng, scene, next(iter(scene)), name, careless)
-                assert isinstance(parse(answer, schema, Frame.square(SHAPE.side)), Answer), answer
+                assert isinstance(parse(answer, combination, Frame.square(SHAPE.side)), Answer), answer
 
 
 def test_true_prompts_of_a_bar():
@@ -111,7 +111,7 @@ def test_a_careless_answer_usually_marks_only_the_first_of_several():
 def test_one_object_schemas_get_the_box_around_all():
     squares = [np.pad(np.ones((10, 10), bool), ((y, 50 - y), (x, 50 - x))) for x, y in ((0, 0), (40, 30))]
     objects = tuple(map(true_prompts, squares))
-    [item] = fitted(objects, SCHEMAS["seg-zero"])
+    [item] = fitted(objects, PROMPT_COMBINATIONS["seg-zero"])
     assert item.bbox == (0, 0, 50, 40)
     assert len(item.positive_points) == 2 and not item.negative_points
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.families import FAMILIES, RELEASES, released
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.coordinates import Coordinates
 from t2s_pipeline.prompting.parsing import Answer, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -26,7 +26,7 @@ from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompters.weights import folder_of  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
 
-SCHEMA = SCHEMAS["bbox+pos2"]
+COMBINATION = PROMPT_COMBINATIONS["bbox+pos2"]
 QUESTION = "Where would tankers unload?"
 QUESTIONS = [QUESTION, "Which of these places would cool people down on a hot afternoon in July?"]
 GOLDEN = Path(__file__).parent / "golden"
@@ -63,14 +63,14 @@ def test_the_family_is_known_by_its_config(family, prompter):
 
 def test_the_rendered_prompt_is_the_golden_one(family, prompter):
     golden = GOLDEN / f"{family[0]}.txt"
-    assert prompter.render(QUESTION, SCHEMA) == golden.read_text("utf-8")
+    assert prompter.render(QUESTION, COMBINATION) == golden.read_text("utf-8")
 
 
 def test_image_tokens_are_as_many_as_features_and_the_image_matters(family, prompter, images):
-    inputs = prompter.inputs(images, QUESTIONS, SCHEMA)
+    inputs = prompter.inputs(images, QUESTIONS, COMBINATION)
     tokens = int((inputs["input_ids"] == prompter.model.config.image_token_id).sum())
     assert tokens == prompter.image_features(inputs) == 2 * IMAGE_TOKENS[family[0]]
-    blank = prompter.inputs([np.zeros_like(image) for image in images], QUESTIONS, SCHEMA)
+    blank = prompter.inputs([np.zeros_like(image) for image in images], QUESTIONS, COMBINATION)
     with torch.no_grad():
         seen, unseen = (prompter.model(**each).logits[:, -1] for each in (inputs, blank))
     assert (seen - unseen).abs().amax(1).min() > 1e-5
@@ -85,8 +85,8 @@ def test_a_model_that_does_not_see_is_refused(prompter, monkeypatch):
 
 def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(prompter, images):
     greedy = GenerationSettings(max_new_tokens=10)
-    together = prompter.answer(images, QUESTIONS, SCHEMA, greedy)
-    alone = [prompter.answer([i], [q], SCHEMA, greedy)[0] for i, q in zip(images, QUESTIONS, strict=True)]
+    together = prompter.answer(images, QUESTIONS, COMBINATION, greedy)
+    alone = [prompter.answer([i], [q], COMBINATION, greedy)[0] for i, q in zip(images, QUESTIONS, strict=True)]
     assert [(c.text, c.tokens, c.finish_reason) for c in together] == [
         (c.text, c.tokens, c.finish_reason) for c in alone
     ]
@@ -96,7 +96,7 @@ def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(prompter, imag
 def test_sampling_follows_its_seed_and_nothing_of_the_checkpoint(prompter, images, monkeypatch):
     def draw(seed):
         drawn = GenerationSettings(max_new_tokens=8, temperature=1.0, seed=seed)
-        return prompter.answer(images[:1], QUESTIONS[:1], SCHEMA, drawn)[0].text
+        return prompter.answer(images[:1], QUESTIONS[:1], COMBINATION, drawn)[0].text
 
     first = draw(1)
     # Qwen2.5-VL's checkpoints ship settings of their own.
@@ -110,13 +110,13 @@ def test_every_token_that_ends_a_turn_ends_the_answer(prompter, images, monkeypa
         bias = torch.zeros(prompter.model.get_output_embeddings().weight.shape[0])
         bias[end] = 1e4
         hook = prompter.model.get_output_embeddings().register_forward_hook(lambda _m, _i, out, bias=bias: out + bias)
-        [completion] = prompter.answer(images[:1], QUESTIONS[:1], SCHEMA, GenerationSettings(max_new_tokens=5))
+        [completion] = prompter.answer(images[:1], QUESTIONS[:1], COMBINATION, GenerationSettings(max_new_tokens=5))
         hook.remove()
         assert (completion.text, completion.tokens, completion.finish_reason) == ("", 1, "stop")
 
 
 def test_a_training_pass_reaches_every_part_of_the_model(prompter, images):
-    inputs = prompter.inputs(images, QUESTIONS, SCHEMA)
+    inputs = prompter.inputs(images, QUESTIONS, COMBINATION)
     prompter.model.train()
     prompter.model.zero_grad()
     labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
@@ -135,12 +135,12 @@ def test_native_coordinates_are_asked_for_and_converted_back(family):
     model_type, folder = family
     asked = load_prompter(str(folder), coordinates="native")
     native = FAMILIES[model_type].native
-    text = asked.render(QUESTION, SCHEMA)
+    text = asked.render(QUESTION, COMBINATION)
     assert native.value in text
     if native is Coordinates.THOUSANDTHS:
         assert asked.answers == Frame.square(1000) and "in pixels" not in text
         told = answer_text("there", '[{"bbox_2d": [0, 250, 500, 1000], "positive_points": [[100, 500], [250, 750]]}]')
-        parsed = parse(told, SCHEMA, asked.answers)
+        parsed = parse(told, COMBINATION, asked.answers)
         assert isinstance(parsed, Answer)
         side = SIDES[model_type]
         # 500 thousandths are half the square.
@@ -241,8 +241,8 @@ def test_a_constrained_answer_of_a_model_that_knows_nothing_still_parses(prompte
 
     monkeypatch.setattr(grammar, "MAX_THOUGHT", 20)
     drawn = GenerationSettings(max_new_tokens=400, temperature=1.0, seed=5, constrained=True)
-    for completion in prompter.answer(images, QUESTIONS, SCHEMAS[name], drawn):
-        parsed = parse(completion.text, SCHEMAS[name], prompter.answers, repair=False)
+    for completion in prompter.answer(images, QUESTIONS, PROMPT_COMBINATIONS[name], drawn):
+        parsed = parse(completion.text, PROMPT_COMBINATIONS[name], prompter.answers, repair=False)
         if completion.finish_reason == "stop":
             assert isinstance(parsed, Answer) or parsed.reason == "box_order", (completion.text, parsed)
         else:

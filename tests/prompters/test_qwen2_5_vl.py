@@ -11,11 +11,11 @@ from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.prompting.templates import instruction  # noqa: E402
 from t2s_pipeline.vision.geometry import Frame  # noqa: E402
 
-SCHEMA = SCHEMAS["bbox+pos2"]
+COMBINATION = PROMPT_COMBINATIONS["bbox+pos2"]
 QUESTIONS = ["Where would tankers unload?", "Which of these places would cool people down on a hot afternoon?"]
 GREEDY = GenerationSettings(max_new_tokens=12)
 
@@ -23,7 +23,9 @@ GREEDY = GenerationSettings(max_new_tokens=12)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     shape = PrompterShape()
-    texts = [instruction(question, schema) for question in QUESTIONS for schema in SCHEMAS.values()]
+    texts = [
+        instruction(question, combination) for question in QUESTIONS for combination in PROMPT_COMBINATIONS.values()
+    ]
     tokenizer = train_tokenizer(texts, shape)
     path = tmp_path_factory.mktemp("prompter")
     build_model(tokenizer, shape, seed=3).save_pretrained(path)
@@ -43,7 +45,7 @@ def images():
 
 
 def inputs_of(prompter, image, question):
-    return prompter.inputs([image], [question], SCHEMA)
+    return prompter.inputs([image], [question], COMBINATION)
 
 
 def test_the_square_is_the_frame_of_its_coordinates(prompter, images):
@@ -52,10 +54,10 @@ def test_the_square_is_the_frame_of_its_coordinates(prompter, images):
 
 
 def test_the_rendered_prompt_is_this_text(prompter):
-    text = prompter.render(QUESTIONS[0], SCHEMA)
+    text = prompter.render(QUESTIONS[0], COMBINATION)
     assert text == (
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>"
-        f"{instruction(QUESTIONS[0], SCHEMA)}<|im_end|>\n<|im_start|>assistant\n"
+        f"{instruction(QUESTIONS[0], COMBINATION)}<|im_end|>\n<|im_start|>assistant\n"
     )
 
 
@@ -74,15 +76,15 @@ def test_the_image_matters(prompter, images):
 
 def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(prompter, images):
     # The questions differ in length, so the batch is padded.
-    together = prompter.answer(images, QUESTIONS, SCHEMA, GREEDY)
-    alone = [prompter.answer([i], [q], SCHEMA, GREEDY)[0] for i, q in zip(images, QUESTIONS, strict=True)]
+    together = prompter.answer(images, QUESTIONS, COMBINATION, GREEDY)
+    alone = [prompter.answer([i], [q], COMBINATION, GREEDY)[0] for i, q in zip(images, QUESTIONS, strict=True)]
     assert [(c.text, c.tokens, c.finish_reason) for c in together] == [
         (c.text, c.tokens, c.finish_reason) for c in alone
     ]
 
 
 def test_an_unfinished_answer_says_so(prompter, images):
-    [completion] = prompter.answer(images[:1], QUESTIONS[:1], SCHEMA, GenerationSettings(max_new_tokens=3))
+    [completion] = prompter.answer(images[:1], QUESTIONS[:1], COMBINATION, GenerationSettings(max_new_tokens=3))
     assert completion.tokens <= 3
     assert completion.finish_reason == ("length" if completion.tokens == 3 else "stop")
 
@@ -90,7 +92,7 @@ def test_an_unfinished_answer_says_so(prompter, images):
 def test_sampling_follows_its_seed(prompter, images):
     def draw(seed):
         settings = GenerationSettings(max_new_tokens=12, temperature=1.0, seed=seed)
-        return prompter.answer(images[:1], QUESTIONS[:1], SCHEMA, settings)[0].text
+        return prompter.answer(images[:1], QUESTIONS[:1], COMBINATION, settings)[0].text
 
     assert draw(1) == draw(1) != draw(2)
 

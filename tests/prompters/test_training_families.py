@@ -8,7 +8,7 @@ pytestmark = pytest.mark.worker
 import numpy as np  # noqa: E402
 
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.training.shared_prompts import PromptBatch, log_probabilities  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
 
@@ -18,7 +18,7 @@ def test_shared_prompts_give_the_plain_log_probabilities(model_type, tmp_path):
     prompter = load_prompter(str(tiny.save(model_type, tmp_path)))
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2)]
-    inputs = prompter.inputs(images, ["Where?", "Which of these would cool people down?"], SCHEMAS["bbox"])
+    inputs = prompter.inputs(images, ["Where?", "Which of these would cool people down?"], PROMPT_COMBINATIONS["bbox"])
     owner = torch.tensor([0, 1, 1])
     ids = torch.randint(10, 300, (3, 5), generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])

@@ -10,8 +10,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.coordinates import Coordinates
-from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.prompting.templates import answer_text, instruction
 
 TEXT = {
@@ -62,7 +62,11 @@ def tokenizer(special: tuple[str, ...], end: str, pad: str, begin: str | None = 
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
-    corpus = [instruction("Where is it?", schema, unit) for schema in SCHEMAS.values() for unit in Coordinates]
+    corpus = [
+        instruction("Where is it?", combination, unit)
+        for combination in PROMPT_COMBINATIONS.values()
+        for unit in Coordinates
+    ]
     corpus.append(answer_text("It is there.", "[]"))
     made.train_from_iterator(
         corpus,

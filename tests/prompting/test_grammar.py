@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.grammar import grammar, whole_numbers
 from t2s_pipeline.prompting.parsing import Answer, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.vision.geometry import Frame
 
 xgrammar = pytest.importorskip("xgrammar")
@@ -22,19 +22,19 @@ def test_whole_numbers_up_to_a_limit_and_no_further(limit, number):
     assert not re.fullmatch(pattern, f"0{number}")
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", PROMPT_COMBINATIONS)
 def test_a_text_of_the_grammar_parses_and_a_wrong_one_is_not_of_it(name):
-    schema, frame = SCHEMAS[name], Frame.square(840)
-    compiled = xgrammar.Grammar.from_ebnf(grammar(schema, frame))
+    combination, frame = PROMPT_COMBINATIONS[name], Frame.square(840)
+    compiled = xgrammar.Grammar.from_ebnf(grammar(combination, frame))
 
     def admits(text: str) -> bool:
         return xgrammar.testing._is_grammar_accept_string(compiled, text)
 
-    payload = schema.example
+    payload = combination.example
     for hole, value in (("x0", "12"), ("y0", "7"), ("x1", "840"), ("y1", "99"), ("x", "20"), ("y", "0")):
         payload = re.sub(rf"\b{hole}\b", value, payload)
     text = f"<think>It lies there.</think><answer>{payload}</answer>"
-    assert admits(text) and isinstance(parse(text, schema, frame), Answer)
+    assert admits(text) and isinstance(parse(text, combination, frame), Answer)
     for wrong in (
         text.replace("840", "841"),
         text.replace("20", "-20").replace("12", "-12").replace("-12", "1.5"),

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.lax import parse_lax
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS
 from t2s_pipeline.vision.geometry import Frame
 
-SCHEMA, FRAME = SCHEMAS["bbox+pos2"], Frame.square(168)
+COMBINATION, FRAME = PROMPT_COMBINATIONS["bbox+pos2"], Frame.square(168)
 BOX, POINTS = '"bbox_2d": [10, 20, 50, 60]', '"positive_points": [[20, 30], [40, 50]]'
 
 
@@ -28,14 +28,14 @@ def answer(payload: str) -> str:
     ],
 )
 def test_what_only_the_laxer_parser_reads(text, box, points):
-    assert isinstance(parse(text, SCHEMA, FRAME), FormatError)
-    (item,) = parse_lax(text, SCHEMA, FRAME).objects
+    assert isinstance(parse(text, COMBINATION, FRAME), FormatError)
+    (item,) = parse_lax(text, COMBINATION, FRAME).objects
     assert (item.bbox, item.positive_points) == (box, points)
 
 
 def test_an_empty_list_outside_the_tags_is_a_rejection_to_it():
-    assert isinstance(parse("No target: []", SCHEMA, FRAME), FormatError)
-    assert parse_lax("No target: []", SCHEMA, FRAME).objects == ()
+    assert isinstance(parse("No target: []", COMBINATION, FRAME), FormatError)
+    assert parse_lax("No target: []", COMBINATION, FRAME).objects == ()
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,22 @@ def test_an_empty_list_outside_the_tags_is_a_rejection_to_it():
     ],
 )
 def test_what_neither_reads_keeps_the_training_parser_s_reason(text):
-    assert parse_lax(text, SCHEMA, FRAME) == parse(text, SCHEMA, FRAME)
-    assert isinstance(parse_lax(text, SCHEMA, FRAME), FormatError)
+    assert parse_lax(text, COMBINATION, FRAME) == parse(text, COMBINATION, FRAME)
+    assert isinstance(parse_lax(text, COMBINATION, FRAME), FormatError)
 
 
 def test_boxes_that_repeat_are_dropped_and_bare_points_stay():
     text = f'[{{{BOX}}}, {{"bbox_2d": [11, 21, 49, 59]}}, {{{POINTS}}}]'
-    assert [item.bbox for item in parse_lax(text, SCHEMA, FRAME).objects] == [(10, 20, 50, 60), None]
+    assert [item.bbox for item in parse_lax(text, COMBINATION, FRAME).objects] == [(10, 20, 50, 60), None]
 
 
 TAGS = ["<think>", "</think>", "<answer>", "</answer>"]
 PIECES = st.sampled_from([*TAGS, "[", "]", "{", "}", BOX, POINTS, ",", "```json", "[]", "x", "1e999"])
 
 
-@given(st.lists(PIECES, max_size=14).map("".join), st.sampled_from(sorted(SCHEMAS)))
+@given(st.lists(PIECES, max_size=14).map("".join), st.sampled_from(sorted(PROMPT_COMBINATIONS)))
 def test_it_never_raises_and_agrees_with_the_training_parser_where_that_reads(text, name):
-    strict, lax = (read(text, SCHEMAS[name], FRAME) for read in (parse, parse_lax))
+    strict, lax = (read(text, PROMPT_COMBINATIONS[name], FRAME) for read in (parse, parse_lax))
     assert isinstance(lax, Answer | FormatError)
     if isinstance(strict, Answer):
         assert lax == strict

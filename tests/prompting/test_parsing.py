@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Shape
 from t2s_pipeline.prompting.parsing import MAX_COMPLETION_BYTES, MAX_OBJECTS, Answer, FormatError, parse
-from t2s_pipeline.prompting.schemas import SCHEMAS, PromptSchema, Shape
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 FRAME = Frame(168, 168)
-DEFAULT = SCHEMAS["bbox+pos2"]
+DEFAULT = PROMPT_COMBINATIONS["bbox+pos2"]
 ONE = '[{"bbox_2d": [1, 2, 30, 40], "positive_points": [[3, 4], [5, 6]]}]'
 
 
@@ -24,7 +24,7 @@ def number() -> st.SearchStrategy[float]:
     return st.one_of(st.integers(0, 168), st.floats(0, 168, allow_nan=False, width=32)).map(float)
 
 
-def prompt_object(schema: PromptSchema) -> st.SearchStrategy[PromptObject]:
+def prompt_object(combination: PromptCombination) -> st.SearchStrategy[PromptObject]:
     point = st.tuples(number(), number())
     side = st.lists(number(), min_size=2, max_size=2, unique=True).map(sorted)
     box = st.tuples(side, side).map(lambda s: (s[0][0], s[1][0], s[0][1], s[1][1]))
@@ -34,31 +34,33 @@ def prompt_object(schema: PromptSchema) -> st.SearchStrategy[PromptObject]:
 
     return st.builds(
         PromptObject,
-        box if schema.has_box else st.none(),
-        points(schema.positive_points),
-        points(schema.negative_points),
+        box if combination.has_box else st.none(),
+        points(combination.positive_points),
+        points(combination.negative_points),
     )
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", PROMPT_COMBINATIONS)
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_what_is_rendered_parses_to_itself(name, data):
-    schema = SCHEMAS[name]
-    single = schema.shape is Shape.ONE_OBJECT
+    combination = PROMPT_COMBINATIONS[name]
+    single = combination.shape is Shape.ONE_OBJECT
     objects = tuple(
-        data.draw(st.lists(prompt_object(schema), min_size=int(single), max_size=1 if single else 4), label="objects")
+        data.draw(
+            st.lists(prompt_object(combination), min_size=int(single), max_size=1 if single else 4), label="objects"
+        )
     )
-    parsed = parse(reply(schema.render(objects)), schema, FRAME, drop_duplicates=False)
+    parsed = parse(reply(combination.render(objects)), combination, FRAME, drop_duplicates=False)
     assert parsed == Answer("because", objects, repaired=False)
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", PROMPT_COMBINATIONS)
 @given(text=st.one_of(st.text(), st.text('<>/thinkaswer[]{}",:0123456789.-eE \n')))
 @settings(max_examples=150, deadline=None)
 def test_no_text_raises(name, text):
     for candidate in (text, reply(text)):
-        parsed = parse(candidate, SCHEMAS[name], FRAME)
+        parsed = parse(candidate, PROMPT_COMBINATIONS[name], FRAME)
         assert isinstance(parsed, Answer | FormatError)
 
 
@@ -149,25 +151,25 @@ def test_deep_nesting_is_refused():
 
 def test_of_two_boxes_that_overlap_by_more_than_half_the_larger_stays():
     # 10×10 inside 12×10: intersection 100, union 120, IoU 0.83 > 0.5. The third box is elsewhere.
-    schema = SCHEMAS["bbox"]
+    combination = PROMPT_COMBINATIONS["bbox"]
     boxes = [(0, 0, 10, 10), (0, 0, 12, 10), (50, 50, 60, 60)]
-    text = reply(schema.render([PromptObject(box) for box in boxes]))
-    assert [item.bbox for item in parse(text, schema, FRAME).objects] == boxes[1:]
-    assert [item.bbox for item in parse(text, schema, FRAME, drop_duplicates=False).objects] == boxes
+    text = reply(combination.render([PromptObject(box) for box in boxes]))
+    assert [item.bbox for item in parse(text, combination, FRAME).objects] == boxes[1:]
+    assert [item.bbox for item in parse(text, combination, FRAME, drop_duplicates=False).objects] == boxes
 
 
 def test_boxes_that_overlap_by_just_half_both_stay():
     # 10×10 and 5×10 inside it: intersection 50, union 100, IoU 0.5, which is not more than 0.5.
-    schema = SCHEMAS["bbox"]
+    combination = PROMPT_COMBINATIONS["bbox"]
     boxes = [(0, 0, 10, 10), (0, 0, 5, 10)]
-    text = reply(schema.render([PromptObject(box) for box in boxes]))
-    assert [item.bbox for item in parse(text, schema, FRAME).objects] == boxes
+    text = reply(combination.render([PromptObject(box) for box in boxes]))
+    assert [item.bbox for item in parse(text, combination, FRAME).objects] == boxes
 
 
 def test_remote_reasoner_may_give_one_flat_box():
-    parsed = parse(reply("[1, 2, 3, 4]"), SCHEMAS["remote-reasoner"], FRAME)
+    parsed = parse(reply("[1, 2, 3, 4]"), PROMPT_COMBINATIONS["remote-reasoner"], FRAME)
     assert parsed.objects == (PromptObject((1, 2, 3, 4)),)
 
 
 def test_seg_zero_cannot_say_that_there_is_no_target():
-    assert parse(reply("[]"), SCHEMAS["seg-zero"], FRAME).reason == "layout"
+    assert parse(reply("[]"), PROMPT_COMBINATIONS["seg-zero"], FRAME).reason == "layout"

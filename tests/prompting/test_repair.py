@@ -60,7 +60,7 @@ def test_nothing_is_made_of_nothing(text):
 @settings(max_examples=200, deadline=None)
 def test_sound_json_without_free_text_is_left_alone(value):
     text = json.dumps(value)
-    # Keys that are words of JSON itself are read as such, and no schema has one.
+    # Keys that are words of JSON itself are read as such, and no combination has one.
     if not any(f'"{word}"' in text for word in ("true", "false", "null")):
         assert repaired(text) == value
 

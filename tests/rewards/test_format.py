@@ -3,11 +3,11 @@
 import pytest
 
 from t2s_pipeline.methods.reward_weights import REWARDS
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.rewards.format import format_reward, json_reward, tags_reward, text_of
 from t2s_pipeline.vision.geometry import Frame
 
-BBOX, FRAME = SCHEMAS["bbox"], Frame.square(168)
+BBOX, FRAME = PROMPT_COMBINATIONS["bbox"], Frame.square(168)
 GOOD = '<think>a</think><answer>[{"bbox_2d": [1, 2, 30, 40]}]</answer>'
 EMPTY = "<think>a</think><answer>[]</answer>"
 NO_TAGS = '[{"bbox_2d": [1, 2, 30, 40]}]'

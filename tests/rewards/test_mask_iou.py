@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from t2s_pipeline.prompting.schemas import SCHEMAS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Frame, PromptObject
@@ -18,7 +18,7 @@ from t2s_pipeline.rewards.mask_iou import mask_iou_reward  # noqa: E402
 from t2s_pipeline.segmenters.miniature import build  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
-SCHEMA = SCHEMAS["bbox+pos2"]
+COMBINATION = PROMPT_COMBINATIONS["bbox+pos2"]
 FRAME = Frame.square(168)
 ROOF = PromptObject(bbox=(10, 12, 60, 70), positive_points=((20, 30), (40, 61)))
 POOL = PromptObject(bbox=(90, 80, 150, 160), positive_points=((100, 90), (140, 141)))
@@ -47,7 +47,7 @@ class CountingSegmenter(Sam2Segmenter):
 
 
 def says(*objects: PromptObject) -> str:
-    return answer_text("looking", SCHEMA.render(objects))
+    return answer_text("looking", COMBINATION.render(objects))
 
 
 def scene(seed: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def half() -> np.ndarray:
 def test_a_reward_is_the_iou_of_the_mask_that_the_segmenter_draws():
     segmenter = CountingSegmenter()
     completions = [says(ROOF), says(POOL), says(ROOF, POOL), MALFORMED, says()]
-    rewards = mask_iou_reward(segmenter, SCHEMA, FRAME)(completions, **columns(5, half()))
+    rewards = mask_iou_reward(segmenter, COMBINATION, FRAME)(completions, **columns(5, half()))
     embedding = segmenter.encode(scene(0))
     drawn = segmenter.decode(embedding, [[ROOF], [POOL], [ROOF, POOL]], FRAME, FRAME)
     expected = [i / u for i, u in (masks.intersection_union(mask.mask, half()) for mask in drawn)]
@@ -87,12 +87,12 @@ def test_the_truth_itself_earns_one():
     segmenter = CountingSegmenter()
     (drawn,) = segmenter.decode(segmenter.encode(scene(0)), [[ROOF]], FRAME, FRAME)
     assert drawn.mask.any()
-    assert mask_iou_reward(segmenter, SCHEMA, FRAME)([says(ROOF)], **columns(1, drawn.mask)) == [1]
+    assert mask_iou_reward(segmenter, COMBINATION, FRAME)([says(ROOF)], **columns(1, drawn.mask)) == [1]
 
 
 def test_an_empty_truth_wants_an_empty_list_and_no_segmenter():
     segmenter = CountingSegmenter()
-    reward = mask_iou_reward(segmenter, SCHEMA, FRAME)
+    reward = mask_iou_reward(segmenter, COMBINATION, FRAME)
     nothing = columns(3, np.zeros((168, 168), bool))
     assert reward([says(), says(ROOF), MALFORMED], **nothing) == [1, 0, 0]
     assert reward([says(), MALFORMED], **columns(2, half())) == [0, 0]
@@ -104,28 +104,30 @@ def test_an_image_is_encoded_once_and_a_group_decoded_in_one_call():
     completions = [says(ROOF), says(POOL), says(ROOF, POOL), says(ROOF)]
     parts = [columns(2, half(), image=0), columns(2, half(), image=1), columns(4, ~half(), image=0)]
     together = {key: [value for part in parts for value in part[key]] for key in parts[0]}
-    rewards = mask_iou_reward(segmenter, SCHEMA, FRAME)(completions * 2, **together)
+    rewards = mask_iou_reward(segmenter, COMBINATION, FRAME)(completions * 2, **together)
     # Two images; three pairs of image and truth.
     assert (segmenter.encoded, segmenter.calls) == (2, 3)
-    assert rewards[4] == mask_iou_reward(segmenter, SCHEMA, FRAME)([says(ROOF)], **columns(1, ~half()))[0]
+    assert rewards[4] == mask_iou_reward(segmenter, COMBINATION, FRAME)([says(ROOF)], **columns(1, ~half()))[0]
 
 
 def test_when_memory_runs_out_the_call_is_halved_and_the_rewards_stay_the_same():
     completions = [says(ROOF), says(POOL), says(ROOF, POOL), says(POOL)]
     told = []
     short = CountingSegmenter(at_most=2)
-    rewards = mask_iou_reward(short, SCHEMA, FRAME, on_failure=lambda *seen: told.append(seen))(
+    rewards = mask_iou_reward(short, COMBINATION, FRAME, on_failure=lambda *seen: told.append(seen))(
         completions, **columns(4, half())
     )
     assert rewards == pytest.approx(
-        mask_iou_reward(CountingSegmenter(), SCHEMA, FRAME)(completions, **columns(4, half()))
+        mask_iou_reward(CountingSegmenter(), COMBINATION, FRAME)(completions, **columns(4, half()))
     )
     assert told == [] and short.calls > 1
 
 
 def test_only_what_could_not_be_drawn_abstains():
     told = []
-    reward = mask_iou_reward(CountingSegmenter(at_most=1), SCHEMA, FRAME, on_failure=lambda *seen: told.append(seen))
+    reward = mask_iou_reward(
+        CountingSegmenter(at_most=1), COMBINATION, FRAME, on_failure=lambda *seen: told.append(seen)
+    )
     rewards = reward([says(ROOF), says(ROOF, POOL), MALFORMED, says()], **columns(4, half()))
     assert rewards[1] is None
     assert rewards[0] is not None and rewards[2:] == [0, 0]
@@ -142,7 +144,7 @@ def test_an_image_that_cannot_be_encoded_leaves_the_other_images_alone():
 
     parts = [columns(3, half(), image=0), columns(1, half(), image=1)]
     together = {key: parts[0][key] + parts[1][key] for key in parts[0]}
-    reward = mask_iou_reward(NoFirst(), SCHEMA, FRAME, on_failure=lambda *seen: told.append(seen))
+    reward = mask_iou_reward(NoFirst(), COMBINATION, FRAME, on_failure=lambda *seen: told.append(seen))
     rewards = reward([says(ROOF), MALFORMED, says(POOL), says(ROOF)], **together)
     assert (rewards[0], rewards[1], rewards[2]) == (None, 0, None)
     assert rewards[3] is not None
@@ -155,7 +157,7 @@ def test_a_fault_in_our_own_code_is_not_taken_for_a_lack_of_memory():
             raise TypeError("a bug")
 
     with pytest.raises(TypeError, match="a bug"):
-        mask_iou_reward(Broken(), SCHEMA, FRAME)([says(ROOF)], **columns(1, half()))
+        mask_iou_reward(Broken(), COMBINATION, FRAME)([says(ROOF)], **columns(1, half()))
 
 
 def test_recipes_put_their_functions_in_order():

@@ -22,7 +22,7 @@ def publish(runs: Path, run: str, step: int, steps: int, fingerprint: str = "f")
         run=run,
         step=step,
         steps=steps,
-        experiment=experiment(run, ["recipe.schema=bbox"]).as_json(),
+        experiment=experiment(run, ["recipe.combination=bbox"]).as_json(),
         fingerprint=fingerprint,
         data_fingerprint="d",
         sha256=checkpoints.weights_sha256(staged),
@@ -86,7 +86,7 @@ def test_one_predecessor_is_kept_when_a_run_is_set_aside(tmp_path: Path):
 def test_systems_by_name(tmp_path: Path):
     settings = Settings(tmp_path, tmp_path / "python")
     base = system("zero-shot-mini", settings)
-    assert (base.prompter, base.segmenter, base.schema) == ("qwen2.5-vl-mini", "sam2-mini", "bbox+pos2")
+    assert (base.prompter, base.segmenter, base.combination) == ("qwen2.5-vl-mini", "sam2-mini", "bbox+pos2")
     with pytest.raises(NotMaterializedError, match="train it first"):
         system("think2seg-mini-seed1", settings)
     with pytest.raises(InputError, match=r"no system 'think2seg-maxi'.*zero-shot-mini"):
@@ -95,7 +95,7 @@ def test_systems_by_name(tmp_path: Path):
     last = publish(settings.runs, "think2seg-mini-seed1", 40, 40)
     trained = system("think2seg-mini-seed1", settings)
     # As it was trained, which is not how the experiment is defined today.
-    assert (trained.prompter, trained.schema) == (str(last.path), "bbox")
+    assert (trained.prompter, trained.combination) == (str(last.path), "bbox")
     assert system("think2seg-mini-seed1--20", settings).prompter.endswith("checkpoint-20")
     with pytest.raises(NotMaterializedError):
         system("think2seg-mini-seed1--30", settings)

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from PIL import Image  # noqa: E402
 
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.prompting.schemas import SCHEMAS  # noqa: E402
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt  # noqa: E402
 from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, draw, log_probabilities  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402
@@ -26,7 +26,7 @@ def prompts(prompter) -> dict:
     questions = ["Where are the roofs?", "Where would a ship be moored in a storm, and what else floats?"]
     texts = [
         prompter.processor.apply_chat_template(
-            prompter.messages(question, SCHEMAS["bbox"]), tokenize=False, add_generation_prompt=True
+            prompter.messages(question, PROMPT_COMBINATIONS["bbox"]), tokenize=False, add_generation_prompt=True
         )
         for question in questions
     ]
@@ -128,7 +128,7 @@ def test_the_processor_gives_what_it_would_give_for_every_completion(prompter):
     for question, square in zip(
         ("Where are the roofs?", "Where does water stand and what floats on it?"), squares, strict=True
     ):
-        (message,) = prompter.messages(question, SCHEMAS["bbox"])
+        (message,) = prompter.messages(question, PROMPT_COMBINATIONS["bbox"])
         chats.append([{**message, "content": [{"type": "image", "image": square}, message["content"][1]]}])
     once = OncePerPrompt(prompter.processor, groups)
     options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}

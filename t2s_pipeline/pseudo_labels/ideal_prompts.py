@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2s_pipeline.prompting.schemas import PromptSchema
+from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.pseudo_labels.label import tight_box
 from t2s_pipeline.pseudo_labels.seg_zero import interior_points
 from t2s_pipeline.vision.geometry import Point, PromptObject
@@ -14,27 +14,27 @@ RIM = 0.1
 
 
 def combined(
-    instances: Sequence[np.ndarray], square: np.ndarray, schemas: Sequence[PromptSchema]
+    instances: Sequence[np.ndarray], square: np.ndarray, combinations: Sequence[PromptCombination]
 ) -> dict[str, tuple[PromptObject, ...]]:
-    """By schema, the prompts of instances, bool (side, side), of the mask ``square``, in pixels of that square.
+    """By combination, the prompts of instances, bool (side, side), of the mask ``square``, in pixels of that square.
 
     Positive points follow Seg-Zero's rule on the instance; negative ones the same rule on what is not target in and
     just around its box. Where everything there is target, an object has no negative points.
     """
-    most = max(schema.positive_points for schema in schemas)
-    most_negative = max(schema.negative_points for schema in schemas)
-    found: dict[str, list[PromptObject]] = {schema.name: [] for schema in schemas}
+    most = max(combination.positive_points for combination in combinations)
+    most_negative = max(combination.negative_points for combination in combinations)
+    found: dict[str, list[PromptObject]] = {combination.name: [] for combination in combinations}
     for instance in instances:
         box = tight_box(instance)
         # Fewer points are the first of more: each is chosen after those before it.
         positive = tuple(map(_point, interior_points(instance, most)))
         negative = tuple(map(_point, outside_points(square, box, most_negative))) if most_negative else ()
-        for schema in schemas:
-            found[schema.name].append(
+        for combination in combinations:
+            found[combination.name].append(
                 PromptObject(
-                    tuple(map(float, box)) if schema.has_box else None,
-                    positive[: schema.positive_points],
-                    negative[: schema.negative_points],
+                    tuple(map(float, box)) if combination.has_box else None,
+                    positive[: combination.positive_points],
+                    negative[: combination.negative_points],
                 )
             )
     return {name: tuple(items) for name, items in found.items()}

@@ -1,7 +1,10 @@
-"""The answer schemas: the paper's five prompt combinations (Table 6) and the three baselines' answers.
+"""Prompt combinations: which boxes and points an answer holds, and how the JSON answer is laid out.
 
-A schema is one entry of ``SCHEMAS``. The instruction text, the parser's rules and the rendering of an
-answer are all derived from it, so a new combination is one more entry.
+Built in are the paper's five (Table 6) and the answers of the three methods that it compares with. The instruction
+text, the rules of the parser, the grammar and the rendering of an answer all follow from the ``PromptCombination``.
+So a new one is a single object::
+
+    PROMPT_COMBINATIONS.register(PromptCombination(name="pos3", keys=(Key("positive_points", Role.POSITIVE, 3),)))
 """
 
 import json
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
+from t2s_pipeline.core.registry import Registry
 from t2s_pipeline.vision.geometry import Point, PromptObject
 
 
@@ -31,7 +35,13 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class Key:
-    """A key of an answer object. ``count`` points are a list of points; ``count`` None is one bare box or point."""
+    """A key of an answer object.
+
+    Attributes:
+        name: the key in the JSON answer.
+        role: what its value means.
+        count: how many points the value lists. None: the value is a single box or point, without a list around it.
+    """
 
     name: str
     role: Role
@@ -48,8 +58,14 @@ class Key:
 
 
 @dataclass(frozen=True)
-class PromptSchema:
-    """An answer schema: the keys of one object in order, and the layout around the objects."""
+class PromptCombination:
+    """What one answer holds: the keys of one object, and the layout around the objects.
+
+    Attributes:
+        name: as settings, tables and the command line show it.
+        keys: the keys of an object, in the order in which the instruction shows them.
+        shape: the layout around the objects.
+    """
 
     name: str
     keys: tuple[Key, ...]
@@ -62,21 +78,22 @@ class PromptSchema:
 
     @cached_property
     def needed(self) -> tuple[str, ...]:
-        """One of these is in every answer that names an object."""
+        """Texts of which every answer that names an object contains at least one."""
         return tuple("0123456789") if self.shape is Shape.BARE_BOXES else tuple(key.name for key in self.keys)
 
     @cached_property
     def has_box(self) -> bool:
+        """True if an object has a box."""
         return any(key.role is Role.BOX for key in self.keys)
 
     @property
     def positive_points(self) -> int:
-        """Positive points an object carries."""
+        """The number of positive points of an object."""
         return sum(key.count or 1 for key in self.keys if key.role is Role.POSITIVE)
 
     @property
     def negative_points(self) -> int:
-        """Negative points an object carries."""
+        """The number of negative points of an object."""
         return sum(key.count or 1 for key in self.keys if key.role is Role.NEGATIVE)
 
     @property
@@ -91,24 +108,25 @@ class PromptSchema:
         """The JSON answer that stands for these objects; the inverse of parsing.
 
         Raises:
-            ValueError: if the schema cannot express them (another number of points, or no object at all).
+            ValueError: if the combination cannot express them (another number of points, or no object at all).
         """
         if self.shape is Shape.BARE_BOXES:
             return json.dumps([_numbers(_box(item)) for item in objects])
         rendered = [self._object(item) for item in objects]
         if self.shape is Shape.ONE_OBJECT:
             if len(rendered) != 1:
-                raise ValueError(f"schema {self.name} holds exactly one object, not {len(rendered)}")
+                raise ValueError(f"The combination {self.name} holds exactly one object, not {len(rendered)}.")
             return json.dumps(rendered[0])
         return json.dumps(rendered)
 
-    def _object(self, item: PromptObject) -> dict:
+    def _object(self, item: PromptObject) -> dict[str, object]:
         if (len(item.positive_points), len(item.negative_points)) != (self.positive_points, self.negative_points):
             raise ValueError(
-                f"schema {self.name} needs {self.positive_points} positive and {self.negative_points} negative points"
+                f"The combination {self.name} needs {self.positive_points} positive and {self.negative_points} "
+                "negative points per object."
             )
         points = {Role.POSITIVE: iter(item.positive_points), Role.NEGATIVE: iter(item.negative_points)}
-        values: dict[str, list] = {}
+        values: dict[str, object] = {}
         for key in self.keys:
             if key.role is Role.BOX:
                 values[key.name] = _numbers(_box(item))
@@ -121,36 +139,41 @@ class PromptSchema:
 
 def _box(item: PromptObject) -> Sequence[float]:
     if item.bbox is None:
-        raise ValueError("the schema needs a box and the object has none")
+        raise ValueError("The combination needs a box and the object has none.")
     return item.bbox
 
 
 def _numbers(values: Sequence[float] | Point) -> list[float | int]:
-    """Whole numbers are written without a decimal point."""
+    """The coordinates for JSON. Whole numbers are written without a decimal point."""
     return [int(value) if float(value).is_integer() else value for value in values]
 
 
 _BOX = Key("bbox_2d", Role.BOX)
 
-SCHEMAS: dict[str, PromptSchema] = {
-    schema.name: schema
-    for schema in (
-        PromptSchema("bbox", (_BOX,)),
-        PromptSchema("pos2", (Key("positive_points", Role.POSITIVE, 2),)),
-        PromptSchema("bbox+pos2", (_BOX, Key("positive_points", Role.POSITIVE, 2))),
-        PromptSchema("bbox+pos4", (_BOX, Key("positive_points", Role.POSITIVE, 4))),
-        PromptSchema(
-            "bbox+pos2+neg2",
-            (_BOX, Key("positive_points", Role.POSITIVE, 2), Key("negative_points", Role.NEGATIVE, 2)),
+PROMPT_COMBINATIONS = Registry(
+    "prompt combination",
+    (
+        PromptCombination(name="bbox", keys=(_BOX,)),
+        PromptCombination(name="pos2", keys=(Key("positive_points", Role.POSITIVE, 2),)),
+        PromptCombination(name="bbox+pos2", keys=(_BOX, Key("positive_points", Role.POSITIVE, 2))),
+        PromptCombination(name="bbox+pos4", keys=(_BOX, Key("positive_points", Role.POSITIVE, 4))),
+        PromptCombination(
+            name="bbox+pos2+neg2",
+            keys=(_BOX, Key("positive_points", Role.POSITIVE, 2), Key("negative_points", Role.NEGATIVE, 2)),
         ),
-        PromptSchema(
-            "seg-zero",
-            (Key("bbox", Role.BOX), Key("points_1", Role.POSITIVE), Key("points_2", Role.POSITIVE)),
-            Shape.ONE_OBJECT,
+        PromptCombination(
+            name="seg-zero",
+            keys=(Key("bbox", Role.BOX), Key("points_1", Role.POSITIVE), Key("points_2", Role.POSITIVE)),
+            shape=Shape.ONE_OBJECT,
         ),
-        PromptSchema("vision-reasoner", (_BOX, Key("point_2d", Role.POSITIVE))),
-        PromptSchema("remote-reasoner", (_BOX,), Shape.BARE_BOXES),
-    )
-}
+        PromptCombination(name="vision-reasoner", keys=(_BOX, Key("point_2d", Role.POSITIVE))),
+        PromptCombination(name="remote-reasoner", keys=(_BOX,), shape=Shape.BARE_BOXES),
+    ),
+)
+"""Every prompt combination, by name."""
 
-DEFAULT_SCHEMA = "bbox+pos2"
+DEFAULT_COMBINATION = "bbox+pos2"
+"""The paper's choice."""
+
+TABLE_6 = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
+"""The names of the combinations that the paper compares."""
