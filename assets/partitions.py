@@ -56,7 +56,7 @@ def system_key(system: str, dataset: str, split: str) -> dg.MultiPartitionKey:
 
 def partition_key(partition: Partition) -> str | None:
     """Dagster's key for a partition of the lake, by the columns that it has; None for an unpartitioned table."""
-    system = partition.get("system") or partition.get("checkpoint")
+    system = partition.get("system")
     if "run" in partition:
         return partition["run"]
     if "dataset" not in partition:
@@ -70,7 +70,7 @@ def remember(instance: dg.DagsterInstance, partition: Partition) -> None:
     """Register the dynamic keys that a partition needs, so that the UI offers them."""
     if "run" in partition:
         _add(instance, runs, [partition["run"]])
-    system = partition.get("system") or partition.get("checkpoint")
+    system = partition.get("system")
     if system is not None:
         _add(instance, systems, [system])
     if "dataset" in partition:

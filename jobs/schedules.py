@@ -18,7 +18,7 @@ def nightly(context: dg.ScheduleEvaluationContext, worker: WorkerLauncher) -> It
     if not choices:
         yield dg.SkipReason("No run has a checkpoint that was evaluated on val.")
     for choice in choices:
-        key = system_key(choice.checkpoint, choice.dataset, VALIDATION)
+        key = system_key(choice.system, choice.dataset, VALIDATION)
         yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d} {key}", partition_key=key)
 
 

@@ -68,7 +68,7 @@ def best_checkpoints(context: dg.SensorEvaluationContext, worker: WorkerLauncher
     finished = {one.run for one in found.values() if one.final}
     requests, splits, names = [], set(), set()
     for choice in chosen(settings):
-        best = found.get(choice.checkpoint)
+        best = found.get(choice.system)
         if best is None or not choice.settled or choice.run not in finished or choice.dataset != best.dataset:
             continue
         for place in final_places(settings, best.dataset):

@@ -7,13 +7,13 @@
 --   rule: how the choice is made
 --   scored_on_test: whether test scores of it exist; of a run's checkpoints only the chosen one's should be used
 WITH candidates AS (
-    SELECT c.run, c.checkpoint, c.step, d.dataset
+    SELECT c.run, c.system, c.step, d.dataset
     FROM checkpoints AS c
     -- A run is judged on every dataset on whose val split at least one of its checkpoints was evaluated.
     JOIN (
         SELECT DISTINCT c.run, m.dataset
         FROM benchmark_metrics AS m
-        JOIN checkpoints AS c ON c.checkpoint = m.system
+        JOIN checkpoints AS c ON c.system = m.system
         WHERE m.split = 'val'
     ) AS d USING (run)
 ),
@@ -26,20 +26,20 @@ judged AS (
         row_number() OVER best AS place,
         EXISTS (
             SELECT 1 FROM benchmark_metrics AS t
-            WHERE t.system = c.checkpoint AND t.dataset = c.dataset AND t.split = 'test'
+            WHERE t.system = c.system AND t.dataset = c.dataset AND t.split = 'test'
         ) AS scored_on_test
     FROM candidates AS c
     LEFT JOIN benchmark_metrics AS m
-        ON m.system = c.checkpoint AND m.dataset = c.dataset AND m.split = 'val' AND m.protocol = 'strict'
+        ON m.system = c.system AND m.dataset = c.dataset AND m.split = 'val' AND m.protocol = 'strict'
     WINDOW best AS (
-        PARTITION BY c.run, c.dataset ORDER BY m.giou DESC NULLS LAST, m.ciou DESC NULLS LAST, c.step, c.checkpoint
+        PARTITION BY c.run, c.dataset ORDER BY m.giou DESC NULLS LAST, m.ciou DESC NULLS LAST, c.step, c.system
     )
 )
 
 SELECT
     run,
     dataset,
-    checkpoint,
+    system,
     step,
     round(giou, 2) AS val_giou,
     round(ciou, 2) AS val_ciou,

@@ -1,10 +1,10 @@
 -- Does a run get better from checkpoint to checkpoint? Percent, with 95 % intervals, by optimizer step.
---   checkpoint: the system that was evaluated
+--   system: the checkpoint that was evaluated, by its name as a system
 --   giou_change: points since the run's evaluated checkpoint before it
 SELECT
     c.run,
     c.step,
-    m.system AS checkpoint,
+    m.system,
     m.dataset,
     m.split,
     m.protocol,
@@ -19,6 +19,6 @@ SELECT
     m.rejection_false,
     m.format_errors
 FROM benchmark_metrics AS m
-JOIN checkpoints AS c ON c.checkpoint = m.system
+JOIN checkpoints AS c ON c.system = m.system
 WINDOW trend AS (PARTITION BY c.run, m.dataset, m.split, m.protocol ORDER BY c.step)
 ORDER BY c.run, m.dataset, m.split, m.protocol DESC, c.step

@@ -8,12 +8,12 @@
 --   difference: measured less published
 --   n: samples measured; for rejection, answers to empty targets
 --   measured_as: the system of ours that this is
---   checkpoint: which checkpoint was measured: the one that val chose (checkpoint_choices)
+--   measured_system: the system that was measured: for a run, the checkpoint that val chose (checkpoint_choices)
 WITH chosen AS (
     -- The checkpoint that stands for its run: the one that val chose, on the dataset that the run was trained on.
-    SELECT c.run, c.checkpoint
+    SELECT c.run, c.system
     FROM checkpoint_choices AS c
-    JOIN checkpoints AS k USING (run, checkpoint)
+    JOIN checkpoints AS k USING (run, system)
     WHERE c.chosen
     QUALIFY row_number() OVER (
         PARTITION BY c.run
@@ -23,9 +23,9 @@ WITH chosen AS (
 
 metrics AS (
     -- A run goes by its own name here; what is no run (a base, a system made elsewhere) by its own as well.
-    SELECT coalesce(c.run, m.system) AS system, m.system AS checkpoint, m.* EXCLUDE (system)
+    SELECT coalesce(c.run, m.system) AS system, m.system AS measured_system, m.* EXCLUDE (system)
     FROM benchmark_metrics AS m
-    LEFT JOIN chosen AS c ON c.checkpoint = m.system
+    LEFT JOIN chosen AS c ON c.system = m.system
     -- Other checkpoints of a run have a view of their own, checkpoint_trend.
     WHERE c.run IS NOT NULL
         OR (NOT contains(m.system, '--') AND m.system NOT IN (SELECT run FROM chosen))
@@ -33,23 +33,23 @@ metrics AS (
 
 measured AS (
     SELECT
-        system, checkpoint, dataset, split, protocol, n,
+        system, measured_system, dataset, split, protocol, n,
         'giou' AS metric, giou AS value, giou_low AS low, giou_high AS high
     FROM metrics
     UNION ALL
-    SELECT system, checkpoint, dataset, split, protocol, n, 'ciou', ciou, ciou_low, ciou_high
+    SELECT system, measured_system, dataset, split, protocol, n, 'ciou', ciou, ciou_low, ciou_high
     FROM metrics
     UNION ALL
-    SELECT system, checkpoint, dataset, split, protocol, n, 'p_at_50', p_at_50, p_at_50_low, p_at_50_high
+    SELECT system, measured_system, dataset, split, protocol, n, 'p_at_50', p_at_50, p_at_50_low, p_at_50_high
     FROM metrics
     UNION ALL
     SELECT
-        system, checkpoint, dataset, split, protocol, rejection_true + rejection_false,
+        system, measured_system, dataset, split, protocol, rejection_true + rejection_false,
         'rejection_true', rejection_true::DOUBLE, NULL, NULL
     FROM metrics
     UNION ALL
     SELECT
-        system, checkpoint, dataset, split, protocol, rejection_true + rejection_false,
+        system, measured_system, dataset, split, protocol, rejection_true + rejection_false,
         'rejection_false', rejection_false::DOUBLE, NULL, NULL
     FROM metrics
 ),
@@ -70,14 +70,15 @@ unpublished AS (
 beside AS (
     SELECT
         p.paper_table, p.system, p.prompter, p.segmenter, p.prompt_schema, p.dataset, p.split, p.metric,
-        p.value AS published, m.protocol, m.value AS measured, m.low, m.high, m.n, p.measured_as, m.checkpoint, p.note
+        p.value AS published, m.protocol, m.value AS measured, m.low, m.high, m.n, p.measured_as, m.measured_system,
+        p.note
     FROM published_metrics AS p
     LEFT JOIN measured AS m
         ON m.system = p.measured_as AND m.dataset = p.dataset AND m.split = p.split AND m.metric = p.metric
     UNION ALL
     SELECT
         paper_table, system, NULL, NULL, NULL, dataset, split, metric,
-        NULL, protocol, value, low, high, n, system, checkpoint, 'not in the paper'
+        NULL, protocol, value, low, high, n, system, measured_system, 'not in the paper'
     FROM unpublished
     WHERE paper_table IS NOT NULL
 )
@@ -99,7 +100,7 @@ SELECT
     round(measured - published, 2) AS difference,
     n,
     measured_as,
-    checkpoint,
+    measured_system,
     note
 FROM beside
 ORDER BY

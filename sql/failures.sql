@@ -28,9 +28,9 @@ measured AS (
     FROM wrong
 ),
 
--- A checkpoint can have been drawn by several segmenters; parsing does not depend on which.
+-- The answers of a system can have been segmented by several segmenters; parsing does not depend on which.
 parsed AS (
-    SELECT checkpoint, dataset, split, sample_id, question_index, any_value(detail) AS detail
+    SELECT system, dataset, split, sample_id, question_index, any_value(detail) AS detail
     FROM predictions
     GROUP BY ALL
 )
@@ -61,9 +61,9 @@ SELECT
     c.text AS answer
 FROM measured AS m
 LEFT JOIN parsed AS p
-    ON p.checkpoint = m.system AND p.dataset = m.dataset AND p.split = m.split
+    ON p.system = m.system AND p.dataset = m.dataset AND p.split = m.split
     AND p.sample_id = m.sample_id AND p.question_index = m.question_index
 LEFT JOIN completions AS c
-    ON c.checkpoint = m.system AND c.dataset = m.dataset AND c.split = m.split
+    ON c.system = m.system AND c.dataset = m.dataset AND c.split = m.split
     AND c.sample_id = m.sample_id AND c.question_index = m.question_index
 ORDER BY m.iou, m.union DESC, m.system, m.dataset, m.split, m.sample_id, m.question_index

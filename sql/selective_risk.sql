@@ -6,13 +6,13 @@
 --   risk: 100 less the mean IoU of the kept answers, percent
 --   risk_of_all: the same of all answers, which is what keeping at random would give
 --   risk_at_best: the same if the worst answers were known and left out first
---   draws: K, the sampled answers that agreement is measured over
+--   completions: K, the sampled answers that agreement is measured over
 WITH known AS (
     SELECT
         a.system,
         a.dataset,
         a.split,
-        a.draws,
+        a.completions,
         a.agreement,
         s.iou,
         row_number() OVER (place ORDER BY a.agreement DESC, a.sample_id, a.question_index) AS surest,
@@ -32,7 +32,7 @@ SELECT
     k.system,
     k.dataset,
     k.split,
-    any_value(k.draws) AS draws,
+    any_value(k.completions) AS completions,
     l.coverage,
     count(*) FILTER (k.surest <= ceil(k.n * l.coverage / 100.0)) AS kept,
     round(min(k.agreement) FILTER (k.surest <= ceil(k.n * l.coverage / 100.0)), 4) AS agreement_at_least,

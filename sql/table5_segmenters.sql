@@ -7,7 +7,7 @@
 --   difference: measured less published
 --   n: samples measured; for rejection, answers to empty targets
 --   measured_as: the system of ours that this is
---   checkpoint: which checkpoint was measured: the one that val chose (checkpoint_choices)
+--   measured_system: the system that was measured: for a run, the checkpoint that val chose (checkpoint_choices)
 SELECT * EXCLUDE (paper_table)
 FROM compared_with_published
 WHERE paper_table = 5

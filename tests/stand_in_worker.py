@@ -64,7 +64,7 @@ class StandIn:
         where = {"run": plan.run}
         steps = [{"step": 1, "reward": 0.2, "seconds": 1.0}, {"step": 2, "reward": 0.4, "seconds": 1.0}]
         self._write(schema.TRAINING_LOG, where, steps, mark)
-        self._write(schema.CHECKPOINTS, where, [{"checkpoint": plan.run, "step": 2, "path": str(folder)}], mark)
+        self._write(schema.CHECKPOINTS, where, [{"system": plan.run, "step": 2, "path": str(folder)}], mark)
 
     def generate(self, options: dict[str, str], mark: str) -> None:
         rows = [
@@ -110,7 +110,7 @@ class StandIn:
 
     @staticmethod
     def _answers(options: dict[str, str]) -> dict[str, str]:
-        return {"checkpoint": options["--system"], "dataset": options["--dataset"], "split": options["--split"]}
+        return {"system": options["--system"], "dataset": options["--dataset"], "split": options["--split"]}
 
     def _write(self, table: schema.Table, where: dict[str, str], rows: list[dict], mark: str) -> None:
         full = [{**dict.fromkeys(table.schema.names), **row} for row in rows]

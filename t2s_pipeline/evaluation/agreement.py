@@ -122,7 +122,7 @@ def _row(item: Item, drawn: Sequence[dict], texts: Sequence[str], settings: str)
     return {
         "sample_id": item.sample_id,
         "question_index": item.question_index,
-        "draws": len(drawn),
+        "completions": len(drawn),
         "agreement": mean_agreement(drawn),
         "rejected": sum(status in ("rejected", "empty_mask") for status in statuses),
         "unread": sum(status in UNREAD for status in statuses),

@@ -51,7 +51,7 @@ def generate_completions(
     samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id", "questions"])
     asked = by_image(samples, _questions(samples, max_questions, published_rule(dataset)))
     windows = plan(lake, where, asked, system.generation.batch_size * BATCHES_PER_WINDOW)
-    staged = StagedPartition(lake, COMPLETIONS, {"checkpoint": system.name, **where}, fingerprint)
+    staged = StagedPartition(lake, COMPLETIONS, {"system": system.name, **where}, fingerprint)
     left = pending(windows, staged.keys(["sample_id", "question_index"]))
     total = _count(windows)
     done = total - _count(left)

@@ -52,10 +52,10 @@ def segment_completions(
     """
     lake, where = home / "lake", {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id"])
-    answers = read_partition(lake, COMPLETIONS, {"checkpoint": system.name, **where})
+    answers = read_partition(lake, COMPLETIONS, {"system": system.name, **where})
     (square, written, combination), inference = _how_asked(answers), system.recipe.inference
     windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
-    partition = {"checkpoint": system.name, "segmenter": system.drawn_by, **where}
+    partition = {"system": system.name, "segmenter": system.drawn_by, **where}
     staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
     left = pending(windows, staged.keys(["sample_id", "question_index"]))
     done = answers.num_rows - sum(len(items) for window in left for items in window.values())

@@ -64,7 +64,7 @@ def _score_masks(steps: Steps, foreign: Foreign) -> list[StepReport]:
             f"({_counted(taken.rejects)}): masks are matched by sample_id."
         )
     _keep_rejects(steps, foreign, taken.rejects)
-    partition = {**place, "checkpoint": foreign.name, "segmenter": DRAWN_ELSEWHERE}
+    partition = {**place, "system": foreign.name, "segmenter": DRAWN_ELSEWHERE}
     write_partition(lake, schema.PREDICTIONS, partition, taken.predictions, _mark(taken.predictions))
     return steps.score(foreign.name, foreign.dataset, foreign.split, DRAWN_ELSEWHERE)
 
@@ -78,7 +78,7 @@ def _score_answers(steps: Steps, foreign: Foreign, content: dict) -> list[StepRe
     texts, rejects = take_answers(content, samples, images, plan.recipe.combination, side, foreign.predictions.name)
     _keep_rejects(steps, foreign, rejects)
     remember(steps.settings, foreign.name, foreign.answers_as)
-    partition = {**place, "checkpoint": foreign.name}
+    partition = {**place, "system": foreign.name}
     write_partition(lake, schema.COMPLETIONS, partition, texts, _mark(texts))
     where = (foreign.name, foreign.dataset, foreign.split)
     return [steps.segment(*where), *steps.score(*where)]

@@ -39,10 +39,9 @@ def questions(settings: Settings) -> list[Question]:
 
 PARTITION_MEANINGS = {
     "run": "the training run",
-    "checkpoint": "who answered: a base prompter, a run, or a run's step",
     "segmenter": "who drew",
     "method": "whose labels",
-    "system": "who answered",
+    "system": "the system that answered: a base prompter, a run, or a checkpoint of a run",
     "dataset": "the benchmark",
     "split": "train, val or test",
     "protocol": "strict or reference (docs/protocols.md)",

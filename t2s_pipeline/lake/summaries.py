@@ -104,7 +104,7 @@ def _benchmark_metrics(rows: pa.Table) -> dict[str, Number | None]:
 def _agreement(rows: pa.Table) -> dict[str, Number | None]:
     return {
         "questions": rows.num_rows,
-        "draws": pc.max(rows["draws"]).as_py(),
+        "completions": pc.max(rows["completions"]).as_py(),
         "mean_agreement": pc.mean(rows["agreement"]).as_py(),
         "unread": pc.sum(rows["unread"]).as_py(),
     }
@@ -130,7 +130,7 @@ _DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number 
     schema.PREDICTIONS.name: (["status"], _predictions),
     schema.LABEL_QUALITY.name: (["prompt_combination", "iou"], _label_quality),
     schema.SAMPLE_SCORES.name: (["iou"], _sample_scores),
-    schema.AGREEMENT.name: (["draws", "agreement", "unread"], _agreement),
+    schema.AGREEMENT.name: (["completions", "agreement", "unread"], _agreement),
     schema.RESCORES.name: (["scored_at", "giou", "accepted_giou", "difference"], _rescores),
     schema.BENCHMARK_METRICS.name: (["system", "dataset", "split", "protocol", "giou"], _benchmark_metrics),
 }

@@ -12,12 +12,12 @@ class Choice:
 
     run: str
     dataset: str
-    checkpoint: str
+    system: str
     settled: bool
     """Whether every checkpoint of the run was evaluated there."""
 
 
 def chosen(settings: Settings) -> list[Choice]:
     """One choice a run and dataset, by name."""
-    rows = query(settings, "SELECT run, dataset, checkpoint, all_evaluated FROM checkpoint_choices WHERE chosen")
+    rows = query(settings, "SELECT run, dataset, system, all_evaluated FROM checkpoint_choices WHERE chosen")
     return [Choice(*row.values()) for row in rows.to_pylist()]

@@ -114,7 +114,7 @@ def _verdict(reply: Reply, has_target: bool) -> str:
 
 def _replies(lake: Path, system: str, part: store.Partition, wanted: set[str]) -> dict[str, Reply]:
     """By sample. Of a checkpoint segmented by several segmenters, the first by name is shown."""
-    of_system = {"checkpoint": system, **part}
+    of_system = {"system": system, **part}
     homes = [p for p in store.list_partitions(lake, schema.PREDICTIONS) if of_system.items() <= p.items()]
     if not homes:
         return {}

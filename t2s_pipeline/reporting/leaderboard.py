@@ -72,9 +72,9 @@ def as_markdown(settings: Settings, dataset: str | None = None) -> str:
 
 
 _TREND = """
-SELECT t.run, t.dataset, t.step, t.checkpoint, t.giou, t.giou_low, t.giou_high, t.giou_change, c.chosen
+SELECT t.run, t.dataset, t.step, t.system, t.giou, t.giou_low, t.giou_high, t.giou_change, c.chosen
 FROM checkpoint_trend AS t
-LEFT JOIN checkpoint_choices AS c USING (run, dataset, checkpoint)
+LEFT JOIN checkpoint_choices AS c USING (run, dataset, system)
 WHERE t.split = 'val' AND t.protocol = 'strict'
 ORDER BY t.run, t.dataset, t.step
 """

@@ -39,7 +39,7 @@ def register(settings: Settings, name: str) -> None:
 def _row(one: watched_folder.ForeignCheckpoint) -> dict[str, str | int | datetime]:
     plan = settings_of(one.experiment)
     return {
-        "checkpoint": one.system,
+        "system": one.system,
         "experiment": plan.name,
         "step": one.step,
         "path": str(one.path),

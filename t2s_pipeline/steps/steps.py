@@ -177,7 +177,7 @@ class Steps:
     def complete(self, name: str, dataset: str, split: str) -> StepReport:
         """Let a system answer every question of a split."""
         answering = system(name, self.settings)
-        partition = {"checkpoint": name, "dataset": dataset, "split": split}
+        partition = {"system": name, "dataset": dataset, "split": split}
         mark = fingerprint(
             code=sources.code("generating", schema.COMPLETIONS),
             prompter=sources.weights_mark(answering.prompter),
@@ -190,7 +190,7 @@ class Steps:
     def segment(self, name: str, dataset: str, split: str) -> StepReport:
         """Parse a system's answers and let its segmenter draw them."""
         answering = system(name, self.settings)
-        answers = {"checkpoint": name, "dataset": dataset, "split": split}
+        answers = {"system": name, "dataset": dataset, "split": split}
         partition = {**answers, "segmenter": answering.drawn_by}
         mark = fingerprint(
             code=sources.code("segmenting", schema.PREDICTIONS),
@@ -220,7 +220,7 @@ class Steps:
         """Compare a system's masks with the ground truth, once a protocol; ``drawn_by`` names a foreign segmenter."""
         lake = self.settings.lake
         place = {"dataset": dataset, "split": split}
-        predicted = {**place, "checkpoint": name, "segmenter": drawn_by or system(name, self.settings).drawn_by}
+        predicted = {**place, "system": name, "segmenter": drawn_by or system(name, self.settings).drawn_by}
         reports = []
         for protocol in PROTOCOLS:
             partition = {**place, "system": name, "protocol": protocol}

@@ -150,7 +150,7 @@ class RunFolder:
     def _list_checkpoints(self, fingerprint: str) -> None:
         rows = [
             {
-                "checkpoint": found.name,
+                "system": found.name,
                 "experiment": self.experiment.name,
                 "step": found.step,
                 "path": found.path.relative_to(self.settings.home).as_posix(),

@@ -33,7 +33,7 @@ from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.vision import masks
 
 PLACE = {"dataset": "synthetic", "split": "test"}
-PREDICTED = {**PLACE, "checkpoint": "zero-shot-mini", "segmenter": "sam2-mini"}
+PREDICTED = {**PLACE, "system": "zero-shot-mini", "segmenter": "sam2-mini"}
 SQUARE = 840
 DISTINCT = 300
 """Masks that are really drawn; the others are these again."""

@@ -72,7 +72,7 @@ def test_a_split_is_sampled_k_times_and_a_stopped_run_goes_on_to_the_same_rows(h
     samples = read_partition(home / "lake", SAMPLES, PLACE).num_rows
     assert len(rows) == samples > 1
     for row in rows:
-        assert row["draws"] == len(row["texts"]) == 3 and 0 <= row["agreement"] <= 1
+        assert row["completions"] == len(row["texts"]) == 3 and 0 <= row["agreement"] <= 1
         assert 0 <= row["rejected"] + row["unread"] <= 3
     # At temperature 1 the base does not say the same thing three times, everywhere.
     assert any(len(set(row["texts"])) > 1 for row in rows)

@@ -20,7 +20,7 @@ from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.prompters.prompter import Prompter  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}
-ANSWERS = {"checkpoint": "mini", **PLACE}
+ANSWERS = {"system": "mini", **PLACE}
 
 
 @pytest.fixture

@@ -70,9 +70,9 @@ def predict(home, system, *answers: tuple[str, int, str], fingerprint="f", progr
         for sample_id, index, text in answers
     ]
     table = pa.Table.from_pylist(rows, schema=COMPLETIONS.schema)
-    write_partition(home / "lake", COMPLETIONS, {"checkpoint": "mini", **PLACE}, table)
+    write_partition(home / "lake", COMPLETIONS, {"system": "mini", **PLACE}, table)
     count = segment_completions(home, system, "real", "test", fingerprint, progress or NoProgress())
-    partition = {"checkpoint": "mini", "segmenter": system.drawn_by, **PLACE}
+    partition = {"system": "mini", "segmenter": system.drawn_by, **PLACE}
     stored = read_partition(home / "lake", PREDICTIONS, partition).to_pylist()
     assert count == len(stored) == len(rows)
     return {(row["sample_id"], row["question_index"]): row for row in stored}
@@ -207,7 +207,7 @@ def test_a_stopped_run_does_not_encode_finished_images_again(home, system, encod
 
 def test_predictions_can_be_scored_under_both_protocols(home, system):
     predict(home, system, (BRIDGE, 0, answer(BOX)), (BRIDGE, 1, "?"), (EMPTY, 0, answer()))
-    partition = {"checkpoint": "mini", "segmenter": system.drawn_by, **PLACE}
+    partition = {"system": "mini", "segmenter": system.drawn_by, **PLACE}
     predictions = read_partition(home / "lake", PREDICTIONS, partition)
     samples = read_partition(home / "lake", SAMPLES, PLACE)
     strict, reference = (score_predictions(samples, predictions, protocol) for protocol in ("strict", "reference"))
@@ -222,7 +222,7 @@ def test_completions_of_mixed_settings_are_refused(home, system):
         for index in range(2)
     ]
     table = pa.Table.from_pylist(rows, schema=COMPLETIONS.schema)
-    write_partition(home / "lake", COMPLETIONS, {"checkpoint": "mini", **PLACE}, table)
+    write_partition(home / "lake", COMPLETIONS, {"system": "mini", **PLACE}, table)
     with pytest.raises(InputError, match="2 different settings"):
         segment_completions(home, system, "real", "test", "f", NoProgress())
 

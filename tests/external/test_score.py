@@ -62,7 +62,7 @@ def rejects(settings: Settings, name: str = "lisa") -> list[tuple[str, str | Non
 
 
 def predicted(settings: Settings, name: str = "lisa") -> dict[tuple[str, int], dict]:
-    where = {**PLACE, "checkpoint": name, "segmenter": "elsewhere"}
+    where = {**PLACE, "system": name, "segmenter": "elsewhere"}
     rows = read_partition(settings.lake, schema.PREDICTIONS, where).to_pylist()
     return {(row["sample_id"], row["question_index"]): row for row in rows}
 
@@ -252,7 +252,7 @@ def test_the_authors_texts_become_completions_that_we_segment(settings, tmp_path
         Steps(settings, worker, lambda _: None),
         Foreign("authors-3b", path, "earthreason", "val", side=168, answers_as="think2seg-mini"),
     )
-    texts = read_partition(settings.lake, schema.COMPLETIONS, {**PLACE, "checkpoint": "authors-3b"}).to_pylist()
+    texts = read_partition(settings.lake, schema.COMPLETIONS, {**PLACE, "system": "authors-3b"}).to_pylist()
     assert {(row["sample_id"], row["question_index"]): row["text"] for row in texts} == {
         ("a", 2): "two",
         ("b", 0): "<think></think><answer>[]</answer>",

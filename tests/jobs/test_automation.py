@@ -168,7 +168,7 @@ def test_validation_leaves_rows_in_the_trend_and_on_the_board(settings, instance
     for system in ("theirs--20", "theirs"):
         validate(instance, system)
     steps_of(settings).summarize()
-    trend = query(settings, "SELECT run, step, checkpoint, giou FROM checkpoint_trend WHERE protocol = 'strict'")
+    trend = query(settings, "SELECT run, step, system, giou FROM checkpoint_trend WHERE protocol = 'strict'")
     assert [tuple(row.values()) for row in trend.to_pylist()] == [
         ("theirs", 20, "theirs--20", 100.0),
         ("theirs", 60, "theirs", 100.0),
@@ -207,7 +207,7 @@ def test_only_the_best_of_a_finished_run_is_tried_on_test_and_only_once_val_saw_
 def list_ours(settings: Settings) -> None:
     """What the trainer does after each checkpoint."""
     found = complete(settings.runs / "think2seg-mini")
-    rows = [{"checkpoint": one.name, "step": one.step} for one in found]
+    rows = [{"system": one.name, "step": one.step} for one in found]
     table = pa.Table.from_pylist(rows, schema=schema.CHECKPOINTS.schema)
     write_partition(settings.lake, schema.CHECKPOINTS, {"run": "think2seg-mini"}, table)
 
@@ -280,5 +280,5 @@ def test_registering_a_foreign_run_twice_is_registering_it_once(settings):
     for _ in range(2):
         register(settings, "theirs")
     (row,) = read_partition(settings.lake, schema.CHECKPOINTS, {"run": "theirs"}).to_pylist()
-    assert (row["checkpoint"], row["step"], row["experiment"]) == ("theirs", 20, "think2seg-mini")
+    assert (row["system"], row["step"], row["experiment"]) == ("theirs", 20, "think2seg-mini")
     register(settings, "think2seg-mini")

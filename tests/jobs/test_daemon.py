@@ -92,7 +92,7 @@ def daemon(settings):
 
 def rows(settings: Settings) -> set[tuple]:
     """What the trend and the board have of the dropped checkpoint."""
-    trend = query(settings, "SELECT checkpoint, step, split, protocol FROM checkpoint_trend WHERE run = 'theirs'")
+    trend = query(settings, "SELECT system, step, split, protocol FROM checkpoint_trend WHERE run = 'theirs'")
     board = query(settings, "SELECT system, -1, split, protocol FROM leaderboard WHERE system = 'theirs'")
     return {tuple(row.values()) for table in (trend, board) for row in table.to_pylist()}
 

@@ -54,7 +54,7 @@ def test_it_ends_with_the_leaderboard_the_page_and_the_way_to_the_ui(home: Path)
 def test_every_table_of_the_way_is_there(home: Path):
     lake = home / "lake"
     for table in (schema.COMPLETIONS, schema.PREDICTIONS):
-        found = {(where["checkpoint"], where["split"]) for where in list_partitions(lake, table)}
+        found = {(where["system"], where["split"]) for where in list_partitions(lake, table)}
         assert found == {(system, split) for system in SYSTEMS for split in ("val", "test")}
     log = read_partition(lake, schema.TRAINING_LOG, {"run": "think2seg-mini"})
     assert log["step"].to_pylist() == [1, 2]
@@ -64,7 +64,7 @@ def test_every_table_of_the_way_is_there(home: Path):
 
 
 def test_the_answers_are_the_models_own(home: Path):
-    where = {"checkpoint": "zero-shot-mini", "dataset": "synthetic", "split": "test"}
+    where = {"system": "zero-shot-mini", "dataset": "synthetic", "split": "test"}
     samples = read_partition(home / "lake", schema.SAMPLES, {"dataset": "synthetic", "split": "test"})
     completions = read_partition(home / "lake", schema.COMPLETIONS, where)
     assert len(completions) == sum(len(questions) for questions in samples["questions"].to_pylist())
@@ -107,7 +107,7 @@ def test_real_scenes_take_the_place_of_the_embedded_ones_and_a_corrupt_image_is_
     (reject,) = read_partition(home / "lake", schema.REJECTS, where).to_pylist()
     assert picture.name in reject["source"]
     (image,) = read_partition(home / "lake", schema.IMAGES, where).to_pylist()
-    answered = {**where, "checkpoint": "think2seg-mini", "segmenter": "sam2-mini"}
+    answered = {**where, "system": "think2seg-mini", "segmenter": "sam2-mini"}
     for table, partition in ((schema.SAMPLES, where), (schema.PREDICTIONS, answered)):
         masks = [row["mask"] for row in read_partition(home / "lake", table, partition).to_pylist() if row["mask"]]
         assert {(mask["width"], mask["height"]) for mask in masks} <= {(image["width"], image["height"])}

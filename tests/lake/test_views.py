@@ -276,10 +276,10 @@ def test_without_hard_links_the_lake_itself_is_read(settings, monkeypatch):
 def test_maps_lists_and_structs_come_through(settings):
     row = {"sample_id": "s", "question_index": 0, "text": "<think>", "tokens": 3, "finish_reason": "stop"}
     rows = pa.Table.from_pylist([{**row, "seconds": 0.5, "settings": "{}"}], schema=COMPLETIONS.schema)
-    partition = {"checkpoint": "think2seg-mini--50", "dataset": "synthetic", "split": "val"}
+    partition = {"system": "think2seg-mini--50", "dataset": "synthetic", "split": "val"}
     write_partition(settings.lake, COMPLETIONS, partition, rows)
-    assert query(settings, "SELECT checkpoint, tokens FROM completions").to_pylist() == [
-        {"checkpoint": "think2seg-mini--50", "tokens": 3}
+    assert query(settings, "SELECT system, tokens FROM completions").to_pylist() == [
+        {"system": "think2seg-mini--50", "tokens": 3}
     ]
 
 

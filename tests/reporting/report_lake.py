@@ -73,7 +73,7 @@ def write(lake: Path, n: int = 12, dataset: str = "synthetic", split: str = "tes
     metrics, per_sample = [], {}
     for system, rows in answers.items():
         for name, table in (("completion", schema.COMPLETIONS), ("prediction", schema.PREDICTIONS)):
-            home = {"checkpoint": system, **part} | ({"segmenter": "sam2-mini"} if name == "prediction" else {})
+            home = {"system": system, **part} | ({"segmenter": "sam2-mini"} if name == "prediction" else {})
             store.write_partition(lake, table, home, pa.Table.from_pylist([r[name] for r in rows], table.schema))
         for protocol in ("strict", "reference"):
             scores = pa.Table.from_pylist([r["score"] for r in rows], schema.SAMPLE_SCORES.schema)

@@ -50,7 +50,7 @@ def write(settings: Settings, table: schema.Table, rows: pa.Table | list[dict], 
 def write_system(settings: Settings, system: str, split: pa.Table, predictions: list[dict]) -> None:
     """Predictions of a system, and their scores under both protocols."""
     table = pa.Table.from_pylist(predictions, schema=schema.PREDICTIONS.schema)
-    write(settings, schema.PREDICTIONS, table, checkpoint=system, segmenter="sam2-mini", **SPLIT)
+    write(settings, schema.PREDICTIONS, table, system=system, segmenter="sam2-mini", **SPLIT)
     for protocol in ("strict", "reference"):
         scores = score_predictions(split, table, protocol)
         write(settings, schema.SAMPLE_SCORES, scores, system=system, protocol=protocol, **SPLIT)
@@ -153,7 +153,7 @@ def test_a_published_system_s_other_splits_and_datasets_are_not_swallowed(settin
     ]
 
 
-CHECKPOINTS = [{"checkpoint": name, "step": step} for name, step in (("run--20", 20), ("run--40", 40), ("run", 60))]
+CHECKPOINTS = [{"system": name, "step": step} for name, step in (("run--20", 20), ("run--40", 40), ("run", 60))]
 
 
 def test_the_best_checkpoint_is_chosen_on_val_whatever_test_says(settings):
@@ -166,7 +166,7 @@ def test_the_best_checkpoint_is_chosen_on_val_whatever_test_says(settings):
     ]
     write(settings, schema.BENCHMARK_METRICS, rows)
     write(settings, schema.CHECKPOINTS, CHECKPOINTS, run="run")
-    columns = "checkpoint, val_giou, place, chosen, all_evaluated, scored_on_test, rule"
+    columns = "system, val_giou, place, chosen, all_evaluated, scored_on_test, rule"
     found = ask(settings, f"SELECT {columns} FROM checkpoint_choices")
     rule = {row.pop("rule") for row in found}
     # 40 and 60 tie in gIoU, and 60 has the higher cIoU
@@ -181,7 +181,7 @@ def test_the_best_checkpoint_is_chosen_on_val_whatever_test_says(settings):
 def test_a_choice_is_not_settled_before_every_checkpoint_was_evaluated(settings):
     write(settings, schema.BENCHMARK_METRICS, [metric_row("run--20", 50.0), metric_row("run", 50.0, split="test")])
     write(settings, schema.CHECKPOINTS, CHECKPOINTS, run="run")
-    found = ask(settings, "SELECT checkpoint, place, chosen, all_evaluated FROM checkpoint_choices")
+    found = ask(settings, "SELECT system, place, chosen, all_evaluated FROM checkpoint_choices")
     assert [tuple(row.values()) for row in found] == [
         ("run--20", 1, True, False),
         ("run--40", None, False, False),
@@ -198,11 +198,11 @@ def test_a_run_stands_in_the_tables_with_the_checkpoint_that_val_chose(settings)
         for split, giou in zip(("val", "test"), scores, strict=True)
     ]
     write(settings, schema.BENCHMARK_METRICS, rows)
-    steps = [{"checkpoint": name, "step": step} for name, step in zip(names, (100, 200), strict=True)]
+    steps = [{"system": name, "step": step} for name, step in zip(names, (100, 200), strict=True)]
     write(settings, schema.CHECKPOINTS, steps, run="think2seg-rs-3b")
     found = ask(
         settings,
-        "SELECT split, published, measured, checkpoint FROM table1_earthreason "
+        "SELECT split, published, measured, measured_system FROM table1_earthreason "
         "WHERE measured_as = 'think2seg-rs-3b' AND metric = 'giou' ORDER BY split",
     )
     # The last checkpoint does better on test, and that must not matter.
@@ -258,7 +258,7 @@ def test_failures_say_what_went_wrong_worst_first(settings):
     ]
     write_system(settings, "ours", split, rows)
     answer = {"sample_id": "unread", "question_index": 0, "text": "well…"}
-    write(settings, schema.COMPLETIONS, [answer], checkpoint="ours", **SPLIT)
+    write(settings, schema.COMPLETIONS, [answer], system="ours", **SPLIT)
     found = ask(settings, "SELECT * FROM failures")
     assert {row["sample_id"]: row["reason"] for row in found} == {
         "over": "over-segmentation",
@@ -309,9 +309,9 @@ def test_category_breakdown_counts_a_sample_once_and_agrees_with_the_metrics(set
 def test_checkpoint_trend_follows_a_run_by_step(settings):
     rows = [metric_row("run--20", 40.0), metric_row("run", 52.0), metric_row("run--5", 30.0), metric_row("other", 9.0)]
     write(settings, schema.BENCHMARK_METRICS, rows)
-    checkpoints = [{"checkpoint": name, "step": step} for name, step in (("run--20", 20), ("run--5", 5), ("run", 60))]
+    checkpoints = [{"system": name, "step": step} for name, step in (("run--20", 20), ("run--5", 5), ("run", 60))]
     write(settings, schema.CHECKPOINTS, checkpoints, run="run")
-    found = ask(settings, "SELECT run, step, checkpoint, giou, giou_change FROM checkpoint_trend")
+    found = ask(settings, "SELECT run, step, system, giou, giou_change FROM checkpoint_trend")
     assert [tuple(row.values()) for row in found] == [
         ("run", 5, "run--5", 30.0, None),
         ("run", 20, "run--20", 40.0, 10.0),
@@ -346,7 +346,14 @@ def test_selective_risk_keeps_the_answers_that_agree_most(settings):
     # and wrong.
     wrong = {0, 7, 8, 9}
     agreement = [
-        {"sample_id": str(n), "question_index": 0, "draws": 4, "agreement": 0.9 - n / 10, "rejected": 0, "unread": 0}
+        {
+            "sample_id": str(n),
+            "question_index": 0,
+            "completions": 4,
+            "agreement": 0.9 - n / 10,
+            "rejected": 0,
+            "unread": 0,
+        }
         for n in range(10)
     ]
     write(settings, schema.AGREEMENT, agreement, system="ours", **SPLIT)

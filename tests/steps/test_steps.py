@@ -118,7 +118,7 @@ def test_a_changed_picture_is_read_again(done: Settings, worker: StandIn):
 
 
 def test_a_failing_worker_leaves_no_partition_and_what_was_finished(done: Settings, worker: StandIn):
-    where = {"checkpoint": BASE, "dataset": "synthetic", "split": "test"}
+    where = {"system": BASE, "dataset": "synthetic", "split": "test"}
     before = fingerprint_of(done.lake, schema.COMPLETIONS, where)
 
     def fails(arguments) -> None:

@@ -96,7 +96,7 @@ def test_a_checkpoint_is_listed_at_once_and_the_run_is_finished_only_at_the_end(
     folder.finish(log)
     assert folder.is_recorded()
     rows = read_partition(tmp_path / "lake", CHECKPOINTS, RUN).to_pylist()
-    assert [row["checkpoint"] for row in rows] == ["think2seg-mini--20", "think2seg-mini"]
+    assert [row["system"] for row in rows] == ["think2seg-mini--20", "think2seg-mini"]
     assert [row["path"] for row in rows] == [f"runs/think2seg-mini/checkpoint-{step}" for step in (20, 40)]
     assert rows[0]["base_model"] == "qwen2.5-vl-mini"
     assert not checkpoints.staging(folder.path).exists()
