@@ -7,7 +7,7 @@ import typer
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
-    from t2s_pipeline.training.plan import Plan
+    from t2s_pipeline.training.plan import TrainingPlan
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
@@ -31,10 +31,10 @@ def plan(
     import json
 
     from t2s_pipeline.methods.experiments import experiment
-    from t2s_pipeline.training.plan import plan as made
+    from t2s_pipeline.training.plan import training_plan
     from t2s_pipeline.training.presets import with_preset
 
-    found = made(experiment(name, with_preset(preset, override or [])), Settings.from_env())
+    found = training_plan(experiment(name, with_preset(preset, override or [])), Settings.from_env())
     if as_json:
         told = dataclasses.asdict(found) | {"steps": found.steps}
         told["memory"] = told["memory"] and told["memory"] | {"peak": found.memory.peak}
@@ -45,7 +45,7 @@ def plan(
         raise typer.Exit(1)
 
 
-def _show(plan: "Plan") -> None:
+def _show(plan: "TrainingPlan") -> None:
     """The plan as a person reads it."""
     from rich.console import Console
     from rich.table import Table
@@ -91,13 +91,13 @@ def _show(plan: "Plan") -> None:
         console.print(f"Nothing is missing: t2s train {experiment.run}")
 
 
-def _samples(plan: "Plan") -> str:
+def _samples(plan: "TrainingPlan") -> str:
     if plan.samples is None:
         return "not in the lake"
     return f"{plan.samples} samples" + ("" if plan.counted else " (as published; not in the lake)")
 
 
-def _steps(plan: "Plan") -> str:
+def _steps(plan: "TrainingPlan") -> str:
     grpo = plan.experiment.grpo
     if plan.steps is None:
         return f"{grpo.epochs:g} passes over the data"

@@ -26,7 +26,7 @@ SEED = 99_000
 
 
 @dataclass(frozen=True)
-class Measured:
+class PrompterScores:
     """``giou`` in percent over all scenes; ``valid`` is the share of answers that parse, by combination."""
 
     n: int
@@ -42,7 +42,7 @@ def scenes(count: int) -> list[Scene]:
     return [draw_scene(np.random.default_rng([SEED, index])) for index in range(count)]
 
 
-def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperature: float = 0.0) -> Measured:
+def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperature: float = 0.0) -> PrompterScores:
     """Answer ``count`` scenes with their first question."""
     drawn = scenes(count)
     settings = GenerationSettings(max_new_tokens=224, temperature=temperature)
@@ -62,7 +62,7 @@ def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperatur
                     found.append(len(answer.objects))
                 if not scene.targets:
                     rejected.append(isinstance(answer, Answer) and not answer.objects)
-    return Measured(
+    return PrompterScores(
         n=count,
         giou=100 * float(np.mean(ious)),
         objects_found=float(np.mean(found)) if found else 0.0,

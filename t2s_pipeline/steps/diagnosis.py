@@ -10,7 +10,7 @@ from t2s_pipeline.datasets.registry import BENCHMARKS, EMBEDDED, LAYOUTS
 from t2s_pipeline.lake.schema import REJECTS, SAMPLES
 from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS
-from t2s_pipeline.training.plan import plan
+from t2s_pipeline.training.plan import training_plan
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class Diagnosis:
 def diagnose(settings: Settings) -> Diagnosis:
     """Look at everything; nothing is changed and no file of a dataset is decoded."""
     keys = dict.fromkeys([EMBEDDED, *BENCHMARKS, *known_datasets(settings)])
-    needs = [ExperimentState(one.name, one.dataset, plan(one, settings).missing) for one in EXPERIMENTS.values()]
+    needs = [
+        ExperimentState(one.name, one.dataset, training_plan(one, settings).missing) for one in EXPERIMENTS.values()
+    ]
     return Diagnosis(tuple(_dataset(settings, key) for key in keys), tuple(needs))
 
 

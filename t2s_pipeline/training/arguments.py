@@ -4,9 +4,11 @@ The loss is ``grpo`` (mean over a sequence's tokens, then over sequences) and no
 k3 estimate of equation 2 and not the ratio-weighted one.
 """
 
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from peft import LoraConfig
 from trl import GRPOConfig
@@ -15,10 +17,12 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.compute import Compute
 from t2s_pipeline.methods.experiment import GRPOSettings
 from t2s_pipeline.training import ranks
-from t2s_pipeline.training.engine import deepspeed_config
 
 _SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup"}
-"""Our name: transformers'."""
+"""Our name of a learning-rate schedule → the name in transformers."""
+
+DEEPSPEED = Path(__file__).parent / "deepspeed"
+"""The folder with one DeepSpeed configuration per ZeRO stage."""
 
 
 def grpo_config(
@@ -65,7 +69,7 @@ def grpo_config(
         bf16=settings.precision == "bfloat16",
         gradient_checkpointing=settings.gradient_checkpointing,
         use_cpu=device == "cpu",
-        # The order is drawn beforehand (dataset.draw_order).
+        # The order is drawn beforehand (dataset.prompt_order).
         shuffle_dataset=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=device != "cpu",
@@ -97,6 +101,27 @@ def lora_config(settings: GRPOSettings) -> LoraConfig | None:
         target_modules=r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
         task_type="CAUSAL_LM",
     )
+
+
+def deepspeed_config(compute: Compute) -> dict[str, Any] | None:
+    """The value for ``TrainingArguments.deepspeed``: the file of the ZeRO stage, changed as the settings say.
+
+    transformers fills in every value that is "auto". The optimizer is the AdamW of transformers, unless the
+    optimizer's state is offloaded to the machine's memory: then it is the AdamW that DeepSpeed has for this case.
+
+    Returns:
+        None if ``compute.zero`` is 0.
+    """
+    if compute.zero == 0:
+        return None
+    config: dict[str, Any] = json.loads((DEEPSPEED / f"zero{compute.zero}.json").read_text())
+    if compute.offload:
+        config["zero_optimization"]["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+        config["optimizer"] = {
+            "type": "AdamW",
+            "params": {"lr": "auto", "betas": "auto", "eps": "auto", "weight_decay": "auto"},
+        }
+    return config
 
 
 def require_package(name: str, setting: str) -> None:

@@ -36,7 +36,7 @@ class TrainingSample:
 
 
 @dataclass(frozen=True)
-class Draw:
+class QuestionChoice:
     """One prompt of the run: a sample and which of its questions, both 0-based."""
 
     sample: int
@@ -74,20 +74,22 @@ def read_samples(lake: Path, dataset: str, labels: str = "") -> list[TrainingSam
     return samples
 
 
-def draw_order(questions: Sequence[int], length: int, seed: int) -> list[Draw]:
+def prompt_order(questions: Sequence[int], length: int, seed: int) -> list[QuestionChoice]:
     """``length`` prompts from samples with so many ``questions`` each.
 
     Every pass over the samples is a permutation of its own, and every sample gets one question a pass, drawn
     uniformly. Both depend on the seed and the pass alone.
     """
-    order: list[Draw] = []
+    order: list[QuestionChoice] = []
     counts = np.asarray(questions)
     passes = 0
     while len(order) < length:
         random = np.random.default_rng([seed, passes])
         permutation = random.permutation(len(counts))
         chosen = random.integers(counts[permutation])
-        order += [Draw(int(sample), int(question)) for sample, question in zip(permutation, chosen, strict=True)]
+        order += [
+            QuestionChoice(int(sample), int(question)) for sample, question in zip(permutation, chosen, strict=True)
+        ]
         passes += 1
     return order[:length]
 

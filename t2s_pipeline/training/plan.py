@@ -25,7 +25,7 @@ KNOWN_SAMPLES = {name: count for (name, split), count in PUBLISHED.items() if sp
 
 
 @dataclass(frozen=True)
-class Measured:
+class EarlierRun:
     """What a run of the same name took on this machine."""
 
     seconds_a_step: float
@@ -33,7 +33,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """``samples`` is None where nobody knows; sizes and what follows from them too."""
 
     experiment: Experiment
@@ -44,7 +44,7 @@ class Plan:
     memory: Memory | None
     times: tuple[tuple[Device, StepTime], ...]
     checkpoint_gb: float | None
-    measured: Measured | None
+    measured: EarlierRun | None
     missing: tuple[str, ...]
     """What this machine lacks, each with what to do."""
 
@@ -55,14 +55,14 @@ class Plan:
         return None if self.samples is None else self.experiment.grpo.total_steps(self.samples)
 
 
-def plan(experiment: Experiment, settings: Settings) -> Plan:
+def training_plan(experiment: Experiment, settings: Settings) -> TrainingPlan:
     """The plan of an experiment on this machine."""
     counted = _samples(settings, experiment.dataset)
     sizes = architecture(experiment.prompter)
     needed = None if sizes is None else memory(experiment, sizes)
     embedded = experiment.prompter == EMBEDDED
     fitting = [device for device in DEVICES if needed is not None and not embedded and device.memory >= needed.peak]
-    return Plan(
+    return TrainingPlan(
         experiment,
         counted if counted is not None else KNOWN_SAMPLES.get(experiment.dataset),
         counted is not None,
@@ -83,13 +83,13 @@ def _samples(settings: Settings, dataset: str) -> int | None:
     return pc.sum(pc.greater(pc.list_value_length(rows["questions"]), 0)).as_py() or 0
 
 
-def _measured(settings: Settings, run: str) -> Measured | None:
+def _measured(settings: Settings, run: str) -> EarlierRun | None:
     if not fingerprint_of(settings.lake, TRAINING_LOG, {"run": run}):
         return None
     rows = read_partition(settings.lake, TRAINING_LOG, {"run": run}, ["seconds", "peak_mb"])
     if rows.num_rows == 0:
         return None
-    return Measured(pc.mean(rows["seconds"]).as_py(), pc.max(rows["peak_mb"]).as_py() or 0.0)
+    return EarlierRun(pc.mean(rows["seconds"]).as_py(), pc.max(rows["peak_mb"]).as_py() or 0.0)
 
 
 def _missing(

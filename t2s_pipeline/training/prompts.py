@@ -8,7 +8,7 @@ from PIL import Image
 
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.combinations import PromptCombination
-from t2s_pipeline.training.dataset import Draw, Squares, TrainingSample
+from t2s_pipeline.training.dataset import QuestionChoice, Squares, TrainingSample
 from t2s_pipeline.vision import masks
 
 
@@ -22,7 +22,7 @@ class Prompts:
     def __init__(
         self,
         samples: Sequence[TrainingSample],
-        order: Sequence[Draw],
+        order: Sequence[QuestionChoice],
         squares: Squares,
         prompter: Prompter,
         combination: PromptCombination,

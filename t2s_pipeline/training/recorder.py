@@ -88,7 +88,7 @@ class Recorder(TrainerCallback):
         self._progress.advance(state.global_step, _note(stats.reward, parts))
         # Telling of a step counts for the next one.
         self._began += seconds
-        if self.trainer.looks:
+        if self.trainer.shown:
             self._look(state.global_step)
 
     def _judge(self, record: StepRecord) -> None:
@@ -112,8 +112,8 @@ class Recorder(TrainerCallback):
             )
 
     def _look(self, step: int) -> None:
-        found = self.trainer.looks
-        self.trainer.looks = []
+        found = self.trainer.shown
+        self.trainer.shown = []
         named = [(look, self._prompts.sample_id(look.row), self._prompts.question(look.row)) for look in found]
         self._progress.say(f"step {step}: sample completions in {self._book.add(step, named)}")
 

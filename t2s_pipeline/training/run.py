@@ -18,7 +18,7 @@ from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.training import checkpoints, ranks
 from t2s_pipeline.training.arguments import grpo_config, lora_config, require_package
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.dataset import Squares, TrainingSample, draw_order, read_samples
+from t2s_pipeline.training.dataset import Squares, TrainingSample, prompt_order, read_samples
 from t2s_pipeline.training.prompts import Prompts
 from t2s_pipeline.training.recorder import Recorder
 from t2s_pipeline.training.run_folder import RunFolder
@@ -92,7 +92,7 @@ def _train(
     combination, reward = PROMPT_COMBINATIONS[experiment.combination], REWARDS[experiment.recipe.reward]
     steps = grpo.total_steps(len(samples))
     done = resumed.step if resumed else 0
-    order = draw_order([len(s.questions) for s in samples], steps * grpo.prompts_per_step, experiment.seed)
+    order = prompt_order([len(s.questions) for s in samples], steps * grpo.prompts_per_step, experiment.seed)
     squares = _squares(folder, staging, [samples[draw.sample].image_id for draw in order], prompter, progress)
     prompts = Prompts(samples, order, squares, prompter, combination)
 
@@ -133,7 +133,7 @@ def _train(
         train_dataset=prompts.dataset(),
         callbacks=[recorder, *followers],
         peft_config=lora_config(grpo),
-        look_every=experiment.watch.sample_every,
+        show_every=experiment.watch.sample_every,
     )
     trainer.remove_callback(PrinterCallback)
     recorder.trainer = trainer

@@ -29,7 +29,7 @@ GAP = 6
 
 
 @dataclass(frozen=True)
-class Look:
+class ShownCompletion:
     """A completion that is looked at.
 
     Attributes:
@@ -49,7 +49,7 @@ class Look:
 
 def best_and_worst(
     inputs: Sequence[dict], texts: Sequence[str], rewards: np.ndarray, weights: Sequence[float]
-) -> list[Look]:
+) -> list[ShownCompletion]:
     """The best and the worst completion of each of a batch's first prompts.
 
     Args:
@@ -67,7 +67,7 @@ def best_and_worst(
         for rank, index in chosen.items():
             one = inputs[index]
             parts = tuple(map(float, rewards[index]))
-            looks.append(Look(row, one["square"], one["truth"], rank, texts[index], parts))
+            looks.append(ShownCompletion(row, one["square"], one["truth"], rank, texts[index], parts))
     return looks
 
 
@@ -105,8 +105,8 @@ class SampleBook:
             rows = []
         self._rows = [row for row in rows if row["step"] <= step]
 
-    def add(self, step: int, looks: Sequence[tuple[Look, str, str]]) -> Path:
-        """Draw and write what was looked at; each with its sample_id and question. Returns the picture."""
+    def add(self, step: int, looks: Sequence[tuple[ShownCompletion, str, str]]) -> Path:
+        """QuestionChoice and write what was looked at; each with its sample_id and question. Returns the picture."""
         path = self._pictures / f"step-{step:06d}.jpg"
         panels = []
         for look, sample_id, question in looks:
@@ -120,7 +120,7 @@ class SampleBook:
         write_partition(self._home / "lake", TRAINING_SAMPLES, self._partition, table, "")
         return path
 
-    def _row(self, look: Look) -> tuple[dict, Image.Image]:
+    def _row(self, look: ShownCompletion) -> tuple[dict, Image.Image]:
         answer = parse(look.text, PROMPT_COMBINATIONS[self._recipe.combination], self._written, self._recipe.repair)
         answer = answer.moved(self._written, self._frame)
         objects: tuple[PromptObject, ...] = () if isinstance(answer, FormatError) else answer.objects

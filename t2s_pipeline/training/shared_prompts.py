@@ -110,7 +110,7 @@ def log_probabilities(
 
 
 @torch.no_grad()
-def draw(
+def sample_completions(
     model: PreTrainedModel,
     prompts: PromptBatch,
     owner: Tensor,

@@ -21,8 +21,8 @@ from trl.trainer.utils import pad
 from t2s_pipeline.rewards.format import text_of
 from t2s_pipeline.training import ranks
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt
-from t2s_pipeline.training.samples import Look, best_and_worst
-from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, draw, log_probabilities
+from t2s_pipeline.training.samples import ShownCompletion, best_and_worst
+from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, log_probabilities, sample_completions
 from t2s_pipeline.training.stats import BatchStats, peak_megabytes, summarize
 
 
@@ -30,7 +30,7 @@ class MaskGRPOTrainer(GRPOTrainer):
     """``GRPOTrainer`` that keeps the last batch's ``stats`` and leaves out completions it could not judge.
 
     ``looks`` are the completions of the last batch that a person should see: some at the first step and at every
-    ``look_every``-th, on the first rank.
+    ``show_every``-th, on the first rank.
 
     Where the training set has a column ``row`` that numbers the prompts, a prompt goes through the model once
     for its whole group (shared_prompts). Not with several ranks or DeepSpeed, whose wrappers must see every
@@ -38,10 +38,10 @@ class MaskGRPOTrainer(GRPOTrainer):
     nor for models that place an image's tokens in another way than Qwen2.5-VL.
     """
 
-    def __init__(self, *args, share_prompts: bool = True, look_every: int = 0, **kwargs) -> None:
+    def __init__(self, *args, share_prompts: bool = True, show_every: int = 0, **kwargs) -> None:
         self.stats = BatchStats()
-        self.looks: list[Look] = []
-        self._look_every = look_every
+        self.shown: list[ShownCompletion] = []
+        self._show_every = show_every
         self._generating, self._prepared = False, 0.0
         self._groups: torch.Tensor | None = None
         super().__init__(*args, **kwargs)
@@ -64,7 +64,7 @@ class MaskGRPOTrainer(GRPOTrainer):
         self.model.load_state_dict(found.state_dict())
 
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict[str, torch.Tensor]:
-        self.stats, self.looks, self._generating = BatchStats(), [], True
+        self.stats, self.shown, self._generating = BatchStats(), [], True
         try:
             batch = self._generate_and_score(inputs)
         finally:
@@ -115,7 +115,7 @@ class MaskGRPOTrainer(GRPOTrainer):
         inputs = Trainer._prepare_inputs(self, {"ids": ids, "mask": mask, "mm_token_type_ids": types, **images})
         prompts, owner = self._distinct(inputs.pop("ids"), inputs.pop("mask"), inputs, self._groups)
         with self.accelerator.autocast():
-            return draw(
+            return sample_completions(
                 self.model,
                 prompts,
                 owner,
@@ -194,8 +194,8 @@ class MaskGRPOTrainer(GRPOTrainer):
             reward_seconds=time.perf_counter() - began,
         )
         step = self.state.global_step + 1
-        if self._look_every and (step == 1 or step % self._look_every == 0) and self.accelerator.is_main_process:
+        if self._show_every and (step == 1 or step % self._show_every == 0) and self.accelerator.is_main_process:
             # The first rank's completions come first.
             texts = [text_of(completion) for completion in completions]
-            self.looks = best_and_worst(inputs, texts, judged[: len(texts)], weights)
+            self.shown = best_and_worst(inputs, texts, judged[: len(texts)], weights)
         return rewards

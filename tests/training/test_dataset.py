@@ -17,7 +17,7 @@ from t2s_pipeline.lake.schema import IMAGES, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.pseudo_labels.table import label_samples
-from t2s_pipeline.training.dataset import Squares, draw_order, read_samples
+from t2s_pipeline.training.dataset import Squares, prompt_order, read_samples
 from t2s_pipeline.vision.image_files import decode_image
 
 TRAIN = {"dataset": "synthetic", "split": "train"}
@@ -42,7 +42,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 @settings(max_examples=50, deadline=None)
 def test_every_pass_sees_every_sample_once(questions: list[int], length: int, seed: int):
-    order = draw_order(questions, length, seed)
+    order = prompt_order(questions, length, seed)
     assert len(order) == length
     for start in range(0, length, len(questions)):
         one_pass = [draw.sample for draw in order[start : start + len(questions)]]
@@ -54,12 +54,12 @@ def test_every_pass_sees_every_sample_once(questions: list[int], length: int, se
 @settings(max_examples=20, deadline=None)
 def test_a_longer_run_begins_as_a_shorter_one(seed: int, shorter: int):
     counts = [3, 1, 2, 5, 4]
-    assert draw_order(counts, 50, seed)[:shorter] == draw_order(counts, shorter, seed)
+    assert prompt_order(counts, 50, seed)[:shorter] == prompt_order(counts, shorter, seed)
 
 
 def test_seeds_and_passes_differ_and_questions_are_drawn_evenly():
-    order = draw_order([4] * 50, 5000, 0)
-    assert order != draw_order([4] * 50, 5000, 1)
+    order = prompt_order([4] * 50, 5000, 0)
+    assert order != prompt_order([4] * 50, 5000, 1)
     assert order[:50] != order[50:100]
     counts = Counter(draw.question for draw in order)
     # 5,000 draws of 4: the standard deviation of a count is about 31.

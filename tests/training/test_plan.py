@@ -9,7 +9,7 @@ from t2s_pipeline.evaluation.published import published_metrics
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
 from t2s_pipeline.training.architecture import architecture
 from t2s_pipeline.training.estimate import checkpoint_gigabytes, memory
-from t2s_pipeline.training.plan import plan
+from t2s_pipeline.training.plan import training_plan
 from t2s_pipeline.training.presets import PRESETS, with_preset
 
 
@@ -83,7 +83,7 @@ def test_four_80_gb_cards_carry_the_papers_7b_run_and_what_is_said_explicitly_wi
 
 def test_what_is_missing_on_this_machine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
-    found = plan(experiment("think2seg-rs-3b"), Settings(tmp_path, tmp_path / "python"))
+    found = training_plan(experiment("think2seg-rs-3b"), Settings(tmp_path, tmp_path / "python"))
     assert found.steps == 2963 and not found.counted
     said = " ".join(found.missing)
     for thing in ("worker's environment", "sam2.1-small", "earthreason", "1 CUDA device"):

@@ -10,7 +10,7 @@ from PIL import Image  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt  # noqa: E402
-from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, draw, log_probabilities  # noqa: E402
+from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, log_probabilities, sample_completions  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402
 
 OWNER = torch.tensor([0, 1, 0, 0, 1])
@@ -94,7 +94,7 @@ def test_draws_end_at_their_end_token_and_keep_to_the_rules(prompter):
     ends = list(range(0, 400, 3))
     torch.manual_seed(0)
     owner = torch.arange(40) % 2
-    drawn = draw(prompter.model, batch(inputs), owner, 12, 1.0, ends, never=[5, 7])
+    drawn = sample_completions(prompter.model, batch(inputs), owner, 12, 1.0, ends, never=[5, 7])
     assert len(drawn) == 40 and {len(tokens) for tokens in drawn} >= {1, 2, 3}
     for tokens in drawn:
         assert 1 <= len(tokens) <= 12
@@ -105,7 +105,7 @@ def test_draws_end_at_their_end_token_and_keep_to_the_rules(prompter):
 
 def test_near_temperature_zero_the_draw_is_greedy_decoding(prompter):
     inputs = prompts(prompter)
-    drawn = draw(prompter.model, batch(inputs), torch.tensor([0, 1, 0]), 8, 1e-4, ends=[])
+    drawn = sample_completions(prompter.model, batch(inputs), torch.tensor([0, 1, 0]), 8, 1e-4, ends=[])
     greedy = prompter.model.generate(**inputs, max_new_tokens=8, do_sample=False, eos_token_id=None)[:, -8:].tolist()
     assert drawn == [greedy[0], greedy[1], greedy[0]]
 
@@ -113,7 +113,7 @@ def test_near_temperature_zero_the_draw_is_greedy_decoding(prompter):
 def test_draws_follow_the_models_distribution(prompter):
     inputs = prompts(prompter)
     torch.manual_seed(1)
-    drawn = draw(prompter.model, batch(inputs), torch.zeros(4000, dtype=torch.long), 1, 1.0, ends=[])
+    drawn = sample_completions(prompter.model, batch(inputs), torch.zeros(4000, dtype=torch.long), 1, 1.0, ends=[])
     counts = torch.bincount(torch.tensor(drawn)[:, 0], minlength=prompter.model.config.text_config.vocab_size)
     with torch.no_grad():
         expected = prompter.model(**inputs).logits[0, -1].softmax(-1) * 4000

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.methods.compute import Compute
-from t2s_pipeline.training.engine import FOLDER, deepspeed_config
+pytestmark = pytest.mark.worker
+pytest.importorskip("trl")
+
+from t2s_pipeline.methods.compute import Compute  # noqa: E402
+from t2s_pipeline.training.arguments import DEEPSPEED, deepspeed_config  # noqa: E402
 
 
 def test_without_zero_there_is_no_configuration():
     assert deepspeed_config(Compute()) is None
-    assert {path.name for path in FOLDER.iterdir()} == {"zero2.json", "zero3.json"}
+    assert {path.name for path in DEEPSPEED.iterdir()} == {"zero2.json", "zero3.json"}
 
 
-@pytest.mark.worker
 @pytest.mark.parametrize(("stage", "offload"), [(2, False), (2, True), (3, False), (3, True)])
 def test_deepspeeds_own_code_reads_them(tmp_path: Path, stage: int, offload: bool, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("deepspeed")
