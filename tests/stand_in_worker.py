@@ -16,6 +16,7 @@ import pyarrow as pa
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.training import checkpoints
@@ -112,7 +113,7 @@ class StandIn:
     def _answers(options: dict[str, str]) -> dict[str, str]:
         return {"system": options["--system"], "dataset": options["--dataset"], "split": options["--split"]}
 
-    def _write(self, table: schema.Table, where: dict[str, str], rows: list[dict], mark: str) -> None:
+    def _write(self, table: Table, where: dict[str, str], rows: list[dict], mark: str) -> None:
         full = [{**dict.fromkeys(table.schema.names), **row} for row in rows]
         write_partition(self.home / "lake", table, where, pa.Table.from_pylist(full, table.schema), mark)
 

@@ -17,8 +17,9 @@ from t2s_pipeline.datasets.reading import read_records
 from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, RejectRecord, SampleRecord
 from t2s_pipeline.datasets.registry import reader_of
 from t2s_pipeline.datasets.selections import selections
-from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES, SELECTIONS, Table
+from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES, SELECTIONS
 from t2s_pipeline.lake.store import replacing_partitions
+from t2s_pipeline.lake.table import Table
 
 TABLES = (IMAGES, SAMPLES, SELECTIONS, REJECTS)
 """What a split is read into."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.evaluation.prompt_search import improved
+from t2s_pipeline.lake.prompts import prompts_to_arrow
 from t2s_pipeline.lake.schema import IMAGES, LABEL_QUALITY, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import Partition, read_partition, scan, write_partition
 from t2s_pipeline.methods.inference import Inference
@@ -190,14 +191,7 @@ def _row(item: _Fed, sample: dict, truth: np.ndarray) -> dict:
         "prompt_combination": item.combination,
         "objects": len(item.prompts),
         "gt_empty": not truth.any(),
-        "prompts": [
-            {
-                "bbox": None if prompt.bbox is None else list(prompt.bbox),
-                "positive_points": [list(point) for point in prompt.positive_points],
-                "negative_points": [list(point) for point in prompt.negative_points],
-            }
-            for prompt in item.prompts
-        ],
+        "prompts": prompts_to_arrow(item.prompts),
         "side": FULL_SIDE,
         "intersection": shared,
         "union": either,

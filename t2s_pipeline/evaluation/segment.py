@@ -15,6 +15,7 @@ import pyarrow as pa
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
+from t2s_pipeline.lake.prompts import prompts_to_arrow
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.methods.inference import Inference
@@ -125,7 +126,7 @@ def draw_texts(
             row |= _unread(answer)
         else:
             if answer.objects:
-                read = {"prompts": [_as_arrow(item) for item in answer.objects], **next(drawn)}
+                read = {"prompts": prompts_to_arrow(answer.objects), **next(drawn)}
             else:
                 read = {"status": "rejected", "prompts": [], "scores": []}
                 read |= {"mask": _empty(native), "square_mask": _empty(square)}
@@ -188,12 +189,3 @@ def _draw(
 
 def _empty(frame: Frame) -> dict:
     return masks.encode(np.zeros((frame.height, frame.width), bool)).as_arrow()
-
-
-def _as_arrow(item: PromptObject) -> dict:
-    """The value for a column of ``PROMPTS_TYPE``."""
-    return {
-        "bbox": None if item.bbox is None else list(item.bbox),
-        "positive_points": [list(point) for point in item.positive_points],
-        "negative_points": [list(point) for point in item.negative_points],
-    }

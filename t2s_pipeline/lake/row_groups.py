@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.lake.schema import Table
+from t2s_pipeline.lake.table import Table
 
 # A row group is also cut at this size, so that sixty-four very large images do not have to fit in memory.
 GROUP_BYTES = 128 * 1024 * 1024

@@ -1,62 +1,22 @@
 """Every table of the lake in one place: its columns, its partition columns, and what each column means.
 
 Metric tables are in percent, as the field prints them; a single sample's ``iou`` is a fraction.
+Whoever renames a column or changes what its values mean raises the table's ``version`` and writes down in
+``revisions.py`` how a file of the version before becomes one of it. A new column needs neither: it is null in old rows.
 """
-
-from dataclasses import dataclass
 
 import pyarrow as pa
 
+from t2s_pipeline.lake.prompts import PROMPTS_TYPE
+from t2s_pipeline.lake.table import Tables
 from t2s_pipeline.vision.masks import RLE_TYPE
 
-PROMPTS_TYPE = pa.list_(
-    pa.struct(
-        [
-            ("bbox", pa.list_(pa.float32())),
-            ("positive_points", pa.list_(pa.list_(pa.float32()))),
-            ("negative_points", pa.list_(pa.list_(pa.float32()))),
-        ]
-    )
-)
-"""Parsed prompts, one struct an object, in pixels of the prompter's resized square; ``bbox`` null if not asked for."""
-
-
-@dataclass(frozen=True)
-class Column:
-    name: str
-    type: pa.DataType
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the lake. Partition columns are strings kept in the folder names, not in the files."""
-
-    name: str
-    meaning: str
-    partition_by: tuple[str, ...]
-    columns: tuple[Column, ...]
-    rows_per_group: int = 65_536
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema of a file: partition columns are not in it."""
-        return pa.schema([(column.name, column.type) for column in self.columns])
-
-    @property
-    def meanings(self) -> dict[str, str]:
-        """What each column of a file means."""
-        return {column.name: column.meaning for column in self.columns}
-
-
-def _table(name: str, meaning: str, partition_by: str, rows_per_group: int = 65_536, **columns) -> Table:
-    fields = tuple(Column(key, kind, words) for key, (kind, words) in columns.items())
-    return Table(name, meaning, tuple(partition_by.split()), fields, rows_per_group)
-
+TABLES = Tables()
+"""Every table by its name, in the order of this file."""
 
 STR, INT, LONG, REAL, BOOL = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
 
-IMAGES = _table(
+IMAGES = TABLES.add(
     "images",
     "An image, stored once, as its original bytes.",
     "dataset split",
@@ -68,7 +28,7 @@ IMAGES = _table(
     sha256=(STR, "of the original bytes"),
     bytes=(pa.large_binary(), "the file, never re-encoded"),
 )
-SAMPLES = _table(
+SAMPLES = TABLES.add(
     "samples",
     "A target in an image and every question asked about it.",
     "dataset split",
@@ -82,10 +42,11 @@ SAMPLES = _table(
     mask_area=(LONG, "target pixels"),
     is_empty=(BOOL, "true when there is no target"),
 )
-SELECTIONS = _table(
+SELECTIONS = TABLES.add(
     "selections",
     "The one question of a sample that a published rule asks, frozen; every question stays in samples.",
     "dataset split",
+    version=2,
     rows_per_group=4096,
     rule=(STR, "draw (by the hash of seed, sample and index) or first"),
     sample_id=(STR, "the sample"),
@@ -93,7 +54,7 @@ SELECTIONS = _table(
     seed=(STR, "of the draw, empty where nothing is drawn"),
     published=(BOOL, "the rule that the dataset's published numbers follow"),
 )
-REJECTS = _table(
+REJECTS = TABLES.add(
     "rejects",
     "What a reader could not use, and why.",
     "dataset split",
@@ -101,7 +62,7 @@ REJECTS = _table(
     reason=(STR, "a short constant, good for GROUP BY"),
     detail=(STR, "what was found"),
 )
-PSEUDO_LABELS = _table(
+PSEUDO_LABELS = TABLES.add(
     "pseudo_labels",
     "A labelled instance as a rival method makes it from a mask.",
     "method dataset split",
@@ -114,7 +75,7 @@ PSEUDO_LABELS = _table(
     left_out=(LONG, "pixels of the sample's mask that are in no instance: noise, specks"),
     parameters=(STR, "JSON of the settings that made it"),
 )
-LABEL_QUALITY = _table(
+LABEL_QUALITY = TABLES.add(
     "label_quality",
     "What the frozen segmenter makes of the labels themselves, as if a perfect prompter had answered.",
     "method segmenter dataset split",
@@ -130,10 +91,11 @@ LABEL_QUALITY = _table(
     iou=(REAL, "with the ground truth, a fraction; 1 for no prompts where there is no target"),
     mask=(RLE_TYPE, "what was drawn, at native size; of a method's own combination only"),
 )
-CHECKPOINTS = _table(
+CHECKPOINTS = TABLES.add(
     "checkpoints",
     "A prompter's weights at a training step.",
     "run",
+    version=2,
     system=(STR, "the name that completions and predictions carry"),
     experiment=(STR, "the named settings it comes of"),
     step=(INT, "optimizer steps"),
@@ -143,7 +105,7 @@ CHECKPOINTS = _table(
     settings=(STR, "JSON of the experiment's settings"),
     created_at=(pa.timestamp("us", tz="UTC"), "when it was complete"),
 )
-TRAINING_LOG = _table(
+TRAINING_LOG = TABLES.add(
     "training_log",
     "One optimizer step of GRPO.",
     "run",
@@ -172,7 +134,7 @@ TRAINING_LOG = _table(
     samples=(pa.list_(STR), "sample_id of each prompt of the step, in the order of the run"),
     warnings=(pa.list_(STR), "health rules that are broken at this step"),
 )
-TRAINING_SAMPLES = _table(
+TRAINING_SAMPLES = TABLES.add(
     "training_samples",
     "A completion drawn while training, as it was judged: the best and the worst of a group, every so many steps.",
     "run",
@@ -189,10 +151,11 @@ TRAINING_SAMPLES = _table(
     mask=(RLE_TYPE, "union at the prompter's square; null where nothing was drawn"),
     panel=(STR, "picture file, below T2S_HOME"),
 )
-COMPLETIONS = _table(
+COMPLETIONS = TABLES.add(
     "completions",
     "An answer text as the prompter gave it.",
     "system dataset split",
+    version=2,
     sample_id=(STR, "the sample"),
     question_index=(INT, "which of the sample's questions"),
     text=(STR, "the completion, end-of-turn removed"),
@@ -201,10 +164,11 @@ COMPLETIONS = _table(
     seconds=(REAL, "its batch's time divided by the batch"),
     settings=(STR, "JSON of the generation settings"),
 )
-PREDICTIONS = _table(
+PREDICTIONS = TABLES.add(
     "predictions",
     "A completion, parsed and segmented.",
     "system segmenter dataset split",
+    version=2,
     sample_id=(STR, "the sample"),
     question_index=(INT, "which of the sample's questions"),
     status=(STR, "ok, rejected (said: no target), format_error, empty_mask, error"),
@@ -217,10 +181,11 @@ PREDICTIONS = _table(
     square_status=(STR, "status under the reference protocol's laxer parser, where that differs; else null"),
     scores=(pa.list_(pa.float32()), "SAM's predicted IoU of each object"),
 )
-AGREEMENT = _table(
+AGREEMENT = TABLES.add(
     "agreement",
     "How far a system's sampled answers to one question agree: its uncertainty, known without the truth.",
     "system dataset split",
+    version=2,
     sample_id=(STR, "the sample"),
     question_index=(INT, "which of the sample's questions"),
     completions=(INT, "K, the answers that were sampled"),
@@ -230,7 +195,7 @@ AGREEMENT = _table(
     texts=(pa.list_(STR), "the answers"),
     settings=(STR, "JSON of the sampling settings"),
 )
-PREDICTION_REJECTS = _table(
+PREDICTION_REJECTS = TABLES.add(
     "prediction_rejects",
     "What of another project's predictions could not be taken in, and the samples for which none came.",
     "system dataset split",
@@ -239,7 +204,7 @@ PREDICTION_REJECTS = _table(
     sample_id=(STR, "the sample, where it is known"),
     detail=(STR, "what was found"),
 )
-SAMPLE_SCORES = _table(
+SAMPLE_SCORES = TABLES.add(
     "sample_scores",
     "One answer against its ground truth.",
     "system dataset split protocol",
@@ -254,7 +219,7 @@ SAMPLE_SCORES = _table(
     pred_empty=(BOOL, "the predicted mask is empty"),
     status=(STR, "the prediction's status, or missing where the system gave none"),
 )
-BENCHMARK_METRICS = _table(
+BENCHMARK_METRICS = TABLES.add(
     "benchmark_metrics",
     "A system on a split under a protocol, in percent, with 95 % intervals (bootstrap by image).",
     "",
@@ -278,7 +243,7 @@ BENCHMARK_METRICS = _table(
     format_errors=(LONG, "answers that could not be parsed, each scored 0"),
     errors=(LONG, "answers lost to a failure of ours, each scored 0: should be none"),
 )
-PAIRED_DIFFERENCES = _table(
+PAIRED_DIFFERENCES = TABLES.add(
     "paired_differences",
     "One system less another on the same images, in points, with a 95 % interval (paired bootstrap by image).",
     "",
@@ -293,7 +258,7 @@ PAIRED_DIFFERENCES = _table(
     low=(REAL, "lower end of the interval"),
     high=(REAL, "upper end"),
 )
-RESCORES = _table(
+RESCORES = TABLES.add(
     "rescores",
     "A chosen checkpoint evaluated anew, from its weights on, and held against its accepted scores (strict protocol).",
     "system dataset split",
@@ -306,7 +271,7 @@ RESCORES = _table(
     high=(REAL, "upper end"),
     dropped=(BOOL, "the whole interval lies below zero: worse by more than chance allows"),
 )
-PUBLISHED_METRICS = _table(
+PUBLISHED_METRICS = TABLES.add(
     "published_metrics",
     "The paper's own numbers.",
     "",
@@ -322,27 +287,3 @@ PUBLISHED_METRICS = _table(
     note=(STR, "what the source says of it"),
     measured_as=(STR, "the name our run of it carries as a system"),
 )
-
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        IMAGES,
-        SAMPLES,
-        SELECTIONS,
-        REJECTS,
-        PSEUDO_LABELS,
-        LABEL_QUALITY,
-        CHECKPOINTS,
-        TRAINING_LOG,
-        TRAINING_SAMPLES,
-        COMPLETIONS,
-        PREDICTIONS,
-        AGREEMENT,
-        PREDICTION_REJECTS,
-        SAMPLE_SCORES,
-        BENCHMARK_METRICS,
-        PAIRED_DIFFERENCES,
-        RESCORES,
-        PUBLISHED_METRICS,
-    )
-}

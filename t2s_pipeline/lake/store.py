@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.lake.row_groups import conform
-from t2s_pipeline.lake.schema import Table
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.together import TableWriter, recover, replacing
 
 Partition = dict[str, str]

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.lake.store import Partition, read_partition
+from t2s_pipeline.lake.table import Table
 
 Number = int | float | str
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from t2s_pipeline.core.atomic_files import atomic_file, beside, disk_room, flush
 from t2s_pipeline.lake.row_groups import RowGroups
-from t2s_pipeline.lake.schema import Table
+from t2s_pipeline.lake.table import Table
 
 JOURNALS = "_staging"
 _NOT_OURS = (errno.EROFS, errno.EACCES, errno.EPERM)

@@ -19,9 +19,10 @@ import pyarrow as pa
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.questions import Question, questions
-from t2s_pipeline.lake.schema import TABLES, Table
+from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.snapshot import take_snapshot
 from t2s_pipeline.lake.store import list_partitions, partition_file
+from t2s_pipeline.lake.table import Table
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from t2s_pipeline.lake import schema, store
+from t2s_pipeline.lake.prompts import prompts_from_arrow
 from t2s_pipeline.reporting.showcase import Pick
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.image_files import decode_image
@@ -133,7 +134,7 @@ def _replies(lake: Path, system: str, part: store.Partition, wanted: set[str]) -
         key: Reply(
             row["status"],
             row["detail"] or "",
-            tuple(prompt_of(item) for item in row["prompts"] or ()),
+            tuple(prompts_from_arrow(row["prompts"])),
             row["side"],
             None if row["mask"] is None else decode(Rle.from_arrow(row["mask"])),
             ious[key]["iou"] if key in ious else None,
@@ -155,14 +156,6 @@ def first_rows(batches, key: str, wanted: set[str], first_question: bool = False
         if len(found) == len(wanted):
             break
     return found
-
-
-def prompt_of(item: dict) -> PromptObject:
-    return PromptObject(
-        tuple(item["bbox"]) if item["bbox"] is not None else None,
-        tuple(map(tuple, item["positive_points"] or ())),
-        tuple(map(tuple, item["negative_points"] or ())),
-    )
 
 
 def _clipped(text: str, longest: int = LONGEST_TEXT) -> str:

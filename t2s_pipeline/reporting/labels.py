@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from t2s_pipeline.lake import schema, store
+from t2s_pipeline.lake.prompts import prompts_from_arrow
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
-from t2s_pipeline.reporting.examples import HEIGHT, View, first_rows, prompt_of
+from t2s_pipeline.reporting.examples import HEIGHT, View, first_rows
 from t2s_pipeline.vision.geometry import Frame
 from t2s_pipeline.vision.image_files import decode_image
 from t2s_pipeline.vision.masks import Rle, decode
@@ -106,7 +107,7 @@ def _views(lake: Path, part: store.Partition, segmenter: str, own: dict[str, dic
     for method, row in own.items():
         where = {"method": method, "segmenter": segmenter, **part}
         mask = _drawn(lake, where, row["sample_id"], method)
-        prompts = [prompt_of(item) for item in row["prompts"]]
+        prompts = prompts_from_arrow(row["prompts"])
         drawn = panel(image, prompts, Frame.square(row["side"]), predicted=mask, truth=truth, height=HEIGHT)
         count = f"{len(prompts)} label{'' if len(prompts) == 1 else 's'}"
         views.append(View(NAMES[method], data_uri(drawn), f"{count} · IoU {row['iou']:.2f}", row["iou"] > 0.5))

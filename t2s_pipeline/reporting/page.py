@@ -17,7 +17,7 @@ from markupsafe import Markup
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake import schema, store
-from t2s_pipeline.lake.schema import Table
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.reporting import charts
 from t2s_pipeline.reporting.findings import NOTHING, Difference, counted, percent, signed
 from t2s_pipeline.reporting.labels import label_section

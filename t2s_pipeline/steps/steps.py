@@ -28,9 +28,9 @@ from t2s_pipeline.evaluation.pairs import all_differences, pairs
 from t2s_pipeline.evaluation.published import PUBLISHED_CSV, published_metrics
 from t2s_pipeline.evaluation.score import PROTOCOLS, score_predictions
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.schema import Table
 from t2s_pipeline.lake.store import Partition, fingerprint_of, list_partitions, read_partition, write_partition
 from t2s_pipeline.lake.summaries import Number, numbers
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.experiments import BASELINE, experiment
 from t2s_pipeline.methods.recipe import RECIPES
 from t2s_pipeline.methods.sampling import Sampling

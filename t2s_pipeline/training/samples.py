@@ -11,6 +11,7 @@ from PIL import Image
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.lake.prompts import prompts_to_arrow
 from t2s_pipeline.lake.schema import TRAINING_SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.recipe import Recipe
@@ -139,7 +140,7 @@ class SampleBook:
             "reward": None if abstained else sum(w * v for (_, w), v in zip(self._parts, look.rewards, strict=True)),
             "reward_parts": parts,
             "status": status,
-            "prompts": [_as_arrow(item) for item in objects],
+            "prompts": prompts_to_arrow(objects),
             "side": self._frame.width,
             "mask": None if drawn is None else masks.encode(drawn).as_arrow(),
         }
@@ -162,12 +163,3 @@ def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
     for index, one in enumerate(panels):
         sheet.paste(one, (GAP + (index % 2) * (width + GAP), GAP + index // 2 * (height + GAP)))
     return sheet
-
-
-def _as_arrow(item: PromptObject) -> dict:
-    """The value for a column of ``PROMPTS_TYPE``."""
-    return {
-        "bbox": None if item.bbox is None else list(item.bbox),
-        "positive_points": [list(point) for point in item.positive_points],
-        "negative_points": [list(point) for point in item.negative_points],
-    }

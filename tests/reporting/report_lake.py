@@ -17,6 +17,7 @@ from PIL import Image
 from t2s_pipeline.datasets.synthetic.layout import scene_of
 from t2s_pipeline.datasets.synthetic.scenes import Scene
 from t2s_pipeline.lake import schema, store
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.masks import encode, intersection_union
 
@@ -108,7 +109,7 @@ def write_training(lake: Path, run: str = SYSTEM, steps: int = 60) -> None:
     store.write_partition(lake, schema.TRAINING_LOG, {"run": run}, table)
 
 
-def append(lake: Path, table: schema.Table, rows: list[dict]) -> None:
+def append(lake: Path, table: Table, rows: list[dict]) -> None:
     old = store.read_partition(lake, table, {}).to_pylist() if store.list_partitions(lake, table) else []
     store.write_partition(lake, table, {}, pa.Table.from_pylist(old + rows, table.schema))
 

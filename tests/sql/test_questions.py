@@ -15,6 +15,7 @@ from t2s_pipeline.evaluation.score import score_predictions
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.questions import meaning, questions
 from t2s_pipeline.lake.store import write_partition
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.vision import masks
 from tests.evaluation.tables import prediction, rectangle, samples
@@ -41,7 +42,7 @@ def ask(settings: Settings, sql: str) -> list[dict]:
     return query(settings, sql).to_pylist()
 
 
-def write(settings: Settings, table: schema.Table, rows: pa.Table | list[dict], **partition: str) -> None:
+def write(settings: Settings, table: Table, rows: pa.Table | list[dict], **partition: str) -> None:
     if isinstance(rows, list):
         rows = pa.Table.from_pylist(rows, schema=table.schema)
     write_partition(settings.lake, table, partition, rows)

@@ -1,0 +1,66 @@
+"""What a table of the lake is: named columns, partition columns, and a schema version."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, and what it means."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the lake. Partition columns are strings kept in the folder names, not in the files."""
+
+    name: str
+    meaning: str
+    partition_by: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows_per_group: int = 65_536
+    """The most rows in a row group."""
+    version: int = 1
+    """The schema version, which is written into the footer of each file. A file that names none is of version 1."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of a file: partition columns are not in it."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each column of a file means."""
+        return {column.name: column.meaning for column in self.columns}
+
+
+class Tables(dict[str, Table]):
+    """Tables by name, in the order in which they were added."""
+
+    def add(
+        self,
+        name: str,
+        meaning: str,
+        partition_by: str,
+        *,
+        rows_per_group: int = 65_536,
+        version: int = 1,
+        **columns: tuple[pa.DataType, str],
+    ) -> Table:
+        """Declare a table.
+
+        Args:
+            name: the name of its folder and of its view in SQL.
+            meaning: what one row is.
+            partition_by: the partition columns, outermost first, with blanks between them.
+            rows_per_group: the most rows in a row group.
+            version: the schema version.
+            **columns: the type and the meaning of each column of a file.
+        """
+        fields = tuple(Column(key, kind, words) for key, (kind, words) in columns.items())
+        self[name] = Table(name, meaning, tuple(partition_by.split()), fields, rows_per_group, version)
+        return self[name]
