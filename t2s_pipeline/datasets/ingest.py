@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from t2s_pipeline.core.progress import NoProgress, Progress
+from t2s_pipeline.datasets.question_choice import question_choices
 from t2s_pipeline.datasets.reading import read_records
 from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, RejectRecord, SampleRecord
 from t2s_pipeline.datasets.registry import reader_of
-from t2s_pipeline.datasets.selections import selections
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES, SELECTIONS
 from t2s_pipeline.lake.store import replacing_partitions
 from t2s_pipeline.lake.table import Table
@@ -109,7 +109,7 @@ def _batches(name: str, records: Iterable[Record]) -> Iterator[tuple[Table, list
                 size += len(record.data)
             case SampleRecord():
                 samples.append(_sample_row(record))
-                chosen += map(vars, selections(name, record.sample_id, len(record.questions)))
+                chosen += map(vars, question_choices(name, record.sample_id, len(record.questions)))
             case RejectRecord():
                 rejects.append(vars(record))
         if len(images) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.datasets.selections import asked_questions, published_rule
+from t2s_pipeline.datasets.question_choice import asked_questions, published_rule
 from t2s_pipeline.evaluation.segment import draw_texts
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.datasets.selections import asked_questions, published_rule
+from t2s_pipeline.datasets.question_choice import asked_questions, published_rule
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
@@ -41,7 +41,7 @@ def generate_completions(
     """Write the partition of ``completions`` and return its rows.
 
     Args:
-        max_questions: ask at most so many of a sample's questions, first in frozen order (``datasets/selections.py``);
+        max_questions: ask at most so many of a sample's questions, in the order of the dataset's rule;
             None asks all, which is what the strict protocol means.
 
     Raises:

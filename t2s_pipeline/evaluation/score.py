@@ -9,18 +9,18 @@ Published numbers mix two ways of counting, so both exist here and every table n
 | failed or empty answer on a target | ground-truth area enters the union | the same |
 | P@0.5 | IoU > 0.5, every answer | IoU ≥ 0.5, answers that have a predicted mask |
 | resolution | the native image | the prompter's square, truth by nearest neighbour |
-| questions | all | one a sample: the first answered, in frozen or in given order (``datasets/selections.py``) |
+| questions | all | one a sample: the first answered, by hash or in given order (``datasets/question_choice.py``) |
 | parser | the training parser | laxer (``prompting/lax.py``) |
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.selections import DRAW, FIRST, question_order
+from t2s_pipeline.datasets.question_choice import BY_HASH, ordered_questions
 from t2s_pipeline.lake.schema import SAMPLE_SCORES
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.run_lengths import Runs
@@ -57,14 +57,14 @@ class Score:
     status: str
 
 
-def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, rule: str = DRAW) -> pa.Table:
+def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, rule: str = BY_HASH) -> pa.Table:
     """Score a system's predictions on a split.
 
     Args:
         samples: of ``SAMPLES``, the whole split: a sample without any prediction scores 0, status ``missing``.
         predictions: of ``PREDICTIONS``; ``mask`` is read under ``strict``, ``square_mask`` under ``reference``.
         protocol: one of ``PROTOCOLS``.
-        rule: which question of a sample ``reference`` scores: ``draw``, or ``first`` (``datasets/selections.py``).
+        rule: which question of a sample ``reference`` scores: ``by_hash`` or ``first`` (``question_choice.py``).
 
     Returns:
         A table of ``SAMPLE_SCORES``, sorted by sample and question.
@@ -77,7 +77,9 @@ def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, r
         raise InputError(f"Unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
     answered = _answered_questions(samples, predictions)
     if protocol == "reference":
-        wanted = {sample_id: set(_order(rule, sample_id, asked)[:1]) for sample_id, asked in answered.items()}
+        wanted = {
+            sample_id: set(ordered_questions(rule, sample_id, asked)[:1]) for sample_id, asked in answered.items()
+        }
         side = _side(predictions)
     else:
         wanted, side = answered, None
@@ -90,7 +92,7 @@ def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, r
     for sample_id in truths.row_of:
         if sample_id not in answered:
             truth = truths.of(sample_id)
-            first = _order(rule, sample_id, range(max(1, truth.questions)))[0]
+            first = ordered_questions(rule, sample_id, range(max(1, truth.questions)))[0]
             rows.append(_score(sample_id, first, "missing", truth, None, protocol))
     rows.sort(key=lambda row: (row.sample_id, row.question_index))
     columns = {name: [getattr(row, name) for row in rows] for name in SAMPLE_SCORES.schema.names}
@@ -121,10 +123,6 @@ def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rl
     else:
         hit = None if area == 0 else iou >= 0.5
     return Score(sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status)
-
-
-def _order(rule: str, sample_id: str, questions: Iterable[int]) -> list[int]:
-    return sorted(questions) if rule == FIRST else question_order(sample_id, questions)
 
 
 def _answers(predictions: pa.Table, mask: str) -> Iterator[tuple[str, int, str, masks.Rle | None]]:

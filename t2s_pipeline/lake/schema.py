@@ -48,10 +48,10 @@ SELECTIONS = TABLES.add(
     "dataset split",
     version=2,
     rows_per_group=4096,
-    rule=(STR, "draw (by the hash of seed, sample and index) or first"),
+    rule=(STR, "by_hash (of seed, sample and index) or first"),
     sample_id=(STR, "the sample"),
     question_index=(INT, "which of its questions"),
-    seed=(STR, "of the draw, empty where nothing is drawn"),
+    seed=(STR, "text that is hashed with the sample and the index; empty for first"),
     published=(BOOL, "the rule that the dataset's published numbers follow"),
 )
 REJECTS = TABLES.add(

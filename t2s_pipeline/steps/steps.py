@@ -20,8 +20,8 @@ from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import ingest
 from t2s_pipeline.datasets.catalog import find_dataset
+from t2s_pipeline.datasets.question_choice import published_rule
 from t2s_pipeline.datasets.reading import split_fingerprint
-from t2s_pipeline.datasets.selections import published_rule
 from t2s_pipeline.datasets.synthetic import write_scenes
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
 from t2s_pipeline.evaluation.pairs import all_differences, pairs

@@ -245,7 +245,7 @@ def test_data_of_ones_own_is_one_command(tmp_path):
         {"dataset": "custom", "split": "val", "n": 1},
     ]
     published = "SELECT rule, count(*) AS n FROM selections WHERE published GROUP BY ALL"
-    assert json.loads(t2s(tmp_path, "sql", published, "--json").stdout) == [{"rule": "draw", "n": 7}]
+    assert json.loads(t2s(tmp_path, "sql", published, "--json").stdout) == [{"rule": "by_hash", "n": 7}]
 
 
 def test_the_doctor_tells_people_and_programs(tmp_path):

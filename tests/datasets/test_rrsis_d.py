@@ -58,7 +58,7 @@ def test_every_sentence_is_kept_in_order_as_it_was_written(train):
 def test_the_first_sentence_rule_is_a_selection_and_the_draw_too(train):
     rows = [row for row in train.selections.to_pylist() if row["sample_id"] == "1"]
     assert [(row["rule"], row["question_index"], row["published"]) for row in rows] == [
-        ("draw", rows[0]["question_index"], False),
+        ("by_hash", rows[0]["question_index"], False),
         ("first", 0, True),
     ]
     assert rows[0]["seed"] and not rows[1]["seed"]

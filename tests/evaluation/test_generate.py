@@ -9,7 +9,7 @@ pytestmark = pytest.mark.worker
 
 from t2s_pipeline.core.errors import NotMaterializedError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
-from t2s_pipeline.datasets.selections import asked_questions  # noqa: E402
+from t2s_pipeline.datasets.question_choice import asked_questions  # noqa: E402
 from t2s_pipeline.evaluation import generate  # noqa: E402
 from t2s_pipeline.evaluation.generate import generate_completions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES  # noqa: E402

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.selections import question_order
+from t2s_pipeline.datasets.question_choice import question_order
 from t2s_pipeline.evaluation.score import score_predictions
 from t2s_pipeline.vision import masks
 from tests.evaluation.tables import prediction, predictions, rectangle, samples
@@ -121,8 +121,8 @@ def test_strict_scores_every_question_and_reference_the_first_answered_of_the_fr
 
     assert asked(rows, "strict") == [0, 1, 2, 3]
     assert asked(rows, "reference") == [order[0]]
-    without_the_draw = [row for row in rows if row["question_index"] != order[0]]
-    assert asked(without_the_draw, "reference") == [order[1]]
+    without_the_choice = [row for row in rows if row["question_index"] != order[0]]
+    assert asked(without_the_choice, "reference") == [order[1]]
 
 
 @pytest.mark.parametrize("protocol", ["strict", "reference"])

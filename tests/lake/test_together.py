@@ -21,7 +21,7 @@ def write(lake: Path, mark: str) -> None:
     with replacing_partitions(lake, TABLES, VAL, mark) as (rejects, selections):
         row = {"source": mark, "reason": "r", "detail": "d"}
         rejects.add(pa.RecordBatch.from_pylist([row], schema=REJECTS.schema))
-        row = {"rule": "draw", "sample_id": mark, "question_index": 0, "seed": "", "published": True}
+        row = {"rule": "by_hash", "sample_id": mark, "question_index": 0, "seed": "", "published": True}
         selections.add(pa.RecordBatch.from_pylist([row], schema=SELECTIONS.schema))
 
 
@@ -45,7 +45,7 @@ def test_neither_appears_if_one_fails(tmp_path):
         replacing_partitions(tmp_path, TABLES, VAL) as (rejects, selections),
     ):
         rejects.add(pa.RecordBatch.from_pylist([], schema=REJECTS.schema))
-        selections.add(pa.record_batch({"rule": ["draw"]}))
+        selections.add(pa.record_batch({"rule": ["by_hash"]}))
     assert marks(tmp_path) == ["one", "one"]
     assert not list(tmp_path.rglob("*.tmp"))
 
