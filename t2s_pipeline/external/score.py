@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.names import require_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.coco import read_json
 from t2s_pipeline.external.answers import is_answers, take_answers
@@ -17,7 +18,7 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
 from t2s_pipeline.steps.steps import StepReport, Steps
-from t2s_pipeline.systems.text_answers import remember, require_name
+from t2s_pipeline.systems.text_answers import remember
 from t2s_pipeline.vision.geometry import FULL_SIDE
 
 DRAWN_ELSEWHERE = "elsewhere"
@@ -107,7 +108,7 @@ def _mark(rows: pa.Table) -> str:
 
 def _require_free(settings: Settings, name: str) -> None:
     """Prove that the name is not one of our own systems', whose results it would replace."""
-    require_name(name)
+    require_name(name, "system")
     base = name.partition("-seed")[0]
     taken = (
         base in EXPERIMENTS

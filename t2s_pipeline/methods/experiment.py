@@ -7,7 +7,6 @@ No torch.
 import dataclasses
 import json
 import math
-import re
 import types
 import typing
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.names import require_name
 from t2s_pipeline.core.overrides import replaced
 from t2s_pipeline.methods.compute import Compute, Watch
 from t2s_pipeline.methods.recipe import THINK2SEG, Recipe
@@ -22,7 +22,6 @@ from t2s_pipeline.prompters.base import GenerationSettings
 
 PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("linear", "constant")
-_NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Experiment:
         _check_types(self.watch, "watch.")
         for fault in (*self.compute.faults(), *self.watch.faults()):
             raise InputError(f"{fault}.")
-        _require(bool(_NAME.fullmatch(self.name)), f"{self.name!r} is no name: small letters, digits, dots, dashes")
+        require_name(self.name, "run")
         _require(self.seed >= 0, "seed must not be negative")
         prompts, ranks = self.grpo.prompts_per_step, self.compute.ranks
         _require(

@@ -1,25 +1,12 @@
 """Systems whose answers came as text: which experiment's schema and segmenter read them. ``T2S_HOME/systems``."""
 
 import json
-import re
 from pathlib import Path
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.names import is_name
 from t2s_pipeline.core.settings import Settings
-
-_NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
-
-
-def require_name(name: str) -> str:
-    """The name, proved fit to be a system's.
-
-    Raises:
-        InputError: if it is not.
-    """
-    if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name for a system: small letters and digits, single . + _ - between them.")
-    return name
 
 
 def remember(settings: Settings, name: str, experiment: str) -> None:
@@ -31,7 +18,7 @@ def remember(settings: Settings, name: str, experiment: str) -> None:
 def answers_as(settings: Settings, name: str) -> str | None:
     """The experiment as which a remembered system answers; None for any other name."""
     path = _file(settings, name)
-    if not _NAME.fullmatch(name) or not path.is_file():
+    if not is_name(name) or not path.is_file():
         return None
     try:
         return json.loads(path.read_text("utf-8"))["experiment"]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.names import RULE, is_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.training import checkpoints
 
@@ -26,7 +27,6 @@ MAX_HEADER_BYTES = 100_000_000
 """Of a safetensors file: the format's own limit."""
 
 _STEP = re.compile(r"checkpoint-(\d+)")
-_NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def look(settings: Settings, reserved: frozenset[str] = frozenset()) -> tuple[li
     found: list[ForeignCheckpoint] = []
     unusable: list[Unusable] = []
     for folder in _folders(settings.watched):
-        if not _NAME.fullmatch(folder.name):
-            unusable.append(Unusable(folder, "its name must be small letters and digits with single . + _ - between"))
+        if not is_name(folder.name):
+            unusable.append(Unusable(folder, f"rename it: a name is {RULE}"))
             continue
         if folder.name in reserved:
             unusable.append(Unusable(folder, f"{folder.name} is the name of a run or base of ours: rename the folder"))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.prompters.weights import weights_sha256 as weights_sha256
 
 MARKER = "COMPLETE.json"
 _NAME = re.compile(r"checkpoint-(\d+)")

@@ -13,6 +13,9 @@ FULL_SIDE = 840
 """The side, in pixels, of the square that the paper's prompters see. Pseudo-labels are made for this square, and the
 thresholds of the rewards are in its pixels. Foreign masks use it too, where their own sizes do not say the side."""
 
+MAX_PIXELS = 100_000_000
+"""The most pixels that an image or a mask may have. EarthReason's largest image has 58 million (7617²)."""
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -12,9 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from t2s_pipeline.core.errors import InputError
-
-MAX_PIXELS = 100_000_000
-"""EarthReason's largest image has 58 million (7617²)."""
+from t2s_pipeline.vision.geometry import MAX_PIXELS
 
 MAX_BYTES = 1_000_000_000
 """More than a hundred million uncompressed pixels of three 16-bit channels."""

@@ -11,13 +11,12 @@ import pyarrow as pa
 from pycocotools import mask as coco
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.vision.geometry import MAX_PIXELS
 
 RLE_TYPE = pa.struct([("height", pa.int32()), ("width", pa.int32()), ("counts", pa.string())])
 """The Arrow type of a mask column: COCO's compressed run lengths, column-major, first run background."""
 
 MAX_COUNTS_BYTES = 8 * 1024 * 1024
-MAX_PIXELS = 100_000_000
-"""Of a mask that is decoded: the largest image that a dataset may hold."""
 
 
 @dataclass(frozen=True)
