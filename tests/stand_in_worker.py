@@ -18,6 +18,7 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.vision import masks
@@ -57,7 +58,7 @@ class StandIn:
             experiment=plan.as_json(),
             fingerprint=mark,
             data_fingerprint="",
-            sha256=checkpoints.weights_sha256(folder),
+            sha256=weights_sha256(folder),
             created_at=datetime.now(UTC).isoformat(),
         )
         fields = {name: value for name, value in vars(marker).items() if name != "path"}

@@ -14,8 +14,8 @@ from pycocotools import mask as coco
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.image_files import UnusableFileError
 from t2s_pipeline.vision.geometry import MAX_PIXELS
+from t2s_pipeline.vision.image_files import UnusableFileError
 from t2s_pipeline.vision.masks import Rle
 
 MAX_FILE_BYTES = 1024 * 1024 * 1024

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.question_choice import asked_questions, published_rule
-from t2s_pipeline.evaluation.segment import draw_texts
+from t2s_pipeline.evaluation.segment import segment_texts
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition
@@ -77,7 +77,7 @@ def measure_agreement(
                 answers = [
                     Item(item.sample_id, item.question_index, text) for item in items for text in texts[item.key]
                 ]
-                drawn = draw_texts(
+                drawn = segment_texts(
                     segmenter, pixels[image_id], answers, PROMPT_COMBINATIONS[system.combination],
                     prompter.frame, prompter.answers, system.recipe.inference,
                 )  # fmt: skip

@@ -120,13 +120,13 @@ def _judged(
     for method in METHODS:
         inference = RECIPES[method].inference
         own = inference.prompts(_as_prompts(labels[method]))
-        fed += _draw(segmenter, embedding, method, {method: own}, inference)
+        fed += _segment(segmenter, embedding, method, {method: own}, inference)
         instances = [on_square(instance, FULL_SIDE) for instance in labellings[method].instances(truth)]
         instances = [instance for instance in instances if instance.any()]
         same = tuple(instance.tobytes() for instance in instances)
         if same not in drawn:
             prompts = combined(instances, square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
-            drawn[same] = _draw(segmenter, embedding, method, prompts, Inference())
+            drawn[same] = _segment(segmenter, embedding, method, prompts, Inference())
         fed += [replace(item, method=method) for item in drawn[same]]
     if rounds:
         fed += _searched(segmenter, embedding, fed, truth, square, rounds, sample["sample_id"])
@@ -152,13 +152,13 @@ def _searched(
         if start.prompts and truth.any() and _iou(start.mask, truth) < GOOD_ENOUGH:
             seed = (number, *sample_id.encode())
             prompts = improved(segmenter, embedding, start.prompts, counted, square, rounds, seed)
-            [new] = _draw(segmenter, embedding, SEARCH, {name: prompts}, Inference())
+            [new] = _segment(segmenter, embedding, SEARCH, {name: prompts}, Inference())
             best = max(best, new, key=lambda item: _iou(item.mask, truth))
         found.append(best)
     return found
 
 
-def _draw(
+def _segment(
     segmenter: Sam2Segmenter,
     embedding: Embedding,
     method: str,

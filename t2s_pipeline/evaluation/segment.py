@@ -68,7 +68,7 @@ def segment_completions(
         for window in left:
             rows: list[dict] = []
             for items in window.values():
-                rows += draw_texts(segmenter, next(images), items, combination, square, written, inference)
+                rows += segment_texts(segmenter, next(images), items, combination, square, written, inference)
                 progress.advance(done + len(rows))
             staged.append(pa.Table.from_pylist(rows, schema=PREDICTIONS.schema))
             done += len(rows)
@@ -100,7 +100,7 @@ def _texts(answers: pa.Table) -> dict[str, list[Item]]:
     return texts
 
 
-def draw_texts(
+def segment_texts(
     segmenter: Sam2Segmenter,
     image: np.ndarray,
     items: Sequence[Item],
@@ -118,7 +118,7 @@ def draw_texts(
     lax = [parse_lax(item.text, combination, written).moved(written, square) for item in items]
     answered = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
     prompt_sets = [inference.prompts(objects) for objects in answered]
-    drawn = iter(_draw_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
+    drawn = iter(_segment_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
     rows = []
     for item, answer in zip(items, lax, strict=True):
         row = {"sample_id": item.sample_id, "question_index": item.question_index, "side": square.width}
@@ -144,7 +144,7 @@ def _unread(fault: FormatError) -> dict:
     return {"status": "format_error", "detail": f"{fault.reason}: {fault.detail}", "repaired": False}
 
 
-def _draw_all(
+def _segment_all(
     segmenter: Sam2Segmenter,
     image: np.ndarray,
     prompt_sets: Sequence[Sequence[PromptObject]],
@@ -156,14 +156,14 @@ def _draw_all(
     if not prompt_sets:
         return []
     try:
-        return _draw(segmenter, image, prompt_sets, source, outs, multimask)
+        return _segment(segmenter, image, prompt_sets, source, outs, multimask)
     except OUR_FAILURES as fault:
         if len(prompt_sets) == 1:
             return [{"status": "error", "detail": f"{type(fault).__name__}: {fault}"[:500]}]
-    return [row for alone in prompt_sets for row in _draw_all(segmenter, image, [alone], source, outs, multimask)]
+    return [row for alone in prompt_sets for row in _segment_all(segmenter, image, [alone], source, outs, multimask)]
 
 
-def _draw(
+def _segment(
     segmenter: Sam2Segmenter,
     image: np.ndarray,
     prompt_sets: Sequence[Sequence[PromptObject]],
@@ -173,15 +173,15 @@ def _draw(
 ) -> list[dict]:
     embedding = segmenter.encode(image)
     rows = []
-    for drawing in segmenter.draw(embedding, prompt_sets, source, outs, multimask):
-        native, square = drawing.masks
+    for segmented in segmenter.segment(embedding, prompt_sets, source, outs, multimask):
+        native, square = segmented.masks
         rows.append(
             {
                 "status": "ok" if native.area else "empty_mask",
-                "detail": None if native.area else "the segmenter drew nothing for these prompts",
+                "detail": None if native.area else "the segmenter returned an empty mask for these prompts",
                 "mask": native.as_arrow(),
                 "square_mask": square.as_arrow(),
-                "scores": list(drawing.scores),
+                "scores": list(segmented.scores),
             }
         )
     return rows

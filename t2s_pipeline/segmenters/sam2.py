@@ -1,6 +1,6 @@
 """A frozen SAM2 that decodes many prompt sets of one image together.  [torch]
 
-``encode`` an image; ``decode`` prompt sets into masks, ``draw`` them into run lengths, or take their ``overlap``
+``encode`` an image; ``decode`` prompt sets into masks, ``segment`` them into run lengths, or take their ``overlap``
 with a true mask. What comes out is what sam2's ``SAM2ImagePredictor`` gives when it is called once per object; what
 differs is the bookkeeping: the rollouts of a GRPO group ask for hundreds of objects on one image, many of them the
 same.
@@ -38,7 +38,7 @@ maps are 256 times smaller. On a GPU memory alone decides."""
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class ScoredMask:
     """The mask of one prompt set.
 
     Attributes:
@@ -51,8 +51,8 @@ class Segmentation:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """The masks of one prompt set as run lengths, one for each size that was asked for, and the objects' scores."""
+class ScoredRunLengths:
+    """The masks of one prompt set as run lengths, one per requested size, and the scores of its objects."""
 
     masks: tuple[masks.Rle, ...]
     scores: tuple[float, ...]
@@ -162,7 +162,7 @@ class Sam2Segmenter:
         source: Frame,
         out: Frame,
         multimask: bool = False,
-    ) -> list[Segmentation]:
+    ) -> list[ScoredMask]:
         """The mask of every prompt set.
 
         Args:
@@ -176,23 +176,21 @@ class Sam2Segmenter:
             InputError: for an object with neither a box nor a point.
         """
         found = self._decoded(embedding, prompt_sets, source, multimask)
-        return [
-            Segmentation(union(found.of(items), out).cpu().numpy(), found.scores_of(items)) for items in prompt_sets
-        ]
+        return [ScoredMask(union(found.of(items), out).cpu().numpy(), found.scores_of(items)) for items in prompt_sets]
 
     @torch.inference_mode()
-    def draw(
+    def segment(
         self,
         embedding: Embedding,
         prompt_sets: PromptSets,
         source: Frame,
         outs: Sequence[Frame],
         multimask: bool = False,
-    ) -> list[Drawing]:
+    ) -> list[ScoredRunLengths]:
         """As ``decode``, at several sizes from one pass of the decoder; run lengths leave the device, not masks."""
         found = self._decoded(embedding, prompt_sets, source, multimask)
         return [
-            Drawing(tuple(_run_lengths(union(found.of(items), out)) for out in outs), found.scores_of(items))
+            ScoredRunLengths(tuple(_run_lengths(union(found.of(items), out)) for out in outs), found.scores_of(items))
             for items in prompt_sets
         ]
 

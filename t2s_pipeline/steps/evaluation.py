@@ -10,10 +10,10 @@ from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import list_partitions, write_partition
+from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.steps.steps import StepReport, Steps
 from t2s_pipeline.systems import watched_folder
 from t2s_pipeline.systems.candidates import settings_of
-from t2s_pipeline.training import checkpoints
 
 VALIDATION, TEST = "val", "test"
 REFERRING = ("rrsis-d", "risbench", "refsegrs")
@@ -43,7 +43,7 @@ def _row(one: watched_folder.ForeignCheckpoint) -> dict[str, str | int | datetim
         "experiment": plan.name,
         "step": one.step,
         "path": str(one.path),
-        "sha256": checkpoints.weights_sha256(one.path),
+        "sha256": weights_sha256(one.path),
         "base_model": plan.prompter,
         "settings": json.dumps(plan.as_json(), sort_keys=True),
         "created_at": one.created_at,

@@ -9,7 +9,7 @@ from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.fingerprints import code_fingerprint, fingerprint
 from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS, Settings
 from t2s_pipeline.lake.table import Table
-from t2s_pipeline.training.checkpoints import weights_sha256
+from t2s_pipeline.prompters.weights import weights_sha256
 
 _EMBEDDED = {"qwen2.5-vl-mini": "prompter", "sam2-mini": "segmenter"}
 

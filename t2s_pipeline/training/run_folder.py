@@ -19,6 +19,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, PSEUDO_LABELS, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, write_partition
 from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
 from t2s_pipeline.training.keeping import dispensable, val_giou
@@ -102,7 +103,7 @@ class RunFolder:
                 experiment=self.experiment.as_json(),
                 fingerprint=self.fingerprint,
                 data_fingerprint=self.data_fingerprint,
-                sha256=checkpoints.weights_sha256(staged),
+                sha256=weights_sha256(staged),
                 created_at=datetime.now(UTC).isoformat(),
             ),
         )

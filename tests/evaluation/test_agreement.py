@@ -77,15 +77,15 @@ def test_a_split_is_sampled_k_times_and_a_stopped_run_goes_on_to_the_same_rows(h
     # At temperature 1 the base does not say the same thing three times, everywhere.
     assert any(len(set(row["texts"])) > 1 for row in rows)
     calls = []
-    draw_texts = agreement.draw_texts
+    segment_texts = agreement.segment_texts
 
     def fail_at_second(*arguments):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return draw_texts(*arguments)
+        return segment_texts(*arguments)
 
-    monkeypatch.setattr(agreement, "draw_texts", fail_at_second)
+    monkeypatch.setattr(agreement, "segment_texts", fail_at_second)
     with pytest.raises(KeyboardInterrupt):
         measure("second")
     again = measure("second")

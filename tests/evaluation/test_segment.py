@@ -154,12 +154,12 @@ def test_answers_keep_their_own_masks_when_others_of_the_image_are_not_drawn(hom
 
 
 def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeypatch):
-    draw = Sam2Segmenter.draw
+    real_segment = Sam2Segmenter.segment
 
     def fails_on_other(self, embedding, prompt_sets, *frames):
         if any(item.bbox[0] == OTHER["bbox_2d"][0] for items in prompt_sets for item in items):
             raise RuntimeError("out of memory")
-        return draw(self, embedding, prompt_sets, *frames)
+        return real_segment(self, embedding, prompt_sets, *frames)
 
     said = []
 
@@ -167,7 +167,7 @@ def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeyp
         def say(self, message, warning=False):
             said.append((message, warning))
 
-    monkeypatch.setattr(Sam2Segmenter, "draw", fails_on_other)
+    monkeypatch.setattr(Sam2Segmenter, "segment", fails_on_other)
     rows = predict(home, system, (BRIDGE, 0, answer(BOX)), (BRIDGE, 1, answer(OTHER)), progress=Told())
     assert rows[BRIDGE, 0]["status"] == "ok"
     assert (rows[BRIDGE, 1]["status"], rows[BRIDGE, 1]["detail"]) == ("error", "RuntimeError: out of memory")
@@ -175,13 +175,13 @@ def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeyp
 
 
 def test_prompts_the_segmenter_draws_nothing_for_are_an_empty_mask(home, system, monkeypatch):
-    from t2s_pipeline.segmenters.sam2 import Drawing
+    from t2s_pipeline.segmenters.sam2 import ScoredRunLengths
 
     def nothing(self, embedding, prompt_sets, source, outs, multimask):
         empty = tuple(masks.encode(np.zeros((out.height, out.width), bool)) for out in outs)
-        return [Drawing(empty, (0.1,) * len(items)) for items in prompt_sets]
+        return [ScoredRunLengths(empty, (0.1,) * len(items)) for items in prompt_sets]
 
-    monkeypatch.setattr(Sam2Segmenter, "draw", nothing)
+    monkeypatch.setattr(Sam2Segmenter, "segment", nothing)
     assert predict(home, system, (BRIDGE, 0, answer(BOX)))[BRIDGE, 0]["status"] == "empty_mask"
 
 
@@ -229,13 +229,13 @@ def test_completions_of_mixed_settings_are_refused(home, system):
 
 def test_the_segmenter_is_asked_as_the_recipe_says(home, system, monkeypatch):
     asked = []
-    draw = Sam2Segmenter.draw
+    real_segment = Sam2Segmenter.segment
 
     def watched(self, embedding, prompt_sets, source, outs, multimask):
         asked.append((prompt_sets, multimask))
-        return draw(self, embedding, prompt_sets, source, outs, multimask)
+        return real_segment(self, embedding, prompt_sets, source, outs, multimask)
 
-    monkeypatch.setattr(Sam2Segmenter, "draw", watched)
+    monkeypatch.setattr(Sam2Segmenter, "segment", watched)
     as_rival = replace(system, recipe=replace(THINK2SEG, inference=Inference(multimask=True, box_centre=True)))
     rows = predict(home, as_rival, (BRIDGE, 0, answer(BOX)))
     x0, y0, x1, y1 = BOX["bbox_2d"]

@@ -19,12 +19,13 @@ from t2s_pipeline.lake import schema  # noqa: E402
 from t2s_pipeline.lake.store import partition_file, read_partition, write_partition  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
 from t2s_pipeline.methods.experiments import EXPERIMENTS  # noqa: E402
+from t2s_pipeline.prompters.weights import weights_sha256  # noqa: E402
 from t2s_pipeline.steps.evaluation import evaluate, register  # noqa: E402
 from t2s_pipeline.steps.re_evaluation import rescore  # noqa: E402
 from t2s_pipeline.steps.steps import Steps  # noqa: E402
 from t2s_pipeline.systems import watched_folder as elsewhere  # noqa: E402
 from t2s_pipeline.systems.candidates import candidates  # noqa: E402
-from t2s_pipeline.training.checkpoints import MARKER, Checkpoint, complete, weights_sha256  # noqa: E402
+from t2s_pipeline.training.checkpoints import MARKER, Checkpoint, complete  # noqa: E402
 from tests.assets.test_assets import StandInLauncher  # noqa: E402
 from tests.stand_in_worker import StandIn  # noqa: E402
 

@@ -220,16 +220,16 @@ def test_overlap_counts_the_pixels_of_decoded_masks(segmenter):
     assert counts[2] == (0, 40 * 60)
 
 
-def test_drawn_run_lengths_are_the_decoded_masks_at_every_size(segmenter):
+def test_segmented_run_lengths_are_the_decoded_masks_at_every_size(segmenter):
     embedding = segmenter.encode(noise_image())
     sets, outs = [[BOX], RAGGED, []], (NATIVE, Frame.square(84), Frame(width=31, height=400))
     before = segmenter.counts.objects
-    drawn = segmenter.draw(embedding, sets, PROMPTER, outs)
+    segmented = segmenter.segment(embedding, sets, PROMPTER, outs)
     assert segmenter.counts.objects - before == len(RAGGED)
     for place, out in enumerate(outs):
-        for drawing, segmentation in zip(drawn, segmenter.decode(embedding, sets, PROMPTER, out), strict=True):
-            assert drawing.masks[place] == masks.encode(segmentation.mask)
-            assert drawing.scores == segmentation.scores
+        for run_lengths, scored in zip(segmented, segmenter.decode(embedding, sets, PROMPTER, out), strict=True):
+            assert run_lengths.masks[place] == masks.encode(scored.mask)
+            assert run_lengths.scores == scored.scores
 
 
 def test_images_of_any_size_are_encoded_in_batches(segmenter):

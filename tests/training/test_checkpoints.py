@@ -8,6 +8,7 @@ import pytest
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.systems.resolve import system
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
@@ -25,7 +26,7 @@ def publish(runs: Path, run: str, step: int, steps: int, fingerprint: str = "f")
         experiment=experiment(run, ["recipe.combination=bbox"]).as_json(),
         fingerprint=fingerprint,
         data_fingerprint="d",
-        sha256=checkpoints.weights_sha256(staged),
+        sha256=weights_sha256(staged),
         created_at="2025-01-01T00:00:00+00:00",
     )
     return checkpoints.publish(staged, described)
