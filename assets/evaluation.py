@@ -85,7 +85,7 @@ def rescores(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Itera
 class SamplingConfig(dg.Config):
     """How a system is sampled; the defaults are the library's."""
 
-    draws: int = Sampling.draws
+    completions: int = Sampling.completions
     temperature: float = Sampling.temperature
     seed: int = Sampling.seed
     max_questions: int = Field(default=1, description="Of a sample; 0 samples all.")
@@ -104,7 +104,7 @@ def agreement(
 ) -> Iterator[dg.MaterializeResult]:
     """How far K sampled answers to one question agree: the system's uncertainty, known without the truth."""
     keys = context.partition_key.keys_by_dimension
-    sampling = Sampling(config.draws, config.temperature, config.seed, config.max_questions or None)
+    sampling = Sampling(config.completions, config.temperature, config.seed, config.max_questions or None)
     steps = worker.steps(context, config.fresh)
     report = steps.agree(keys["system"], *dataset_and_split(keys["split"]), sampling)
     yield from results(worker.settings, [report])

@@ -11,8 +11,14 @@ def evaluate(
     system: Annotated[str, typer.Argument(help="zero-shot-mini, a run, <run>--<step>, or a foreign checkpoint.")],
     dataset: Annotated[str | None, typer.Option(help="By default the one that its run was trained on.")] = None,
     split: Annotated[str, typer.Option(help="val or test")] = "val",
-    draws: Annotated[
-        int, typer.Option(min=0, help="Sample each question so often as well, for the view selective_risk; 0: do not.")
+    completions: Annotated[
+        int,
+        typer.Option(
+            "--completions",
+            "--draws",
+            min=0,
+            help="Also sample this many completions per question, for the view selective_risk; 0: none.",
+        ),
     ] = 0,
     temperature: Annotated[float, typer.Option(help="Of those samples.")] = 1.0,
     max_questions: Annotated[int, typer.Option(min=0, help="Sample so many questions of a sample; 0: all.")] = 1,
@@ -20,7 +26,7 @@ def evaluate(
 ) -> None:
     """Completions, masks, scores and metrics; what stands is not done again.
 
-    With --draws the system answers several times at a temperature, and how far its answers agree is measured too.
+    With --completions the system answers several times at a temperature, and how far its answers agree is measured too.
     """
     from t2s_pipeline.methods.sampling import Sampling
     from t2s_pipeline.steps.evaluation import evaluate as run
@@ -34,6 +40,6 @@ def evaluate(
     place = (dataset or home_dataset(settings, system), split)
     run(steps, system, *place)
     steps.summarize()
-    if draws:
-        steps.agree(system, *place, Sampling(draws, temperature, max_questions=max_questions or None))
+    if completions:
+        steps.agree(system, *place, Sampling(completions, temperature, max_questions=max_questions or None))
         print(f"""\nt2s sql "from selective_risk where system = '{system}'".""")

@@ -29,11 +29,11 @@ def score(
     Masks may have the image's own size or that of the resized image. Missing and surplus samples are counted and
     listed: t2s sql "from prediction_rejects". A sample without a mask scores 0.
     """
-    from t2s_pipeline.external.score import Foreign, score_foreign
+    from t2s_pipeline.external.score import ForeignAnswers, score_foreign
     from t2s_pipeline.steps.steps import Steps
     from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
-    foreign = Foreign(name, predictions.expanduser(), dataset, split, side, question, answers_as)
+    foreign = ForeignAnswers(name, predictions.expanduser(), dataset, split, side, question, answers_as)
     score_foreign(Steps(settings, plain_launch(settings)), foreign)
     print(f"""\nt2s leaderboard --dataset {dataset}; t2s sql "from prediction_rejects where system = '{name}'".""")

@@ -54,12 +54,12 @@ def measure_agreement(
         chosen = asked_questions(row["sample_id"], len(row["questions"]), sampling.max_questions, rule)
         asked[row["sample_id"]] = [Item(row["sample_id"], index, row["questions"][index]) for index in chosen]
     grouped = by_image(samples, {key: items for key, items in asked.items() if items})
-    windows = plan(lake, where, grouped, max(1, system.generation.batch_size // sampling.draws))
+    windows = plan(lake, where, grouped, max(1, system.generation.batch_size // sampling.completions))
     staged = StagedPartition(lake, AGREEMENT, {"system": system.name, **where}, fingerprint)
     left = pending(windows, staged.keys(["sample_id", "question_index"]))
     total = sum(len(items) for window in windows for items in window.values())
     done = total - sum(len(items) for window in left for items in window.values())
-    progress.start(f"{system.name} answers {dataset}-{split} {sampling.draws} times:", total, done)
+    progress.start(f"{system.name} answers {dataset}-{split} {sampling.completions} times:", total, done)
     if left:
         generation = replace(system.generation, temperature=sampling.temperature)
         prompter = load_answerer(system.prompter, generation, device, system.recipe.coordinates)
@@ -82,7 +82,7 @@ def measure_agreement(
                     prompter.frame, prompter.answers, system.recipe.inference,
                 )  # fmt: skip
                 for place, item in enumerate(items):
-                    own = drawn[place * sampling.draws : (place + 1) * sampling.draws]
+                    own = drawn[place * sampling.completions : (place + 1) * sampling.completions]
                     rows.append(_row(item, own, texts[item.key], told))
             staged.append(pa.Table.from_pylist(rows, schema=AGREEMENT.schema))
             done += len(rows)
@@ -101,7 +101,7 @@ def _drawn(prompter, system: System, window: Window, pixels, sampling: Sampling,
     """Each question's K answers, by its key. A question stands in the batch K times, so its draws are independent."""
     squares = {image_id: np.asarray(prompter.square(image)) for image_id, image in pixels.items()}
     asked = [(item, squares[image_id]) for image_id, items in window.items() for item in items]
-    repeated = [pair for pair in asked for _ in range(sampling.draws)]
+    repeated = [pair for pair in asked for _ in range(sampling.completions)]
     texts: dict[tuple[str, int], list[str]] = {item.key: [] for item, _ in asked}
     for start in range(0, len(repeated), generation.batch_size):
         batch = repeated[start : start + generation.batch_size]

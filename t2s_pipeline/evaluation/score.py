@@ -42,7 +42,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class SampleScore:
     """One row of ``sample_scores``; the meaning of each field is in its schema."""
 
     sample_id: str
@@ -99,7 +99,7 @@ def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, r
     return pa.table(columns, schema=SAMPLE_SCORES.schema)
 
 
-def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rle | None, protocol: str) -> Score:
+def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rle | None, protocol: str) -> SampleScore:
     """Apply the protocol's row of rules to one answer."""
     area = intersection = 0
     if mask is not None:
@@ -122,7 +122,7 @@ def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rl
         hit = iou > 0.5
     else:
         hit = None if area == 0 else iou >= 0.5
-    return Score(sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status)
+    return SampleScore(sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status)
 
 
 def _answers(predictions: pa.Table, mask: str) -> Iterator[tuple[str, int, str, masks.Rle | None]]:

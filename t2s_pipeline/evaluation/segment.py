@@ -21,8 +21,8 @@ from t2s_pipeline.lake.store import StagedPartition, read_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination
-from t2s_pipeline.prompting.lax import parse_lax
-from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
+from t2s_pipeline.prompting.lax import parse_both
+from t2s_pipeline.prompting.parsing import Answer, FormatError
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
@@ -115,12 +115,13 @@ def segment_texts(
     """
     native = Frame(width=image.shape[1], height=image.shape[0])
     # The laxer parser reads whatever the training parser does, alike; what it reads beyond that counts at the square.
-    lax = [parse_lax(item.text, combination, written).moved(written, square) for item in items]
+    readings = [parse_both(item.text, combination, written) for item in items]
+    lax = [reading.lax.moved(written, square) for reading in readings]
     answered = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
     prompt_sets = [inference.prompts(objects) for objects in answered]
     drawn = iter(_segment_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
     rows = []
-    for item, answer in zip(items, lax, strict=True):
+    for item, answer, reading in zip(items, lax, readings, strict=True):
         row = {"sample_id": item.sample_id, "question_index": item.question_index, "side": square.width}
         if isinstance(answer, FormatError):
             row |= _unread(answer)
@@ -130,9 +131,8 @@ def segment_texts(
             else:
                 read = {"status": "rejected", "prompts": [], "scores": []}
                 read |= {"mask": _empty(native), "square_mask": _empty(square)}
-            strict = parse(item.text, combination, written)
-            if isinstance(strict, FormatError):
-                row |= _unread(strict)
+            if isinstance(reading.strict, FormatError):
+                row |= _unread(reading.strict)
                 row |= {"square_status": read["status"], "square_mask": read.get("square_mask")}
             else:
                 row |= {**read, "repaired": answer.repaired}

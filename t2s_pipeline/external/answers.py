@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.external.masks import Unusable
+from t2s_pipeline.external.masks import PredictionReject
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTION_REJECTS
 
 MAX_TEXT = 64 * 1024
@@ -38,19 +38,19 @@ def take_answers(
     """
     asked = _asked(samples, images)
     rows: dict[tuple[str, int], dict] = {}
-    rejects: list[Unusable] = []
+    rejects: list[PredictionReject] = []
     settings = json.dumps({"schema": combination, "side": side, "source": source}, sort_keys=True)
     for where, stem, prompt, text in _entries(content["results"], source, rejects):
         questions = asked.get(stem)
         if questions is None:
-            rejects.append(Unusable(where, "surplus", f"the split has no image {stem}", None))
+            rejects.append(PredictionReject(where, "surplus", f"the split has no image {stem}", None))
             continue
         sample_id, index = _which(questions, prompt)
         if sample_id is None:
             told = f"image {stem} has {len(questions)} questions, and the prompt holds none of them"
-            rejects.append(Unusable(where, "question_not_found", told, None))
+            rejects.append(PredictionReject(where, "question_not_found", told, None))
         elif (sample_id, index) in rows:
-            rejects.append(Unusable(where, "twice", f"question {index} has an answer already", sample_id))
+            rejects.append(PredictionReject(where, "twice", f"question {index} has an answer already", sample_id))
         else:
             rows[sample_id, index] = {
                 "sample_id": sample_id,
@@ -60,7 +60,7 @@ def take_answers(
             }
     answered = {sample_id for sample_id, _ in rows}
     every = samples["sample_id"].to_pylist()
-    rejects += [Unusable("", "missing", "no answer came", key) for key in every if key not in answered]
+    rejects += [PredictionReject("", "missing", "no answer came", key) for key in every if key not in answered]
     if not rows:
         raise InputError(f"Of {source} not one entry belongs to this split: name the dataset and split that it is of.")
     return (
@@ -69,13 +69,13 @@ def take_answers(
     )
 
 
-def _entries(results: list, source: str, rejects: list[Unusable]) -> Iterator[tuple[str, str, str, str]]:
+def _entries(results: list, source: str, rejects: list[PredictionReject]) -> Iterator[tuple[str, str, str, str]]:
     """Place in the file, the image's name without suffix, the prompt, the output."""
     for place, entry in enumerate(results):
         where = f"{source}#{place}"
         fields = [entry.get(key) for key in ("image_path", "model_output")] if isinstance(entry, dict) else []
         if len(fields) != 2 or not all(isinstance(value, str) for value in fields):
-            rejects.append(Unusable(where, "no_result", "expected an object with image_path and model_output"))
+            rejects.append(PredictionReject(where, "no_result", "expected an object with image_path and model_output"))
             continue
         prompt = entry.get("question")
         stem = PurePosixPath(fields[0].replace("\\", "/")).stem

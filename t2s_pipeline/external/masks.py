@@ -30,7 +30,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Given:
+class ForeignMask:
     """A predicted mask, at whatever size it came; None says that there is no target."""
 
     source: str
@@ -40,7 +40,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Unusable:
+class PredictionReject:
     """What could not be taken in, and why: ``reason`` is a short constant."""
 
     source: str
@@ -49,7 +49,7 @@ class Unusable:
     sample_id: str | None = None
 
 
-def read_masks(path: Path, sizes: dict[str, Size]) -> Iterator[Given | Unusable]:
+def read_masks(path: Path, sizes: dict[str, Size]) -> Iterator[ForeignMask | PredictionReject]:
     """Everything in the folder or file, in a fixed order.
 
     Args:
@@ -69,7 +69,7 @@ def read_masks(path: Path, sizes: dict[str, Size]) -> Iterator[Given | Unusable]
     raise InputError(f"{path} is no folder of PNG files, no .json and no .parquet: give one of these.")
 
 
-def _folder(folder: Path, sizes: dict[str, Size]) -> Iterator[Given | Unusable]:
+def _folder(folder: Path, sizes: dict[str, Size]) -> Iterator[ForeignMask | PredictionReject]:
     files = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() == ".png" and not path.name.startswith(".")
     )
@@ -82,12 +82,12 @@ def _folder(folder: Path, sizes: dict[str, Size]) -> Iterator[Given | Unusable]:
         if name not in sizes and parent in sizes and file.stem.isdecimal():
             name, index = parent, int(file.stem)
         try:
-            yield Given(place.as_posix(), name, index, masks.encode(decode_label(file.read_bytes())))
+            yield ForeignMask(place.as_posix(), name, index, masks.encode(decode_label(file.read_bytes())))
         except UnusableFileError as fault:
-            yield Unusable(place.as_posix(), fault.reason, fault.detail, name)
+            yield PredictionReject(place.as_posix(), fault.reason, fault.detail, name)
 
 
-def _coco(path: Path, content: Any, sizes: dict[str, Size]) -> Iterator[Given | Unusable]:
+def _coco(path: Path, content: Any, sizes: dict[str, Size]) -> Iterator[ForeignMask | PredictionReject]:
     entries = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(entries, list):
         raise InputError(f"{path} holds no list of results: COCO results are [{{sample_id, segmentation}}, …].")
@@ -96,27 +96,27 @@ def _coco(path: Path, content: Any, sizes: dict[str, Size]) -> Iterator[Given | 
         where = f"{path.name}#{place}"
         key = entry.get("sample_id", entry.get("image_id")) if isinstance(entry, dict) else None
         if not isinstance(key, str | int) or isinstance(key, bool) or "segmentation" not in entry:
-            yield Unusable(where, "no_result", "expected an object with sample_id and segmentation")
+            yield PredictionReject(where, "no_result", "expected an object with sample_id and segmentation")
             continue
         index = entry.get("question_index")
         if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
-            yield Unusable(where, "no_result", f"question_index {index!r} is no whole number", str(key))
+            yield PredictionReject(where, "no_result", f"question_index {index!r} is no whole number", str(key))
             continue
         united.setdefault((str(key), index), []).append((where, entry["segmentation"]))
     for (name, index), parts in united.items():
         where = parts[0][0]
         drawn = [segmentation for _, segmentation in parts if segmentation is not None]
         if not drawn:
-            yield Given(where, name, index, None)
+            yield ForeignMask(where, name, index, None)
             continue
         height, width = _stated(drawn) or sizes.get(name, (0, 0))
         if not height:
-            yield Unusable(where, "surplus", f"the split has no sample {name}", name)
+            yield PredictionReject(where, "surplus", f"the split has no sample {name}", name)
             continue
         try:
-            yield Given(where, name, index, Segmentation(tuple(drawn)).mask(width, height))
+            yield ForeignMask(where, name, index, Segmentation(tuple(drawn)).mask(width, height))
         except UnusableFileError as fault:
-            yield Unusable(where, fault.reason, fault.detail, name)
+            yield PredictionReject(where, fault.reason, fault.detail, name)
 
 
 def _stated(parts: list[Any]) -> Size | None:
@@ -128,7 +128,7 @@ def _stated(parts: list[Any]) -> Size | None:
     return None
 
 
-def _parquet(path: Path) -> Iterator[Given | Unusable]:
+def _parquet(path: Path) -> Iterator[ForeignMask | PredictionReject]:
     try:
         table = pq.read_table(path)
         missing = {"sample_id", "mask"} - set(table.column_names)
@@ -148,12 +148,12 @@ def _parquet(path: Path) -> Iterator[Given | Unusable]:
         where = f"{path.name}#{place}"
         rle = None if row["mask"] is None else Rle.from_arrow(row["mask"])
         if row["sample_id"] is None or (rle is not None and None in (rle.height, rle.width, rle.counts)):
-            yield Unusable(where, "no_result", "sample_id or a part of the mask is null", row["sample_id"])
+            yield PredictionReject(where, "no_result", "sample_id or a part of the mask is null", row["sample_id"])
             continue
         try:
             if rle is not None:
                 masks.check(rle)
         except InputError as fault:
-            yield Unusable(where, "invalid_mask", str(fault), row["sample_id"])
+            yield PredictionReject(where, "invalid_mask", str(fault), row["sample_id"])
             continue
-        yield Given(where, row["sample_id"], row.get("question_index"), rle)
+        yield ForeignMask(where, row["sample_id"], row.get("question_index"), rle)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline.external.masks import Given, Size, Unusable
+from t2s_pipeline.external.masks import ForeignMask, PredictionReject, Size
 from t2s_pipeline.lake.schema import PREDICTION_REJECTS, PREDICTIONS
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE
@@ -15,7 +15,7 @@ from t2s_pipeline.vision.masks import Rle
 
 
 @dataclass(frozen=True)
-class Taken:
+class MatchedMasks:
     """What was made of a folder or file."""
 
     predictions: pa.Table
@@ -34,7 +34,9 @@ def sizes_of(samples: pa.Table) -> dict[str, Size]:
     return {key: (mask["height"], mask["width"]) for key, mask in zip(*columns, strict=True)}
 
 
-def take(found: Iterable[Given | Unusable], samples: pa.Table, side: int | None = None, question: int = 0) -> Taken:
+def take(
+    found: Iterable[ForeignMask | PredictionReject], samples: pa.Table, side: int | None = None, question: int = 0
+) -> MatchedMasks:
     """Match masks with the samples of a split and bring each to native size and to the square.
 
     A mask of another size than its image's is taken for one of the resized image, whatever its aspect ratio, and is
@@ -51,36 +53,38 @@ def take(found: Iterable[Given | Unusable], samples: pa.Table, side: int | None 
         row["sample_id"]: max(1, len(row["questions"]))
         for row in samples.select(["sample_id", "questions"]).to_pylist()
     }
-    kept: dict[tuple[str, int], Given] = {}
-    rejects: list[Unusable] = []
+    kept: dict[tuple[str, int], ForeignMask] = {}
+    rejects: list[PredictionReject] = []
     for one in found:
-        if isinstance(one, Unusable):
+        if isinstance(one, PredictionReject):
             rejects.append(one)
             continue
         if one.sample_id not in sizes:
-            rejects.append(Unusable(one.source, "surplus", f"the split has no sample {one.sample_id}", one.sample_id))
+            rejects.append(
+                PredictionReject(one.source, "surplus", f"the split has no sample {one.sample_id}", one.sample_id)
+            )
             continue
         index = one.question_index
         if index is None:
             index = min(question, asked[one.sample_id] - 1)
         if not 0 <= index < asked[one.sample_id]:
             told = f"the sample has {asked[one.sample_id]} questions, so no question {index}"
-            rejects.append(Unusable(one.source, "surplus", told, one.sample_id))
+            rejects.append(PredictionReject(one.source, "surplus", told, one.sample_id))
         elif (one.sample_id, index) in kept:
-            rejects.append(Unusable(one.source, "twice", f"question {index} has a mask already", one.sample_id))
+            rejects.append(PredictionReject(one.source, "twice", f"question {index} has a mask already", one.sample_id))
         else:
             kept[one.sample_id, index] = one
     answered = {sample_id for sample_id, _ in kept}
-    rejects += [Unusable("", "missing", "no mask came", key) for key in sizes if key not in answered]
+    rejects += [PredictionReject("", "missing", "no mask came", key) for key in sizes if key not in answered]
     side = side or _common_side(kept.values(), sizes)
     rows = [_row(one, index, sizes[one.sample_id], side) for (_, index), one in sorted(kept.items())]
-    return Taken(
+    return MatchedMasks(
         pa.Table.from_pylist(rows, schema=PREDICTIONS.schema),
         pa.Table.from_pylist([vars(one) for one in rejects], schema=PREDICTION_REJECTS.schema),
     )
 
 
-def _common_side(given: Iterable[Given], sizes: dict[str, Size]) -> int:
+def _common_side(given: Iterable[ForeignMask], sizes: dict[str, Size]) -> int:
     found = {
         (one.mask.height, one.mask.width)
         for one in given
@@ -93,7 +97,7 @@ def _common_side(given: Iterable[Given], sizes: dict[str, Size]) -> int:
     return FULL_SIDE
 
 
-def _row(one: Given, index: int, native: Size, side: int) -> dict:
+def _row(one: ForeignMask, index: int, native: Size, side: int) -> dict:
     row = {"sample_id": one.sample_id, "question_index": index, "side": side, "repaired": False}
     if one.mask is None:
         empty = {size: masks.encode(np.zeros(size, bool)).as_arrow() for size in (native, (side, side))}

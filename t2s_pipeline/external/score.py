@@ -26,7 +26,7 @@ DRAWN_ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignAnswers:
     """What is to be scored, and how it is to be read."""
 
     name: str
@@ -39,7 +39,7 @@ class Foreign:
     """For texts: the experiment whose prompt combination they are written in and whose segmenter draws them."""
 
 
-def score_foreign(steps: Steps, foreign: Foreign) -> list[StepReport]:
+def score_foreign(steps: Steps, foreign: ForeignAnswers) -> list[StepReport]:
     """Take in, score under both protocols, summarize.
 
     Raises:
@@ -55,7 +55,7 @@ def score_foreign(steps: Steps, foreign: Foreign) -> list[StepReport]:
     return [*_score_masks(steps, foreign), *steps.summarize()]
 
 
-def _score_masks(steps: Steps, foreign: Foreign) -> list[StepReport]:
+def _score_masks(steps: Steps, foreign: ForeignAnswers) -> list[StepReport]:
     lake, place = steps.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
     samples = read_partition(lake, schema.SAMPLES, place)
     taken = take(read_masks(foreign.predictions, sizes_of(samples)), samples, foreign.side, foreign.question)
@@ -70,7 +70,7 @@ def _score_masks(steps: Steps, foreign: Foreign) -> list[StepReport]:
     return steps.score(foreign.name, foreign.dataset, foreign.split, DRAWN_ELSEWHERE)
 
 
-def _score_answers(steps: Steps, foreign: Foreign, content: dict) -> list[StepReport]:
+def _score_answers(steps: Steps, foreign: ForeignAnswers, content: dict) -> list[StepReport]:
     lake, place = steps.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
     plan = experiment(foreign.answers_as)
     samples = read_partition(lake, schema.SAMPLES, place)
@@ -85,7 +85,7 @@ def _score_answers(steps: Steps, foreign: Foreign, content: dict) -> list[StepRe
     return [steps.segment(*where), *steps.score(*where)]
 
 
-def _keep_rejects(steps: Steps, foreign: Foreign, rejects: pa.Table) -> None:
+def _keep_rejects(steps: Steps, foreign: ForeignAnswers, rejects: pa.Table) -> None:
     partition = {"system": foreign.name, "dataset": foreign.dataset, "split": foreign.split}
     write_partition(steps.settings.lake, schema.PREDICTION_REJECTS, partition, rejects)
     steps.say(

@@ -6,6 +6,8 @@ bracket, an object may have its box alone or its positive points alone, and keys
 Ours still checks that coordinates are numbers inside the frame, which theirs does not (docs/protocols.md).
 """
 
+from dataclasses import dataclass
+
 from t2s_pipeline.prompting.combinations import PromptCombination, Role, Shape
 from t2s_pipeline.prompting.parsing import (
     MAX_OBJECTS,
@@ -21,12 +23,33 @@ from t2s_pipeline.prompting.parsing import (
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
 
 
-def parse_lax(text: str, combination: PromptCombination, frame: Frame) -> Answer | FormatError:
-    """Read a completion as the authors' evaluation does; never raises on model text.
+@dataclass(frozen=True)
+class Readings:
+    """What the two parsers read in one completion.
 
-    Where it cannot be read either way, the training parser's reason is given.
+    Attributes:
+        strict: what the training parser reads.
+        lax: what the laxer parser reads. It is ``strict`` itself where the training parser can read the completion,
+            and where neither parser can.
     """
-    trained = parse(text, combination, frame)
+
+    strict: Answer | FormatError
+    lax: Answer | FormatError
+
+
+def parse_both(text: str, combination: PromptCombination, frame: Frame) -> Readings:
+    """Read a completion with both parsers; never raises on model text.
+
+    Where neither parser can read the completion, both readings are the training parser's error.
+    """
+    strict = parse(text, combination, frame)
+    return Readings(strict, _lax(text, strict, combination, frame))
+
+
+def _lax(
+    text: str, trained: Answer | FormatError, combination: PromptCombination, frame: Frame
+) -> Answer | FormatError:
+    """The laxer reading of a text that the training parser read as ``trained``."""
     if isinstance(trained, Answer) or trained.reason == "too_long" or combination.shape is not Shape.OBJECTS:
         return trained
     body = text

@@ -47,7 +47,7 @@ _STYLE = {
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PlottedEstimate:
     """A value in percent with its 95 % interval, drawn in ``SERIES[series]``."""
 
     label: str
@@ -57,7 +57,7 @@ class Estimate:
     series: int
 
 
-def interval_chart(estimates: Sequence[Estimate], axis: str) -> Figure:
+def interval_chart(estimates: Sequence[PlottedEstimate], axis: str) -> Figure:
     """Dot and whiskers, one line an estimate, the first on top, its number beside it."""
     with matplotlib.rc_context(_STYLE):
         figure = _figure(4.2, 0.62 + 0.36 * len(estimates))

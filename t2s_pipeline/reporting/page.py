@@ -21,7 +21,7 @@ from t2s_pipeline.lake.table import Table
 from t2s_pipeline.reporting import charts
 from t2s_pipeline.reporting.findings import NOTHING, Difference, counted, percent, signed
 from t2s_pipeline.reporting.labels import label_section
-from t2s_pipeline.reporting.sections import Cast, section
+from t2s_pipeline.reporting.sections import PageSystems, section
 
 TRAINED = "think2seg-mini"
 EXAMPLES_IN_ALL = 24
@@ -29,7 +29,7 @@ EXAMPLES_IN_ALL = 24
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """A training run in one line."""
 
     name: str
@@ -73,7 +73,7 @@ def build_report(
     if system is None:
         scored = sorted({row["system"] for row in metrics} - {baseline})
         system = TRAINED if TRAINED in scored or not scored else scored[0]
-    cast = Cast(system, baseline, _series(system, baseline, {row["system"] for row in metrics} | set(logs)))
+    cast = PageSystems(system, baseline, _series(system, baseline, {row["system"] for row in metrics} | set(logs)))
     datasets = {row["dataset"] for row in metrics}
     each = max(3, min(10, EXAMPLES_IN_ALL // max(1, len(datasets))))
     sections = [section(lake, name, metrics, differences, cast, each) for name in datasets]
@@ -129,12 +129,12 @@ def _series(system: str, baseline: str, names: set[str]) -> dict[str, int]:
     return {name: index for index, name in enumerate([system, baseline, *others])}
 
 
-def _run(name: str, log: pa.Table) -> Run:
+def _run(name: str, log: pa.Table) -> TrainingRun:
     rewards = [value for value in log.column("reward").to_pylist() if value is not None]
     window = charts.smoothing(len(rewards))
     seconds = sum(value or 0.0 for value in log.column("seconds").to_pylist())
     first, last = rewards[:window], rewards[-window:]
-    return Run(
+    return TrainingRun(
         name,
         max(log.column("step").to_pylist()),
         sum(first) / len(first) if first else float("nan"),

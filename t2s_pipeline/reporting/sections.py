@@ -17,7 +17,7 @@ SPLITS = ("test", "val", "train")
 
 
 @dataclass(frozen=True)
-class Cast:
+class PageSystems:
     """Who is on the page: the trained ``system``, its untrained ``baseline``, and everyone's colour."""
 
     system: str
@@ -26,7 +26,7 @@ class Cast:
 
 
 @dataclass(frozen=True)
-class Board:
+class Standings:
     """A split under a protocol: rows of ``benchmark_metrics``, best gIoU first."""
 
     split: str
@@ -50,8 +50,8 @@ class Section:
     """``lead`` is the board that the finding, the chart and the pictures are about."""
 
     dataset: str
-    lead: Board
-    boards: list[Board]
+    lead: Standings
+    boards: list[Standings]
     n: int
     finding: Finding
     chart: Markup | None
@@ -62,7 +62,7 @@ class Section:
 
 
 def section(
-    lake: Path, dataset: str, metrics: Sequence[dict], differences: Sequence[Difference], cast: Cast, count: int
+    lake: Path, dataset: str, metrics: Sequence[dict], differences: Sequence[Difference], cast: PageSystems, count: int
 ) -> Section:
     """The dataset's section, with at most ``count`` pictured samples.
 
@@ -89,7 +89,7 @@ def section(
     else:
         missing.append(f"No pictures: the lake has no scores, samples or images of {dataset} {lead.split} to draw.")
     estimates = [
-        charts.Estimate(r["system"], r["giou"], r["giou_low"], r["giou_high"], cast.series[r["system"]])
+        charts.PlottedEstimate(r["system"], r["giou"], r["giou_low"], r["giou_high"], cast.series[r["system"]])
         for r in lead.rows
         if None not in (r["giou_low"], r["giou_high"])
     ]
@@ -107,7 +107,7 @@ def section(
     )
 
 
-def _boards(rows: Sequence[dict], differences: Sequence[Difference], cast: Cast) -> list[Board]:
+def _boards(rows: Sequence[dict], differences: Sequence[Difference], cast: PageSystems) -> list[Standings]:
     """The lead first: a split where the compared systems are, test before val before train, strict first."""
 
     def order(key: tuple[str, str]) -> tuple:
@@ -121,11 +121,11 @@ def _boards(rows: Sequence[dict], differences: Sequence[Difference], cast: Cast)
         its = [row for row in rows if (row["split"], row["protocol"]) == (split, protocol)]
         near = [d for d in differences if (d.split, d.protocol, d.baseline) == (split, protocol, cast.baseline)]
         best_first = sorted(its, key=lambda row: (-row["giou"], row["system"]))
-        made.append(Board(split, protocol, best_first, {d.system: d for d in near}))
+        made.append(Standings(split, protocol, best_first, {d.system: d for d in near}))
     return made
 
 
-def _finding(lead: Board, cast: Cast) -> Finding:
+def _finding(lead: Standings, cast: PageSystems) -> Finding:
     if cast.system in lead.differences:
         return findings.compare(lead.differences[cast.system])
     rows = {row["system"]: row for row in lead.rows}
@@ -134,7 +134,7 @@ def _finding(lead: Board, cast: Cast) -> Finding:
     return findings.alone(rows[name], other, other in rows)
 
 
-def _missing(boards: Sequence[Board], lead: Board, cast: Cast) -> list[str]:
+def _missing(boards: Sequence[Standings], lead: Standings, cast: PageSystems) -> list[str]:
     """What a reader would look for among the boards and not find."""
     lines = []
     for name in (cast.system, cast.baseline):
@@ -148,15 +148,17 @@ def _missing(boards: Sequence[Board], lead: Board, cast: Cast) -> list[str]:
     return lines
 
 
-def _chooser(answers: dict[str, list[dict]], cast: Cast) -> str:
+def _chooser(answers: dict[str, list[dict]], cast: PageSystems) -> str:
     """The system whose answers decide which samples are shown."""
     return next(name for name in (cast.system, cast.baseline, *answers) if name in answers)
 
 
-def _picks(answers: dict[str, list[dict]], cast: Cast, count: int) -> list[showcase.Pick]:
+def _picks(answers: dict[str, list[dict]], cast: PageSystems, count: int) -> list[showcase.Pick]:
     if not answers:
         return []
     first = {name: {r["sample_id"]: r for r in rows if r["question_index"] == 0} for name, rows in answers.items()}
-    scores = [showcase.Score(key, row["iou"], row["gt_empty"]) for key, row in first[_chooser(answers, cast)].items()]
+    scores = [
+        showcase.FirstAnswer(key, row["iou"], row["gt_empty"]) for key, row in first[_chooser(answers, cast)].items()
+    ]
     base = {key: row["iou"] for key, row in first.get(cast.baseline, {}).items()}
     return showcase.choose(scores, base, count)

@@ -11,7 +11,7 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Score:
+class FirstAnswer:
     """One system's answer to a sample's first question; a slice of a ``sample_scores`` row."""
 
     sample_id: str
@@ -27,7 +27,7 @@ class Pick:
     why: str
 
 
-def choose(scores: Sequence[Score], baseline: Mapping[str, float], count: int = 10) -> list[Pick]:
+def choose(scores: Sequence[FirstAnswer], baseline: Mapping[str, float], count: int = 10) -> list[Pick]:
     """At most ``count`` samples: a fifth empty targets, a fifth worst failures, the others spread over the IoU.
 
     Args:
@@ -54,7 +54,7 @@ def choose(scores: Sequence[Score], baseline: Mapping[str, float], count: int = 
     places = max(0, min(count - len(shown_empty) - len(shown_worst), len(others)))
     spread = [others[(2 * i + 1) * len(others) // (2 * places)] for i in range(places)]
 
-    def placed(score: Score) -> str:
+    def placed(score: FirstAnswer) -> str:
         return f"rank {rank[score.sample_id]} of {len(targets)} by IoU"
 
     return (

@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--dataset", required=True)
         command.add_argument("--split", required=True)
     generate.add_argument("--prompter", metavar="PATH", help="another prompter's folder, under the system's name")
-    agree.add_argument("--sampling", default="{}", metavar="JSON", help="draws, temperature, seed, max_questions")
+    agree.add_argument("--sampling", default="{}", metavar="JSON", help="completions, temperature, seed, max_questions")
     train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")

@@ -44,12 +44,12 @@ def test_agreement_is_the_mean_iou_over_pairs(answers, expected):
     assert mean_agreement(answers) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("wrong", [{"draws": 1}, {"temperature": 0.0}, {"max_questions": 0}])
+@pytest.mark.parametrize("wrong", [{"completions": 1}, {"temperature": 0.0}, {"max_questions": 0}])
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(InputError):
         Sampling(**wrong)
     with pytest.raises(InputError):
-        Sampling.from_json('{"darws": 4}')
+        Sampling.from_json('{"completoins": 4}')
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def mini() -> System:
 
 
 def test_a_split_is_sampled_k_times_and_a_stopped_run_goes_on_to_the_same_rows(home, mini, monkeypatch):
-    sampling = Sampling(draws=3, temperature=1.0)
+    sampling = Sampling(completions=3, temperature=1.0)
     monkeypatch.setattr(agreement, "plan", _one_image_a_window(agreement.plan))
 
     def measure(mark: str) -> list[dict]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.external.score import Foreign, score_foreign
+from t2s_pipeline.external.score import ForeignAnswers, score_foreign
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import list_partitions, read_partition, write_partition
 from t2s_pipeline.steps.steps import Steps
@@ -51,7 +51,7 @@ def steps(settings: Settings) -> Steps:
 
 def score(settings: Settings, path: Path, name: str = "lisa", **options) -> dict[str, dict]:
     """Score, and return benchmark_metrics by protocol."""
-    score_foreign(steps(settings), Foreign(name, path, "earthreason", "val", **options))
+    score_foreign(steps(settings), ForeignAnswers(name, path, "earthreason", "val", **options))
     rows = read_partition(settings.lake, schema.BENCHMARK_METRICS, {}).to_pylist()
     return {row["protocol"]: row for row in rows if row["system"] == name}
 
@@ -188,7 +188,7 @@ def test_a_second_mask_for_the_same_question_is_set_aside(settings, tmp_path):
 def test_scoring_again_replaces_and_the_same_again_changes_nothing(settings, tmp_path):
     path = folder(tmp_path / "theirs", a=TOP)
     score(settings, path)
-    again = score_foreign(steps(settings), Foreign("lisa", path, "earthreason", "val"))
+    again = score_foreign(steps(settings), ForeignAnswers("lisa", path, "earthreason", "val"))
     assert all(report.skipped for report in again)
     png(path / "a.png", LEFT)
     assert score(settings, path)["strict"]["giou"] == pytest.approx(100 * (8 / 24) / 3)
@@ -220,7 +220,7 @@ def test_nothing_that_belongs_to_the_split_is_an_error_and_so_is_a_split_that_wa
     with pytest.raises(InputError, match=r"nothing belongs to earthreason-val .* surplus"):
         score(settings, path)
     with pytest.raises(NotMaterializedError):
-        score_foreign(steps(settings), Foreign("lisa", path, "earthreason", "test"))
+        score_foreign(steps(settings), ForeignAnswers("lisa", path, "earthreason", "test"))
 
 
 def geo_results(tmp_path: Path, *entries: tuple[str, str, str]) -> Path:
@@ -250,7 +250,7 @@ def test_the_authors_texts_become_completions_that_we_segment(settings, tmp_path
     worker = StandIn(settings)
     score_foreign(
         Steps(settings, worker, lambda _: None),
-        Foreign("authors-3b", path, "earthreason", "val", side=168, answers_as="think2seg-mini"),
+        ForeignAnswers("authors-3b", path, "earthreason", "val", side=168, answers_as="think2seg-mini"),
     )
     texts = read_partition(settings.lake, schema.COMPLETIONS, {**PLACE, "system": "authors-3b"}).to_pylist()
     assert {(row["sample_id"], row["question_index"]): row["text"] for row in texts} == {

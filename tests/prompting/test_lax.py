@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
-from t2s_pipeline.prompting.lax import parse_lax
+from t2s_pipeline.prompting.lax import parse_both
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.vision.geometry import Frame
 
@@ -29,13 +29,13 @@ def answer(payload: str) -> str:
 )
 def test_what_only_the_laxer_parser_reads(text, box, points):
     assert isinstance(parse(text, COMBINATION, FRAME), FormatError)
-    (item,) = parse_lax(text, COMBINATION, FRAME).objects
+    (item,) = parse_both(text, COMBINATION, FRAME).lax.objects
     assert (item.bbox, item.positive_points) == (box, points)
 
 
 def test_an_empty_list_outside_the_tags_is_a_rejection_to_it():
     assert isinstance(parse("No target: []", COMBINATION, FRAME), FormatError)
-    assert parse_lax("No target: []", COMBINATION, FRAME).objects == ()
+    assert parse_both("No target: []", COMBINATION, FRAME).lax.objects == ()
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,14 @@ def test_an_empty_list_outside_the_tags_is_a_rejection_to_it():
     ],
 )
 def test_what_neither_reads_keeps_the_training_parser_s_reason(text):
-    assert parse_lax(text, COMBINATION, FRAME) == parse(text, COMBINATION, FRAME)
-    assert isinstance(parse_lax(text, COMBINATION, FRAME), FormatError)
+    readings = parse_both(text, COMBINATION, FRAME)
+    assert readings.lax == readings.strict == parse(text, COMBINATION, FRAME)
+    assert isinstance(readings.lax, FormatError)
 
 
 def test_boxes_that_repeat_are_dropped_and_bare_points_stay():
     text = f'[{{{BOX}}}, {{"bbox_2d": [11, 21, 49, 59]}}, {{{POINTS}}}]'
-    assert [item.bbox for item in parse_lax(text, COMBINATION, FRAME).objects] == [(10, 20, 50, 60), None]
+    assert [item.bbox for item in parse_both(text, COMBINATION, FRAME).lax.objects] == [(10, 20, 50, 60), None]
 
 
 TAGS = ["<think>", "</think>", "<answer>", "</answer>"]
@@ -67,7 +68,8 @@ PIECES = st.sampled_from([*TAGS, "[", "]", "{", "}", BOX, POINTS, ",", "```json"
 
 @given(st.lists(PIECES, max_size=14).map("".join), st.sampled_from(sorted(PROMPT_COMBINATIONS)))
 def test_it_never_raises_and_agrees_with_the_training_parser_where_that_reads(text, name):
-    strict, lax = (read(text, PROMPT_COMBINATIONS[name], FRAME) for read in (parse, parse_lax))
-    assert isinstance(lax, Answer | FormatError)
-    if isinstance(strict, Answer):
-        assert lax == strict
+    readings = parse_both(text, PROMPT_COMBINATIONS[name], FRAME)
+    assert readings.strict == parse(text, PROMPT_COMBINATIONS[name], FRAME)
+    assert isinstance(readings.lax, Answer | FormatError)
+    if isinstance(readings.strict, Answer):
+        assert readings.lax == readings.strict

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from t2s_pipeline.lake import schema, store
-from t2s_pipeline.reporting.charts import SERIES, Estimate, interval_chart, raster, svg, training_chart
+from t2s_pipeline.reporting.charts import SERIES, PlottedEstimate, interval_chart, raster, svg, training_chart
 from tests.reporting import report_lake
 from tests.reporting.report_lake import SYSTEM
 
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.orchestrator
 
 
 def intervals():
-    return interval_chart([Estimate("a $x$ <b>", 61.93, 54.8, 69.0, 0), Estimate("b", 25.3, 19, 31.6, 1)], "gIoU, %")
+    return interval_chart(
+        [PlottedEstimate("a $x$ <b>", 61.93, 54.8, 69.0, 0), PlottedEstimate("b", 25.3, 19, 31.6, 1)], "gIoU, %"
+    )
 
 
 def training(tmp_path, steps=40) -> pa.Table:

@@ -2,12 +2,12 @@
 
 import random
 
-from t2s_pipeline.reporting.showcase import Score, choose, rule
+from t2s_pipeline.reporting.showcase import FirstAnswer, choose, rule
 
 
-def scores(ious, empties=()) -> list[Score]:
-    return [Score(f"s{i:03d}", iou, False) for i, iou in enumerate(ious)] + [
-        Score(f"e{i:03d}", iou, True) for i, iou in enumerate(empties)
+def scores(ious, empties=()) -> list[FirstAnswer]:
+    return [FirstAnswer(f"s{i:03d}", iou, False) for i, iou in enumerate(ious)] + [
+        FirstAnswer(f"e{i:03d}", iou, True) for i, iou in enumerate(empties)
     ]
 
 
