@@ -7,14 +7,14 @@ import dagster as dg
 from assets.partitions import system_key
 from assets.resources import WorkerLauncher
 from jobs.jobs import rescore
-from t2s_pipeline.reporting.choices import chosen
+from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.evaluation import VALIDATION
 
 
 @dg.schedule(job=rescore, cron_schedule="0 2 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
 def nightly(context: dg.ScheduleEvaluationContext, worker: WorkerLauncher) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Evaluates each run's chosen checkpoint anew on val, at two in the morning (UTC)."""
-    choices = chosen(worker.settings)
+    choices = checkpoint_choices(worker.settings)
     if not choices:
         yield dg.SkipReason("No run has a checkpoint that was evaluated on val.")
     for choice in choices:

@@ -12,7 +12,7 @@ import dagster as dg
 from assets.partitions import evaluated_splits, split_key, system_key, systems
 from assets.resources import WorkerLauncher
 from jobs.jobs import evaluate
-from t2s_pipeline.reporting.choices import chosen
+from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.evaluation import VALIDATION, final_places, is_read
 from t2s_pipeline.systems.candidates import candidates
 
@@ -67,7 +67,7 @@ def best_checkpoints(context: dg.SensorEvaluationContext, worker: WorkerLauncher
     found = {one.system: one for one in candidates(settings)[0]}
     finished = {one.run for one in found.values() if one.final}
     requests, splits, names = [], set(), set()
-    for choice in chosen(settings):
+    for choice in checkpoint_choices(settings):
         best = found.get(choice.system)
         if best is None or not choice.settled or choice.run not in finished or choice.dataset != best.dataset:
             continue

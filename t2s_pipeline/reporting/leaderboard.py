@@ -96,6 +96,26 @@ def trend_as_markdown(settings: Settings) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class CheckpointChoice:
+    """The system that is the best checkpoint of a run on the val split of ``dataset``."""
+
+    run: str
+    dataset: str
+    system: str
+    settled: bool
+    """Whether every checkpoint of the run was evaluated there."""
+
+
+def checkpoint_choices(settings: Settings) -> list[CheckpointChoice]:
+    """The best checkpoint per run and dataset, sorted by both, as the view ``checkpoint_choices`` defines it."""
+    sql = "SELECT run, dataset, system, all_evaluated FROM checkpoint_choices WHERE chosen ORDER BY run, dataset"
+    return [
+        CheckpointChoice(run=row["run"], dataset=row["dataset"], system=row["system"], settled=row["all_evaluated"])
+        for row in query(settings, sql).to_pylist()
+    ]
+
+
 def best_giou(settings: Settings) -> dict[str, float]:
     """Run → gIoU of its chosen checkpoint on val, percent, of the last dataset by name where there are several."""
     rows = query(settings, "SELECT run, val_giou FROM checkpoint_choices WHERE chosen ORDER BY run, dataset")
