@@ -9,7 +9,9 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from t2s_pipeline.datasets.synthetic import CATEGORIES, EMBEDDED, FOREIGN, draw_scene, questions_for
+from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
+from t2s_pipeline.datasets.synthetic.queries import CATEGORIES, questions_for
+from t2s_pipeline.datasets.synthetic.scenes import paint_scene
 from t2s_pipeline.prompting.combinations import PromptCombination, Shape
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -48,7 +50,7 @@ def draw_lessons(count: int, side: int, cells: int, seed: int, workers: int = 2)
 def _draw(job: tuple[int, int, int, int]) -> tuple:
     seed, index, side, cells = job
     rng = np.random.default_rng([seed, index])
-    scene = draw_scene(rng, look=FOREIGN if index % 2 else EMBEDDED, side=side)
+    scene = paint_scene(rng, look=FOREIGN if index % 2 else EMBEDDED, side=side)
     step = side // cells
     cover = np.zeros((cells * cells, len(CATEGORIES)), np.float16)
     best = np.full(cells * cells, MIN_COVER)

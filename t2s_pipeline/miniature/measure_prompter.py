@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from t2s_pipeline.datasets.synthetic import Scene, draw_scene
+from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
@@ -39,7 +39,7 @@ class PrompterScores:
 
 def scenes(count: int) -> list[Scene]:
     """The same scenes for every caller."""
-    return [draw_scene(np.random.default_rng([SEED, index])) for index in range(count)]
+    return [paint_scene(np.random.default_rng([SEED, index])) for index in range(count)]
 
 
 def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperature: float = 0.0) -> PrompterScores:

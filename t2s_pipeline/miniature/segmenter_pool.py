@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from t2s_pipeline.datasets.synthetic import EMBEDDED, FOREIGN, draw_scene
+from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
+from t2s_pipeline.datasets.synthetic.scenes import paint_scene
 
 SIDE = 168
 TRAIN, HELD_OUT, TEST = 0, 1, 2
@@ -32,7 +33,7 @@ class PooledScene:
 def draw(seed: Sequence[int], foreign_share: float = FOREIGN_SHARE) -> PooledScene:
     """One scene; the same ``seed`` gives the same scene."""
     rng = np.random.default_rng(list(seed))
-    scene = draw_scene(rng, look=FOREIGN if rng.random() < foreign_share else EMBEDDED, side=SIDE)
+    scene = paint_scene(rng, look=FOREIGN if rng.random() < foreign_share else EMBEDDED, side=SIDE)
     visible = [instance for instance in scene.instances if instance.mask.sum() >= 12]
     masks = np.array([instance.mask for instance in visible], dtype=bool).reshape(-1, SIDE, SIDE)
     return PooledScene(scene.image, np.packbits(masks, axis=-1), tuple(i.category for i in visible))

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
-from t2s_pipeline.datasets.synthetic import CATEGORIES
+from t2s_pipeline.datasets.synthetic.queries import CATEGORIES
 from t2s_pipeline.miniature.lessons import Lessons, draw_lessons, fitted, imprecise, questions, thought
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination, Shape

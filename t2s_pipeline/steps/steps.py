@@ -22,7 +22,7 @@ from t2s_pipeline.datasets import ingest
 from t2s_pipeline.datasets.catalog import find_dataset
 from t2s_pipeline.datasets.question_choice import published_rule
 from t2s_pipeline.datasets.reading import split_fingerprint
-from t2s_pipeline.datasets.synthetic import write_scenes
+from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
 from t2s_pipeline.evaluation.pairs import all_differences, pairs
 from t2s_pipeline.evaluation.published import PUBLISHED_CSV, published_metrics

@@ -29,7 +29,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from t2s_pipeline.core.progress import StderrProgress
 from t2s_pipeline.datasets.ingest import ingest_split
-from t2s_pipeline.datasets.synthetic import write_scenes
+from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.experiment import Experiment

@@ -17,18 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from t2s_pipeline.datasets.synthetic import (
-    CATEGORIES,
-    EMBEDDED,
-    FOREIGN,
-    Scene,
-    draw_scene,
-    layout,
-    placement,
-    queries,
-    questions_for,
-    write_scenes,
-)
+from t2s_pipeline.datasets.synthetic import layout, placement, queries
+from t2s_pipeline.datasets.synthetic.layout import write_scenes
+from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
+from t2s_pipeline.datasets.synthetic.queries import CATEGORIES, questions_for
+from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 
 FRAME = 168  # the miniature prompter's square frame, pixels
 COUNTS = {"train": 12, "val": 5, "test": 4}
@@ -39,12 +32,13 @@ GOLDEN = "d9c07cda1610f35f59b72d2755c93f49335ca955a12de99e321cf55e4a0ea7b4"
 
 HASH_SCENES = """
 import hashlib, numpy as np
-from t2s_pipeline.datasets.synthetic import EMBEDDED, FOREIGN, draw_scene
+from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
+from t2s_pipeline.datasets.synthetic.scenes import paint_scene
 digest = hashlib.sha256()
 for look in (EMBEDDED, FOREIGN):
     for seed in range(6):
         rng = np.random.Generator(np.random.PCG64(seed))
-        scene = draw_scene(rng, look, side=(None, 168)[seed % 2], held_out_questions=seed > 2)
+        scene = paint_scene(rng, look, side=(None, 168)[seed % 2], held_out_questions=seed > 2)
         for part in (scene.image, *(i.mask for i in scene.instances)):
             digest.update(repr(part.shape).encode() + part.tobytes())
         digest.update(repr((scene.category, scene.questions, scene.answers)).encode())
@@ -75,7 +69,7 @@ def in_frame(mask: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module", params=[EMBEDDED, FOREIGN], ids=lambda look: look.name)
 def scenes(request) -> list[Scene]:
-    return [draw_scene(rng_of(seed), request.param) for seed in range(40)]
+    return [paint_scene(rng_of(seed), request.param) for seed in range(40)]
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +82,16 @@ def written(tmp_path_factory) -> Path:
 # ---- the same everywhere
 
 
-def test_another_process_draws_the_same_pixels_and_texts():
+def test_another_process_paints_the_same_pixels_and_texts():
     process = run_python(HASH_SCENES)
     assert process.communicate(timeout=120)[0].strip() == GOLDEN
 
 
 def test_a_generator_goes_on_to_another_scene():
     rng = rng_of(0)
-    first, second = draw_scene(rng, side=FRAME), draw_scene(rng, side=FRAME)
+    first, second = paint_scene(rng, side=FRAME), paint_scene(rng, side=FRAME)
     assert not np.array_equal(first.image, second.image)
-    assert np.array_equal(first.image, draw_scene(rng_of(0), side=FRAME).image)
+    assert np.array_equal(first.image, paint_scene(rng_of(0), side=FRAME).image)
 
 
 def test_every_scene_has_its_own_stream():
@@ -114,7 +108,7 @@ def test_sizes_are_native_or_the_square_asked_for(scenes):
     assert all(scene.image.dtype == np.uint8 and scene.image.shape[2] == 3 for scene in scenes)
     assert all(200 <= min(s) and max(s) <= 450 and max(s) <= 1.42 * min(s) for s in sides)
     assert len(set(sides)) > 30, "sizes hardly vary"
-    assert draw_scene(rng_of(1), side=100).image.shape == (100, 100, 3)
+    assert paint_scene(rng_of(1), side=100).image.shape == (100, 100, 3)
 
 
 def test_objects_never_touch(scenes):
@@ -162,8 +156,8 @@ def test_scenes_show_two_to_four_categories(scenes):
 
 
 def test_an_absent_category_has_no_mask_and_no_answer():
-    drawn = (draw_scene(rng_of(seed), side=FRAME) for seed in range(400))
-    scene = next(scene for scene in drawn if not scene.targets)
+    scenes = (paint_scene(rng_of(seed), side=FRAME) for seed in range(400))
+    scene = next(scene for scene in scenes if not scene.targets)
     assert not scene.mask.any() and scene.answers == ()
     assert scene.category not in {i.category for i in scene.instances}
     assert len(scene.questions) >= 3 and set(scene.questions) <= set(questions_for(scene.category))
@@ -192,7 +186,7 @@ def test_the_foreign_look_mostly_shows_one_of_a_kind():
 def test_looks_paint_the_same_categories_differently():
     assert set(EMBEDDED.colours) == set(FOREIGN.colours) == set(CATEGORIES)
     means = [
-        np.mean([draw_scene(rng_of(seed), look, side=96).image.mean((0, 1)) for seed in range(40)], axis=0)
+        np.mean([paint_scene(rng_of(seed), look, side=96).image.mean((0, 1)) for seed in range(40)], axis=0)
         for look in (EMBEDDED, FOREIGN)
     ]
     assert np.abs(means[0] - means[1]).max() > 15, "the foreign world should look foreign"
@@ -238,9 +232,9 @@ def test_train_never_asks_a_held_out_question_and_val_asks_both_kinds():
     for seed in range(300):
         category = CATEGORIES[seed % len(CATEGORIES)]
         seen, unseen = set(questions_for(category)), set(questions_for(category, held_out=True))
-        train = queries.draw_questions(rng_of(seed), category, held_out=False)
+        train = queries.choose_questions(rng_of(seed), category, held_out=False)
         assert 3 <= len(set(train)) == len(train) <= 5 and set(train) <= seen
-        val = queries.draw_questions(rng_of(seed), category, held_out=True)
+        val = queries.choose_questions(rng_of(seed), category, held_out=True)
         assert 3 <= len(set(val)) == len(val) <= 5 and set(val) <= seen | unseen
         assert set(val) & seen and set(val) & unseen
 
@@ -311,12 +305,12 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    draw = layout._write_scene
+    write = layout._write_scene
 
     def fail_on_the_third(task):
         if task[3] == 2:
             raise OSError("no space left")
-        return draw(task)
+        return write(task)
 
     monkeypatch.setattr(layout, "_write_scene", fail_on_the_third)
     with pytest.raises(OSError, match="no space"):
@@ -327,13 +321,13 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 def test_a_killed_write_leaves_no_half_folder_and_the_next_one_succeeds(tmp_path):
     root = tmp_path / "synthetic"
     process = run_python(
-        "from pathlib import Path; from t2s_pipeline.datasets.synthetic import layout, write_scenes\n"
-        "draw = layout._write_scene\n"
-        "def told(task): name = draw(task); print('drawn', flush=True); return name\n"
-        "layout._write_scene = told\n"
-        f"write_scenes(Path({str(root)!r}), train=5000, val=0, test=0, workers=1, progress=False)"
+        "from pathlib import Path; from t2s_pipeline.datasets.synthetic import layout\n"
+        "write = layout._write_scene\n"
+        "def reported(task): name = write(task); print('written', flush=True); return name\n"
+        "layout._write_scene = reported\n"
+        f"layout.write_scenes(Path({str(root)!r}), train=5000, val=0, test=0, workers=1, progress=False)"
     )
-    assert process.stdout.readline() == "drawn\n"
+    assert process.stdout.readline() == "written\n"
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not root.exists()

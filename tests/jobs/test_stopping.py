@@ -22,7 +22,7 @@ pytest.importorskip("dagster")
 
 from t2s_pipeline.core.settings import REPO
 from t2s_pipeline.datasets.ingest import ingest_split
-from t2s_pipeline.datasets.synthetic import write_scenes
+from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.worker.process_ids import PROCESS
 from tests.processes import PATIENCE, Doorbell, has_ended
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.datasets.ingest import ingest_split
-from t2s_pipeline.datasets.synthetic import write_scenes
+from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.lake.schema import IMAGES, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS

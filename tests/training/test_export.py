@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: E40
 from t2s_pipeline.core.errors import InputError, NotMaterializedError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
-from t2s_pipeline.datasets.synthetic import write_scenes  # noqa: E402
+from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402

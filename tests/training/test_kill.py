@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 
 from t2s_pipeline.core.settings import REPO  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
-from t2s_pipeline.datasets.synthetic import write_scenes  # noqa: E402
+from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.lake.schema import TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402

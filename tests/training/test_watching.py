@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
-from t2s_pipeline.datasets.synthetic import write_scenes  # noqa: E402
+from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG, TRAINING_SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
 from t2s_pipeline.methods.compute import Watch  # noqa: E402

@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A T2S_HOME with a few scenes in the lake, and small models beside them."""
     pytest.importorskip("torch")
     from t2s_pipeline.datasets.ingest import ingest_split
-    from t2s_pipeline.datasets.synthetic import write_scenes
+    from t2s_pipeline.datasets.synthetic.layout import write_scenes
     from tests.small_models import save_prompter, save_segmenter
 
     home = tmp_path_factory.mktemp("home")

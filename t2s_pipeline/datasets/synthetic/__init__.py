@@ -9,20 +9,3 @@ It stands in for EarthReason where nothing can be downloaded, in the same on-dis
   never sees with those it does (see `queries`).
 - About 5 % of scenes are empty targets: the asked category is absent, the label is zero, there is no answer.
 """
-
-from t2s_pipeline.datasets.synthetic.layout import write_scenes
-from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN, Look
-from t2s_pipeline.datasets.synthetic.queries import CATEGORIES, questions_for
-from t2s_pipeline.datasets.synthetic.scenes import Instance, Scene, draw_scene
-
-__all__ = [
-    "CATEGORIES",
-    "EMBEDDED",
-    "FOREIGN",
-    "Instance",
-    "Look",
-    "Scene",
-    "draw_scene",
-    "questions_for",
-    "write_scenes",
-]

@@ -28,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.synthetic.scenes import Scene, draw_scene
+from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 
 SPLITS = ("train", "val", "test")
 MARKER = "complete.json"
@@ -53,7 +53,7 @@ def scene_of(seed: int, split: str, index: int) -> Scene:
     """Scene `index` of a split; val and test mix held-out wordings in."""
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(SPLITS.index(split), index))
     rng = np.random.Generator(np.random.PCG64(sequence))
-    return draw_scene(rng, held_out_questions=split != "train")
+    return paint_scene(rng, held_out_questions=split != "train")
 
 
 def _write_scene(task: tuple[str, int, str, int]) -> str:

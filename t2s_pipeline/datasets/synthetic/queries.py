@@ -256,7 +256,7 @@ def _pick(rng: np.random.Generator, options: tuple[str, ...], count: int) -> lis
     return [options[k] for k in rng.permutation(len(options))[:count]]
 
 
-def draw_questions(rng: np.random.Generator, category: str, held_out: bool) -> tuple[str, ...]:
+def choose_questions(rng: np.random.Generator, category: str, held_out: bool) -> tuple[str, ...]:
     """Three to five different questions; with held_out, one to three held-out wordings and the rest seen."""
     count = int(rng.integers(3, 6))
     unseen = int(rng.integers(1, min(count, 4))) if held_out else 0
@@ -265,6 +265,6 @@ def draw_questions(rng: np.random.Generator, category: str, held_out: bool) -> t
     return tuple(chosen[k] for k in rng.permutation(count))
 
 
-def draw_answers(rng: np.random.Generator, category: str) -> tuple[str, ...]:
+def choose_answers(rng: np.random.Generator, category: str) -> tuple[str, ...]:
     """One or two sentences that explain the target."""
     return tuple(_pick(rng, _EXPLANATIONS[category], int(rng.integers(1, 3))))

@@ -17,11 +17,11 @@ from t2s_pipeline.datasets.synthetic.kinds import KINDS
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED, Look
 from t2s_pipeline.datasets.synthetic.objects import Job
 from t2s_pipeline.datasets.synthetic.placement import Placed, compose, find_roads
-from t2s_pipeline.datasets.synthetic.queries import draw_answers, draw_questions
+from t2s_pipeline.datasets.synthetic.queries import choose_answers, choose_questions
 from t2s_pipeline.datasets.synthetic.terrain import (
     direction,
-    draw_road,
     paint_ground,
+    paint_road,
     scatter_trees,
     smooth_noise,
     uniform,
@@ -132,14 +132,14 @@ def _expose(rng: np.random.Generator, look: Look, canvas: np.ndarray) -> np.ndar
     return image & np.uint8(0xFE)  # 7 bits: the last one is noise, and PNG pays for it
 
 
-def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
+def _choose_size(rng: np.random.Generator) -> tuple[int, int]:
     """Width and height in pixels: about 210 to 440 each, aspect at most 1.4, lying or standing."""
     area_side, stretch = uniform(rng, (246, 374)), uniform(rng, (1.0, 1.4)) ** 0.5
     width, height = round(area_side * stretch), round(area_side / stretch)
     return (height, width) if rng.random() < 0.5 else (width, height)
 
 
-def draw_scene(
+def paint_scene(
     rng: np.random.Generator, look: Look = EMBEDDED, side: int | None = None, held_out_questions: bool = False
 ) -> Scene:
     """Draw the next scene of a generator; equal generator states give equal scenes, on every machine.
@@ -147,7 +147,7 @@ def draw_scene(
     look: which world. side: force a square canvas of that many pixels; else each side is between about 210 and
     440 px, with an aspect of at most 1.4. held_out_questions: mix in wordings that the train split never sees.
     """
-    width, height = (side, side) if side is not None else _draw_size(rng)
+    width, height = (side, side) if side is not None else _choose_size(rng)
     unit = math.sqrt(width * height) / 168
     asked, placed = compose(rng, look, width, height, unit)
     terrain = look.terrains[int(rng.integers(len(look.terrains)))]
@@ -158,13 +158,13 @@ def draw_scene(
     picture = Image.fromarray(ground)
     pen = ImageDraw.Draw(picture)
     for ends, breadth in find_roads(rng, placed, width, height, unit):
-        draw_road(pen, ends, breadth, terrain.road, marked=breadth > 3.4 * unit)
+        paint_road(pen, ends, breadth, terrain.road, marked=breadth > 3.4 * unit)
     scatter_trees(rng, terrain, pen, (width, height), unit, light.falls)
     canvas = np.asarray(picture).astype(np.float32)
 
     jobs = _prepare(rng, look, placed, light, (width, height), unit)
     instances = _paint_objects(rng, canvas, jobs, light, unit)
     image = _expose(rng, look, canvas)
-    questions = draw_questions(rng, asked, held_out_questions)
+    questions = choose_questions(rng, asked, held_out_questions)
     present = any(instance.category == asked for instance in instances)
-    return Scene(image, instances, asked, questions, draw_answers(rng, asked) if present else ())
+    return Scene(image, instances, asked, questions, choose_answers(rng, asked) if present else ())

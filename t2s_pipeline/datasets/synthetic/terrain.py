@@ -134,7 +134,7 @@ def scatter_trees(
             pen.ellipse((a - r, b - r, a + r, b + r), fill=tuple(min(255, int(c * tone * 1.3)) for c in terrain.tree))
 
 
-def draw_road(
+def paint_road(
     pen: ImageDraw.ImageDraw,
     ends: tuple[tuple[float, float], tuple[float, float]],
     breadth: float,
