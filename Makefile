@@ -18,7 +18,7 @@ WORKER_BIN := .venv-worker/bin
 export SAM2_BUILD_CUDA ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint clean-environments
+.PHONY: help setup demo ui test lint docs clean-environments
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -30,7 +30,7 @@ help: ## what can be made
 	@echo 'T2S_HOME (default ./data) holds all that is made.  make ui PORT=3001 takes another port.'
 
 setup: ## both environments; skipped when pyproject.toml has not changed since
-	@.ci/environment $(PYTHON) .venv orchestrator 'Dagster, DuckDB and the command line'
+	@.ci/environment $(PYTHON) .venv orchestrator,docs 'Dagster, DuckDB and the command line'
 	@.ci/environment $(PYTHON) .venv-worker worker 'torch, transformers, TRL and SAM2: several GB, some minutes'
 
 demo: setup ## train, evaluate and report on the embedded default (the Dagster job `demo`)
@@ -51,6 +51,9 @@ test: setup ## the whole suite, in both environments
 
 lint: setup ## ruff over the code
 	@$(BIN)/ruff check .
+
+docs: setup ## the documentation site into build/site, strictly and without a network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean-environments: ## remove both environments (what was computed stays)
 	rm -rf .venv .venv-worker

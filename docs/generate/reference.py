@@ -31,7 +31,9 @@ def tables_page() -> str:
         "column is a part of the path and not a column of the file; SQL sees it as a column of type string.",
         "`t2s tables` prints the same list.",
         "",
-        *_rows(("table", "one row is"), ((f"[{table.name}](#{table.name})", table.meaning) for table in TABLES.values())),
+        *_rows(
+            ("table", "one row is"), ((f"[{table.name}](#{table.name})", table.meaning) for table in TABLES.values())
+        ),
     ]
     for table in TABLES.values():
         lines += ["", f"## {table.name} {{ #{table.name} }}", "", table.meaning, "", *_columns(table)]
@@ -56,7 +58,7 @@ def views_page() -> str:
     lines = [
         "# Views",
         "",
-        "Each file of `sql/` is one SELECT, which becomes a view: `t2s sql \"from leaderboard\"`. Its first comment says",
+        'Each file of `sql/` is one SELECT, which becomes a view: `t2s sql "from leaderboard"`. Its first comment says',
         "which question it answers.",
         "",
         *_rows(("view", "what it answers"), ((f"[{view.name}](#{view.name})", _text(view.comment)) for view in asked)),
