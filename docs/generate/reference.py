@@ -27,8 +27,8 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "Every table is a folder of Parquet files, `T2S_HOME/lake/<table>/<partition columns>/data.parquet`. A partition",
-        "column is a part of the path and not a column of the file; SQL sees it as a column of type string.",
+        "Every table is a folder of Parquet files, `T2S_HOME/lake/<table>/<partition columns>/data.parquet`.",
+        "A partition column is a part of the path, not of the file; SQL sees it as a column of type string.",
         "`t2s tables` prints the same list.",
         "",
         *_rows(
