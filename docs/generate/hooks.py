@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: add the generated pages and fill the navigation's reference, then rewrite links to the repository."""
+"""Hooks of mkdocs: add the generated pages to the site and its navigation; rewrite links to the repository."""
 
 from typing import Any
 
