@@ -1,4 +1,4 @@
-"""A training's numbers while it runs: observations of ``training_log``, which the UI plots over time.
+"""The numbers of a training while it runs: observations of ``training_log``, which the UI plots over time.
 
 https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
@@ -40,16 +40,16 @@ PLOTTED = (
 
 @contextmanager
 def observed(instance: dg.DagsterInstance, settings: Settings, run: str, every: float = EVERY) -> Iterator[None]:
-    """Meanwhile, report the run's newest step to the instance now and then, from a thread."""
+    """Report the run's newest step to the instance every ``every`` seconds, from a thread, until the block ends."""
     ended = threading.Event()
 
     def watch() -> None:
         reported = None
         while not ended.wait(every):
-            found = newest(settings, run)
-            if found is not None and found.metadata != reported:
-                instance.report_runless_asset_event(found)
-                reported = found.metadata
+            observation = newest(settings, run)
+            if observation is not None and observation.metadata != reported:
+                instance.report_runless_asset_event(observation)
+                reported = observation.metadata
 
     thread = threading.Thread(target=watch, name=f"curves of {run}", daemon=True)
     thread.start()

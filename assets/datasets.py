@@ -7,15 +7,15 @@ import dagster as dg
 from pydantic import Field
 
 from assets.events import check_specs, results
+from assets.groups import DATASETS
 from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import WorkerLauncher
 from t2s_pipeline.datasets import catalog
-
-GROUP = "datasets"
+from t2s_pipeline.steps.files import Scenes, Tables
 
 
 class ScenesConfig(dg.Config):
-    """How many embedded scenes to draw."""
+    """How many embedded scenes to paint."""
 
     train: int = 1200
     val: int = 200
@@ -23,23 +23,25 @@ class ScenesConfig(dg.Config):
     fresh: bool = False
 
 
-@dg.asset(group_name=GROUP, kinds={"png"})
+@dg.asset(group_name=DATASETS, kinds={"png"})
 def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, worker: WorkerLauncher) -> dg.MaterializeResult:
-    """Files: procedural overhead scenes with implicit questions, drawn from a seed, in EarthReason's layout.
+    """Files: procedural overhead scenes with implicit questions, painted from a seed, in EarthReason's layout.
 
     A folder of your own takes their place with `make demo SCENES=<folder>`.
     """
-    report = worker.steps(context, config.fresh).scenes(config.train, config.val, config.test)
+    (report,) = worker.runner(context, config.fresh).run(Scenes(config.train, config.val, config.test))
     return dg.MaterializeResult(metadata={**report.metadata, "folder": dg.MetadataValue.path(worker.settings.scenes)})
 
 
 class TablesConfig(dg.Config):
-    root: str = Field(default="", description="The benchmark's folder, if nobody named it yet; it is remembered.")
+    """Where a benchmark lies, and whether it is read again."""
+
+    root: str = Field(default="", description="The benchmark's folder, if it is not known yet. It is remembered.")
     fresh: bool = Field(default=False, description="Redo finished work.")
 
 
 @dg.multi_asset(
-    group_name=GROUP,
+    group_name=DATASETS,
     partitions_def=dataset_splits,
     specs=[
         dg.AssetSpec("images", deps=[scenes], kinds={"parquet"}, description="Every image once, its original bytes."),
@@ -53,7 +55,7 @@ class TablesConfig(dg.Config):
             "selections",
             deps=[scenes],
             kinds={"parquet"},
-            description="The one question of a sample that a published rule asks, with the seed of its draw.",
+            description="The one question per sample that a published rule asks, with the seed of the choice.",
         ),
         dg.AssetSpec("rejects", deps=[scenes], kinds={"parquet"}, description="What could not be read, and why."),
     ],
@@ -66,5 +68,5 @@ def read_split(
     dataset, split = dataset_and_split(context.partition_key)
     if config.root:
         catalog.add_benchmark(worker.settings, dataset, Path(config.root))
-    reports = worker.steps(context, config.fresh).tables(dataset, split)
+    reports = worker.runner(context, config.fresh).run(Tables(dataset, split))
     yield from results(worker.settings, reports)

@@ -1,4 +1,4 @@
-"""Evaluation that happens by itself: each new checkpoint on val, the chosen ones again at night.
+"""Automatic evaluation: each new checkpoint on val, and the chosen checkpoints again every night.
 
 https://docs.dagster.io/guides/automate/declarative-automation
 """
@@ -9,66 +9,67 @@ import dagster as dg
 from pydantic import Field
 
 from assets.events import check_specs, record, results
-from assets.partitions import dataset_and_split, evaluations, systems
-from assets.resources import WorkerLauncher
-from assets.training import GPU
+from assets.groups import RESULTS
+from assets.partitions import evaluation_of, evaluations, systems
+from assets.resources import GPU, WorkerLauncher
 from t2s_pipeline.evaluation.metrics import summarize
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.sampling import Sampling
+from t2s_pipeline.steps.answers import Agree
 from t2s_pipeline.steps.evaluation import VALIDATION, evaluate
 from t2s_pipeline.steps.re_evaluation import rescore
-from t2s_pipeline.systems.candidates import home_dataset
-
-GROUP = "results"
+from t2s_pipeline.systems.resolve import resolve
 
 _is = dg.AutomationCondition
-ONCE_A_CHECKPOINT = (
-    # Not `on_missing`, which passes over partitions that were there when the daemon first looked: a demo that
-    # ended before `t2s ui` began leaves such ones. A failed one waits for a new checkpoint, new settings or a person.
+ONCE_PER_CHECKPOINT = (
+    # Not `on_missing`: it ignores partitions that existed before the daemon first looked, and a demo that ended
+    # before `t2s ui` began leaves such partitions. A failed validation waits for a new checkpoint, new settings or a
+    # person.
     (
         (_is.missing() & ~_is.execution_failed())
         | _is.any_deps_match(_is.newly_updated()).since_last_handled().with_label("checkpoint or settings are new")
     )
     & ~_is.any_deps_missing()
     & ~_is.in_progress()
-).with_label("once a checkpoint and its settings")
-"""A refreshed dataset is no reason: the only dependency is the checkpoint, whose mark covers weights and settings."""
+).with_label("once per checkpoint and its settings")
+"""New data does not trigger re-evaluation: the only dependency is the checkpoint, whose fingerprint covers weights
+and settings."""
 
-WHEN_THERE_IS_NEWS = (_is.any_deps_updated().since_last_handled() & ~_is.in_progress()).with_label("there is news")
-"""Of the few cheap assets that hold everything together. They do not wait for partitions that nobody asked for."""
+ON_NEW_RESULTS = (_is.any_deps_updated().since_last_handled() & ~_is.in_progress()).with_label("there are new results")
+"""For the few cheap assets that summarize everything. They do not wait for partitions that nobody asked for."""
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=RESULTS,
     partitions_def=systems,
     deps=["checkpoint"],
     pool=GPU,
     kinds={"pytorch", "parquet"},
-    automation_condition=ONCE_A_CHECKPOINT,
+    automation_condition=ONCE_PER_CHECKPOINT,
 )
 def validation(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.MaterializeResult:
-    """A checkpoint on the val split of what it was trained on: completions, masks and scores, once by itself."""
-    steps, name = worker.steps(context), context.partition_key
-    dataset = home_dataset(steps.settings, name)
-    record(context, steps.settings, evaluate(steps, name, dataset, VALIDATION))
-    where = {"dataset": dataset, "split": VALIDATION, "system": name, "protocol": "strict"}
-    found = summarize(read_partition(steps.settings.lake, schema.SAMPLE_SCORES, where))
+    """A checkpoint on the val split of its training dataset: completions, masks and scores, once and automatically."""
+    runner = worker.runner(context)
+    system = resolve(context.partition_key, runner.settings)
+    record(context, runner.settings, evaluate(runner, system, system.dataset, VALIDATION))
+    scored = {"dataset": system.dataset, "split": VALIDATION, "system": system.name, "protocol": "strict"}
+    metrics = summarize(read_partition(runner.settings.lake, schema.SAMPLE_SCORES, scored))
     return dg.MaterializeResult(
         metadata={
-            "dataset": dataset,
-            "giou": found.giou.value,
-            "giou_low": found.giou.low,
-            "giou_high": found.giou.high,
-            "ciou": found.ciou.value,
-            "p_at_50": found.p_at_50.value,
-            "format_errors": found.format_errors,
+            "dataset": system.dataset,
+            "giou": metrics.giou.value,
+            "giou_low": metrics.giou.low,
+            "giou_high": metrics.giou.high,
+            "ciou": metrics.ciou.value,
+            "p_at_50": metrics.p_at_50.value,
+            "format_errors": metrics.format_errors,
         }
     )
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=RESULTS,
     partitions_def=evaluations,
     deps=["sample_scores"],
     pool=GPU,
@@ -76,9 +77,9 @@ def validation(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.
     check_specs=check_specs("rescores"),
 )
 def rescores(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Iterator[dg.MaterializeResult]:
-    """A chosen checkpoint evaluated anew, against its accepted scores: does it still do what they say?"""
-    keys = context.partition_key.keys_by_dimension
-    report = rescore(worker.steps(context), keys["system"], *dataset_and_split(keys["split"]))
+    """A chosen checkpoint is evaluated again and compared with its accepted scores: does it still reach them?"""
+    name, dataset, split = evaluation_of(context.partition_key)
+    report = rescore(worker.runner(context), resolve(name, worker.settings), dataset, split)
     yield from results(worker.settings, [report])
 
 
@@ -93,7 +94,7 @@ class SamplingConfig(dg.Config):
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=RESULTS,
     partitions_def=evaluations,
     deps=["sample_scores"],
     pool=GPU,
@@ -102,9 +103,8 @@ class SamplingConfig(dg.Config):
 def agreement(
     context: dg.AssetExecutionContext, config: SamplingConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
-    """How far K sampled answers to one question agree: the system's uncertainty, known without the truth."""
-    keys = context.partition_key.keys_by_dimension
+    """How far K sampled answers to one question agree: the system's uncertainty, measured without the truth."""
+    name, dataset, split = evaluation_of(context.partition_key)
     sampling = Sampling(config.completions, config.temperature, config.seed, config.max_questions or None)
-    steps = worker.steps(context, config.fresh)
-    report = steps.agree(keys["system"], *dataset_and_split(keys["split"]), sampling)
-    yield from results(worker.settings, [report])
+    step = Agree(resolve(name, worker.settings), dataset, split, sampling)
+    yield from results(worker.settings, worker.runner(context, config.fresh).run(step))

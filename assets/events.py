@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import dagster as dg
 
 from assets.partitions import partition_key, remember
+from assets.resources import Context
 from assets.thumbnails import thumbnails
 from t2s_pipeline.checks.table_checks import Check, Finding, checks_of
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.steps.steps import StepReport
+from t2s_pipeline.steps.step import StepReport
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RecordedPartition:
     """What is recorded of one asset's partition."""
 
     asset: str
@@ -28,7 +29,7 @@ class Outcome:
 
 
 def check_specs(*tables: str) -> list[dg.AssetCheckSpec]:
-    """The checks of these tables; the asset bears its table's name."""
+    """The checks of these tables. An asset has the name of its table."""
     return [
         dg.AssetCheckSpec(check.name, asset=table, description=check.claim, blocking=check.blocking)
         for table in tables
@@ -36,20 +37,20 @@ def check_specs(*tables: str) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def outcomes(settings: Settings, reports: Sequence[StepReport]) -> Iterator[Outcome]:
-    """One outcome an asset: a step's reports on two protocols or several methods are one partition in the UI."""
+def recorded_partitions(settings: Settings, reports: Sequence[StepReport]) -> Iterator[RecordedPartition]:
+    """One per asset. A step's reports on two protocols or several methods are one partition in the UI."""
     for table in dict.fromkeys(report.table for report in reports):
         same = [report for report in reports if report.table == table]
         metadata: dict[str, dg.MetadataValue] = {}
         for report in same:
-            told_apart = [report.partition[key] for key in ("protocol", "method") if key in report.partition]
-            prefix = "".join(f"{value} " for value in told_apart)
+            distinguishing = [report.partition[key] for key in ("protocol", "method") if key in report.partition]
+            prefix = "".join(f"{value} " for value in distinguishing)
             metadata |= {prefix + name: _value(value) for name, value in report.metadata.items()}
         picture = thumbnails(settings, table, same[0].partition)
         if picture is not None:
             metadata["preview"] = dg.MetadataValue.md(picture)
         metadata["dagster/row_count"] = dg.MetadataValue.int(sum(report.rows for report in same))
-        yield Outcome(
+        yield RecordedPartition(
             asset=table,
             partition=partition_key(same[0].partition),
             skipped=all(report.skipped for report in same),
@@ -59,43 +60,43 @@ def outcomes(settings: Settings, reports: Sequence[StepReport]) -> Iterator[Outc
 
 
 def results(settings: Settings, reports: Sequence[StepReport]) -> Iterator[dg.MaterializeResult]:
-    """For the body of an asset."""
-    for outcome in outcomes(settings, reports):
+    """What the body of an asset yields: one result per table that its steps reported."""
+    for recorded in recorded_partitions(settings, reports):
         yield dg.MaterializeResult(
-            asset_key=outcome.asset,
-            metadata=outcome.metadata,
+            asset_key=recorded.asset,
+            metadata=recorded.metadata,
             check_results=[
                 dg.AssetCheckResult(
-                    asset_key=outcome.asset,
+                    asset_key=recorded.asset,
                     check_name=check.name,
                     passed=finding.passed,
                     severity=_severity(check),
                     description=finding.sentence,
                     metadata=finding.numbers,
                 )
-                for check, finding in _worst(outcome.checks)
+                for check, finding in _worst(recorded.checks)
             ],
         )
 
 
-def record(context: dg.OpExecutionContext, settings: Settings, reports: Sequence[StepReport]) -> None:
-    """For an op that stands for assets: log what ``results`` would have returned.
+def record(context: Context, settings: Settings, reports: Sequence[StepReport]) -> None:
+    """Log what ``results`` would yield. This is for an op that does the work of assets.
 
-    Finished work is recorded only where Dagster does not know of it yet (a new T2S_HOME/dagster, say).
+    Finished work is recorded only if Dagster does not know of it yet, for example with a new T2S_HOME/dagster.
 
     Raises:
         T2SError: if a blocking check fails.
     """
-    for outcome in outcomes(settings, reports):
-        key = dg.AssetKey(outcome.asset)
-        if outcome.skipped and _is_known(context.instance, key, outcome.partition):
+    for recorded in recorded_partitions(settings, reports):
+        key = dg.AssetKey(recorded.asset)
+        if recorded.skipped and _is_known(context.instance, key, recorded.partition):
             continue
         for report in reports:
             remember(context.instance, report.partition)
         context.log_event(
-            dg.AssetMaterialization(asset_key=key, partition=outcome.partition, metadata=outcome.metadata)
+            dg.AssetMaterialization(asset_key=key, partition=recorded.partition, metadata=recorded.metadata)
         )
-        for check, finding in _worst(outcome.checks):
+        for check, finding in _worst(recorded.checks):
             context.log_event(
                 dg.AssetCheckEvaluation(
                     asset_key=key,
@@ -107,8 +108,8 @@ def record(context: dg.OpExecutionContext, settings: Settings, reports: Sequence
                     blocking=check.blocking,
                 )
             )
-            where = f"{outcome.asset} of {outcome.partition}" if outcome.partition else outcome.asset
-            sentence = f"{where} fails the check {check.name}: {finding.sentence}."
+            name = f"{recorded.asset} of {recorded.partition}" if recorded.partition else recorded.asset
+            sentence = f"{name} fails the check {check.name}: {finding.sentence}."
             if not finding.passed and check.blocking:
                 raise T2SError(sentence)
             if not finding.passed:
@@ -116,7 +117,7 @@ def record(context: dg.OpExecutionContext, settings: Settings, reports: Sequence
 
 
 def _worst(checks: list[tuple[Check, Finding]]) -> list[tuple[Check, Finding]]:
-    """One finding a check: the first that failed, else the last."""
+    """One result per check: the first that failed, else the last."""
     worst: dict[str, tuple[Check, Finding]] = {}
     for check, finding in checks:
         if check.name not in worst or worst[check.name][1].passed:
@@ -130,8 +131,8 @@ def _severity(check: Check) -> dg.AssetCheckSeverity:
 
 def _is_known(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> bool:
     partitions = None if partition is None else [partition]
-    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions)
-    return bool(instance.fetch_materializations(wanted, limit=1).records)
+    records = dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions)
+    return bool(instance.fetch_materializations(records, limit=1).records)
 
 
 def _value(value: int | float | str) -> dg.MetadataValue:

@@ -1,4 +1,4 @@
-"""What rival methods learn from in place of masks, and how far that can carry.
+"""Pseudo-labels: what rival methods learn from in place of masks, and the best result that they allow.
 
 https://docs.dagster.io/guides/build/assets
 """
@@ -9,27 +9,30 @@ import dagster as dg
 from pydantic import Field
 
 from assets.events import check_specs, results
+from assets.groups import LABELS
 from assets.partitions import dataset_and_split, dataset_splits
-from assets.resources import WorkerLauncher
-from assets.training import GPU
+from assets.resources import GPU, WorkerLauncher
 from t2s_pipeline.pseudo_labels import METHODS
-
-GROUP = "labels"
+from t2s_pipeline.steps.labels import Judge, Label
 
 
 class LabelConfig(dg.Config):
-    methods: list[str] = Field(default=list(METHODS), description="Whose labels to make.")
-    settings: list[str] = Field(default=[], description="Their settings: vision-reasoner.eps=7.")
+    """The methods whose labels are made, and their settings."""
+
+    methods: list[str] = Field(default=list(METHODS), description="The methods whose labels are made.")
+    settings: list[str] = Field(default=[], description="Settings of a method, for example vision-reasoner.eps=7.")
     fresh: bool = Field(default=False, description="Redo finished work.")
 
 
 class QualityConfig(dg.Config):
-    segmenter: str = Field(default="sam2-mini", description="Who draws from the labels.")
+    """The segmenter that judges the labels."""
+
+    segmenter: str = Field(default="sam2-mini", description="The segmenter that gets the labels as prompts.")
     fresh: bool = Field(default=False, description="Redo finished work.")
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=LABELS,
     partitions_def=dataset_splits,
     deps=["samples"],
     kinds={"parquet"},
@@ -39,14 +42,16 @@ def pseudo_labels(
     context: dg.AssetExecutionContext, config: LabelConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """Boxes and points that Seg-Zero, VisionReasoner and RemoteReasoner make of a mask, with their parameters."""
-    steps = worker.steps(context, config.fresh)
-    place = dataset_and_split(context.partition_key)
-    reports = [steps.label(method, *place, overrides=_of(method, config.settings)) for method in config.methods]
+    runner = worker.runner(context, config.fresh)
+    dataset, split = dataset_and_split(context.partition_key)
+    reports = []
+    for method in config.methods:
+        reports += runner.run(Label(method, dataset, split, _overrides_of(method, config.settings)))
     yield from results(worker.settings, reports)
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=LABELS,
     partitions_def=dataset_splits,
     deps=["images", "pseudo_labels"],
     pool=GPU,
@@ -56,11 +61,12 @@ def pseudo_labels(
 def label_quality(
     context: dg.AssetExecutionContext, config: QualityConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
-    """The ceiling: what the frozen SAM2 draws from the labels themselves, and from the best prompts near them."""
-    place = dataset_and_split(context.partition_key)
-    steps = worker.steps(context, config.fresh)
-    yield from results(worker.settings, steps.judge_labels(config.segmenter, *place))
+    """The upper limit: the masks of the frozen SAM2 for the labels as prompts, and for the best prompts near them."""
+    dataset, split = dataset_and_split(context.partition_key)
+    reports = worker.runner(context, config.fresh).run(Judge(config.segmenter, dataset, split))
+    yield from results(worker.settings, reports)
 
 
-def _of(method: str, settings: list[str]) -> list[str]:
-    return [setting.removeprefix(f"{method}.") for setting in settings if setting.startswith(f"{method}.")]
+def _overrides_of(method: str, settings: list[str]) -> tuple[str, ...]:
+    """The settings of one method, without its name."""
+    return tuple(setting.removeprefix(f"{method}.") for setting in settings if setting.startswith(f"{method}."))

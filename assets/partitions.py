@@ -1,10 +1,10 @@
 """Partitions: which dataset and split, which system, which training run.
 
-Definitions and the translation between Dagster's keys and the lake's partitions belong here; what a partition
+Definitions and the translation between Dagster's keys and the lake's partitions belong here. What a partition
 holds does not. https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 
-All are dynamic, because a user's own folder, a new checkpoint and another seed become partitions by being there.
-Keys never hold ``|``, ``,``, ``/`` or ``...``, which Dagster's own syntax uses.
+All are dynamic, because a user's own folder, a new checkpoint and another seed each add a partition.
+Keys never contain ``|``, ``,``, ``/`` or ``...``, which Dagster's own syntax uses.
 """
 
 from collections.abc import Iterable
@@ -19,21 +19,21 @@ dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")
 """``<dataset>-<split>``, such as ``synthetic-val``."""
 
 systems = dg.DynamicPartitionsDefinition(name="system")
-"""Who answers: ``zero-shot-mini``, or a run's name."""
+"""The systems: ``zero-shot-mini``, or the name of a run."""
 
 runs = dg.DynamicPartitionsDefinition(name="training_run")
-"""One training run an experiment and seed. The sensor `trainings` fills in the named experiments on a new instance;
+"""One training run per experiment and seed. The sensor `trainings` adds the named experiments on a new instance.
 ``<experiment>-seed<n>`` can be added by hand where the UI asks for a partition, and by `t2s train`."""
 
 evaluated_splits = dg.DynamicPartitionsDefinition(name="evaluated_split")
-"""Those of the dataset splits that systems are evaluated on. Training splits are not among them, or every system
-would be shown as missing there for ever."""
+"""The dataset splits that systems are evaluated on. Training splits are not among them: the UI would show every
+system as missing there for ever."""
 
 evaluations = dg.MultiPartitionsDefinition({"system": systems, "split": evaluated_splits})
 
 
 def known_runs(settings: Settings) -> list[str]:
-    """The named experiments, then the runs on disk that are theirs with another seed."""
+    """The named experiments, then the runs on disk that are a named experiment with another seed."""
     named = [experiment.run for experiment in EXPERIMENTS.values()]
     folders = sorted(path.name for path in settings.runs.iterdir()) if settings.runs.is_dir() else []
     seeds = [name for name in folders if name.partition("-seed")[0] in EXPERIMENTS and name not in named]
@@ -41,6 +41,7 @@ def known_runs(settings: Settings) -> list[str]:
 
 
 def split_key(dataset: str, split: str) -> str:
+    """The key of a dataset's split."""
     return f"{dataset}-{split}"
 
 
@@ -51,7 +52,20 @@ def dataset_and_split(key: str) -> tuple[str, str]:
 
 
 def system_key(system: str, dataset: str, split: str) -> dg.MultiPartitionKey:
+    """The key of a system on a split."""
     return dg.MultiPartitionKey({"system": system, "split": split_key(dataset, split)})
+
+
+def evaluation_of(key: str) -> tuple[str, str, str]:
+    """(system, dataset, split): the inverse of ``system_key``.
+
+    Args:
+        key: a run's partition key, which is a ``MultiPartitionKey`` for the assets of ``evaluations``.
+    """
+    if not isinstance(key, dg.MultiPartitionKey):
+        raise TypeError(f"{key!r} is not a key of a system and a split")
+    keys = key.keys_by_dimension
+    return keys["system"], *dataset_and_split(keys["split"])
 
 
 def partition_key(partition: Partition) -> str | None:
@@ -69,17 +83,31 @@ def partition_key(partition: Partition) -> str | None:
 def remember(instance: dg.DagsterInstance, partition: Partition) -> None:
     """Register the dynamic keys that a partition needs, so that the UI offers them."""
     if "run" in partition:
-        _add(instance, runs, [partition["run"]])
+        add_keys(instance, runs, [partition["run"]])
     system = partition.get("system")
     if system is not None:
-        _add(instance, systems, [system])
+        add_keys(instance, systems, [system])
     if "dataset" in partition:
         splits = dataset_splits if system is None else evaluated_splits
-        _add(instance, splits, [split_key(partition["dataset"], partition["split"])])
+        add_keys(instance, splits, [split_key(partition["dataset"], partition["split"])])
 
 
-def _add(instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition, keys: Iterable[str]) -> None:
-    known = set(instance.get_dynamic_partitions(definition.name))
+def known_keys(instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition) -> set[str]:
+    """The keys that are registered."""
+    return set(instance.get_dynamic_partitions(_name_of(definition)))
+
+
+def add_keys(
+    instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition, keys: Iterable[str]
+) -> list[str]:
+    """Register the keys that are new, and return them."""
+    known = known_keys(instance, definition)
     new = [key for key in keys if key not in known]
     if new:
-        instance.add_dynamic_partitions(definition.name, new)
+        instance.add_dynamic_partitions(_name_of(definition), new)
+    return new
+
+
+def _name_of(definition: dg.DynamicPartitionsDefinition) -> str:
+    assert definition.name is not None, "all our definitions have a name"
+    return definition.name

@@ -1,26 +1,29 @@
-"""What systems answer and what the segmenter draws of it. https://docs.dagster.io/guides/build/assets"""
+"""The answers of systems, and the masks that the segmenter makes of them. https://docs.dagster.io/guides/build/assets"""
 
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from assets.events import check_specs, results
-from assets.partitions import dataset_and_split, evaluations
-from assets.resources import WorkerLauncher
-from assets.training import GPU
-
-GROUP = "predictions"
+from assets.groups import PREDICTIONS
+from assets.partitions import evaluation_of, evaluations
+from assets.resources import GPU, WorkerLauncher
+from t2s_pipeline.steps.answers import Complete, Segment
+from t2s_pipeline.systems.resolve import resolve
 
 # The split is in the key; Dagster sees no relation between splits that are read and splits that are evaluated.
 ANSWERED = [dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping()) for table in ("images", "samples")]
 
 
 class PredictionConfig(dg.Config):
-    fresh: bool = False
+    """Whether finished work is redone."""
+
+    fresh: bool = Field(default=False, description="Redo finished work.")
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=PREDICTIONS,
     partitions_def=evaluations,
     deps=["checkpoint", *ANSWERED],
     pool=GPU,
@@ -31,12 +34,13 @@ def completions(
     context: dg.AssetExecutionContext, config: PredictionConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
     """The prompter's answer to every question: its thought and its prompts, as text."""
-    system, place = _system_and_place(context)
-    yield from results(worker.settings, [worker.steps(context, config.fresh).complete(system, *place)])
+    name, dataset, split = evaluation_of(context.partition_key)
+    step = Complete(resolve(name, worker.settings), dataset, split)
+    yield from results(worker.settings, worker.runner(context, config.fresh).run(step))
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=PREDICTIONS,
     partitions_def=evaluations,
     deps=["completions"],
     pool=GPU,
@@ -46,11 +50,7 @@ def completions(
 def predictions(
     context: dg.AssetExecutionContext, config: PredictionConfig, worker: WorkerLauncher
 ) -> Iterator[dg.MaterializeResult]:
-    """Masks: every answer parsed, its prompts handed to the frozen SAM2, or the reason why not."""
-    system, place = _system_and_place(context)
-    yield from results(worker.settings, [worker.steps(context, config.fresh).segment(system, *place)])
-
-
-def _system_and_place(context: dg.AssetExecutionContext) -> tuple[str, tuple[str, str]]:
-    keys = context.partition_key.keys_by_dimension
-    return keys["system"], dataset_and_split(keys["split"])
+    """Masks: every answer is parsed and its prompts are given to the frozen SAM2; else the reason why not is kept."""
+    name, dataset, split = evaluation_of(context.partition_key)
+    step = Segment(resolve(name, worker.settings), dataset, split)
+    yield from results(worker.settings, worker.runner(context, config.fresh).run(step))

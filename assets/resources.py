@@ -1,6 +1,6 @@
-"""Resources: where things live, and how work that loads a model is launched.
+"""Resources: where files lie, and how work that loads a model is launched.
 
-What assets and jobs share by configuration belongs here; what they do with it does not.
+What assets and jobs share through configuration belongs here. What they do with it does not.
 https://docs.dagster.io/guides/build/external-resources
 """
 
@@ -11,30 +11,34 @@ from pydantic import Field
 
 from t2s_pipeline.core.progress import SaidProgress
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.steps.steps import Steps
+from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.worker.launcher import GRACE_SECONDS, Launch, plain_launch
 from t2s_pipeline.worker.process_ids import mine
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
+GPU = "gpu"
+"""The pool of everything that loads a model. dagster.yaml says how many of its steps may run at once."""
+
 
 class WorkerLauncher(dg.ConfigurableResource):
-    """Runs the worker (torch, transformers, TRL, SAM2) as a subprocess and speaks Dagster Pipes with it.
+    """Runs the worker (torch, transformers, TRL, SAM2) as a subprocess and talks to it through Dagster Pipes.
 
-    It opens the Pipes session itself, not through ``PipesSubprocessClient``, for two reasons: the worker gets a
-    process group of its own that is ended whole when the run is stopped (the client signals one process and gives
-    up on it after its time limit), and the worker's last words become the failure's sentence.
+    The resource opens the Pipes session itself and not through ``PipesSubprocessClient``, for two reasons. First,
+    the worker gets a process group of its own, and all of it is stopped when the run is stopped. The client signals
+    one process and stops waiting for it after its time limit. Second, the worker's last sentence becomes the
+    message of the failure.
     """
 
     grace_seconds: float = Field(
-        default=GRACE_SECONDS, description="How long a worker may take to stop by itself when the run is stopped."
+        default=GRACE_SECONDS, description="Seconds that a worker may take to stop by itself when the run is stopped."
     )
 
     def launcher(self, context: Context, settings: Settings) -> Launch:
         """A launch whose progress lines appear in the run page of ``context``."""
 
         def launch(arguments: Sequence[str]) -> None:
-            # So that a later process can tell whether this run was abandoned (jobs/abandoned.py).
+            # A later process can then see whether this run was abandoned (jobs/housekeeping.py).
             context.instance.add_run_tags(context.run_id, mine())
             with dg.open_pipes_session(
                 context=context,
@@ -47,10 +51,14 @@ class WorkerLauncher(dg.ConfigurableResource):
 
     @property
     def settings(self) -> Settings:
+        """The settings that the environment gives."""
         return Settings.from_env()
 
-    def steps(self, context: Context, fresh: bool = False) -> Steps:
-        """The library's steps, bound to T2S_HOME and launching through here; what they say is logged."""
+    def runner(self, context: Context, fresh: bool = False) -> Runner:
+        """Runs the library's steps in T2S_HOME and launches the worker through this resource.
+
+        Its sentences are logged.
+        """
         settings = self.settings
         say = context.log.info
-        return Steps(settings, self.launcher(context, settings), say, fresh, SaidProgress(say))
+        return Runner(settings, self.launcher(context, settings), say, fresh, SaidProgress(say))

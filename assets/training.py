@@ -7,31 +7,31 @@ from pydantic import Field
 
 from assets.curves import observed
 from assets.events import results
-from assets.partitions import runs, systems
-from assets.resources import WorkerLauncher
+from assets.groups import TRAINING
+from assets.partitions import add_keys, runs, systems
+from assets.resources import GPU, Context, WorkerLauncher
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.steps.training import Train
 from t2s_pipeline.training.presets import with_preset
 
-GROUP = "training"
-GPU = "gpu"
-"""The pool of everything that loads a model; dagster.yaml says how many may at once."""
-
-# A run reads the training split of its experiment's dataset; which one that is, its settings say.
+# A run reads the training split of its experiment's dataset. The settings of the run name the dataset.
 TRAINED_ON = [
     dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping()) for table in ("images", "samples", "pseudo_labels")
 ]
 
 
 class TrainingConfig(dg.Config):
-    preset: str = Field(default="", description="What the GPUs can carry: one-24gb, one-80gb, one-141gb, four-80gb.")
+    """Changes to the settings of an experiment, and how its run starts."""
+
+    preset: str = Field(default="", description="Settings that fit the GPUs: one-24gb, one-80gb, one-141gb, four-80gb.")
     overrides: list[str] = Field(default=[], description="Settings of the experiment to change: grpo.steps=20.")
     fresh: bool = Field(default=False, description="Redo finished work.")
     rendezvous: str = Field(default="", description="HOST:PORT of this machine, where compute.nodes meet.")
 
 
 @dg.multi_asset(
-    group_name=GROUP,
+    group_name=TRAINING,
     partitions_def=runs,
     pool=GPU,
     specs=[
@@ -58,23 +58,22 @@ def trained(
     if (other := experiment(run, overrides).run) != run:
         raise InputError(f"These settings make the run {other}: train that partition, not {run}.")
     with observed(context.instance, worker.settings, run):
-        reports = worker.steps(context, config.fresh).train(run, overrides, config.rendezvous)
+        reports = worker.runner(context, config.fresh).run(Train(run, tuple(overrides), config.rendezvous))
     announce(context, run)
     yield from results(worker.settings, reports)
 
 
 checkpoint = dg.AssetSpec(
     "checkpoint",
-    group_name=GROUP,
+    group_name=TRAINING,
     deps=[dg.AssetDep("checkpoints", partition_mapping=dg.AllPartitionMapping())],
     partitions_def=systems,
     kinds={"pytorch"},
-    description="Who can answer: an untrained base, a run's final checkpoint, or one made elsewhere.",
+    description="The systems that can answer: an untrained base, a checkpoint of a run, or one made elsewhere.",
 )
 
 
-def announce(context: dg.AssetExecutionContext | dg.OpExecutionContext, system: str) -> None:
-    """Make a system known, so that it can be evaluated; once."""
-    if not context.instance.has_dynamic_partition(systems.name, system):
-        context.instance.add_dynamic_partitions(systems.name, [system])
+def announce(context: Context, system: str) -> None:
+    """Register a system once, so that it can be evaluated."""
+    if add_keys(context.instance, systems, [system]):
         context.log_event(dg.AssetMaterialization("checkpoint", partition=system))

@@ -13,7 +13,7 @@ from t2s_pipeline.steps.evaluation import VALIDATION
 
 @dg.schedule(job=rescore, cron_schedule="0 2 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
 def nightly(context: dg.ScheduleEvaluationContext, worker: WorkerLauncher) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Evaluates each run's chosen checkpoint anew on val, at two in the morning (UTC)."""
+    """Evaluates each run's chosen checkpoint again on val, at two in the morning (UTC)."""
     choices = checkpoint_choices(worker.settings)
     if not choices:
         yield dg.SkipReason("No run has a checkpoint that was evaluated on val.")

@@ -1,4 +1,4 @@
-"""The code location: the only place where the library, assets and jobs meet."""
+"""The code location: the only place where library, assets and jobs meet."""
 
 import dagster as dg
 
@@ -32,7 +32,7 @@ defs = dg.Definitions(
     sensors=[*dataset_sensors.ALL, *sensors.ALL, *housekeeping.ALL],
     schedules=schedules.ALL,
     resources={"worker": WorkerLauncher()},
-    # What is heavy runs in the worker; a process a step would only add seconds, and another process to stop.
+    # Heavy work runs in the worker. One process per step would only add seconds, and another process to stop.
     executor=dg.in_process_executor,
     loggers={"console": dg.colored_console_logger, "terminal": terminal_logger},
 )

@@ -29,17 +29,21 @@ def evaluate(
     With --completions the system answers several times at a temperature, and how far its answers agree is measured too.
     """
     from t2s_pipeline.methods.sampling import Sampling
+    from t2s_pipeline.steps.answers import Agree
     from t2s_pipeline.steps.evaluation import evaluate as run
-    from t2s_pipeline.steps.steps import Steps
-    from t2s_pipeline.systems.candidates import home_dataset
+    from t2s_pipeline.steps.runner import Runner
+    from t2s_pipeline.steps.scores import Summarize
+    from t2s_pipeline.systems.resolve import resolve
     from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     settings.require_worker()
-    steps = Steps(settings, plain_launch(settings), fresh=fresh)
-    place = (dataset or home_dataset(settings, system), split)
-    run(steps, system, *place)
-    steps.summarize()
+    runner = Runner(settings, plain_launch(settings), fresh=fresh)
+    answering = resolve(system, settings)
+    dataset = dataset or answering.dataset
+    run(runner, answering, dataset, split)
+    runner.run(Summarize())
     if completions:
-        steps.agree(system, *place, Sampling(completions, temperature, max_questions=max_questions or None))
+        sampling = Sampling(completions, temperature, max_questions=max_questions or None)
+        runner.run(Agree(answering, dataset, split, sampling))
         print(f"""\nt2s sql "from selective_risk where system = '{system}'".""")

@@ -38,7 +38,8 @@ def ingest(
     from t2s_pipeline.core.progress import StderrProgress
     from t2s_pipeline.datasets import catalog
     from t2s_pipeline.datasets.registry import BENCHMARKS, CUSTOM
-    from t2s_pipeline.steps.steps import Steps
+    from t2s_pipeline.steps.files import Tables
+    from t2s_pipeline.steps.runner import Runner
     from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
@@ -61,9 +62,9 @@ def ingest(
         if wanted not in there:
             raise InputError(f"{key} has no split {wanted}; it has {', '.join(there)}.")
     progress = StderrProgress()
-    steps = Steps(settings, plain_launch(settings), fresh=fresh, progress=progress)
+    runner = Runner(settings, plain_launch(settings), fresh=fresh, progress=progress)
     for each in only or there:
-        for report in steps.tables(key, each):
+        for report in runner.run(Tables(key, each)):
             for check in checks_of(report.table):
                 found = check.on(settings.lake, report.partition)
                 if not found.passed:

@@ -23,7 +23,7 @@ def main(config: dict) -> int:
     def show(terminal: TextIO) -> None:
         dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
         Console(file=terminal).print(as_tables(settings, dataset))
-        print(f"Results page:   {settings.report / 'index.html'}", file=terminal)
+        print(f"Results page:   {settings.page}", file=terminal)
         print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
         print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
 

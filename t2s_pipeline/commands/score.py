@@ -30,10 +30,10 @@ def score(
     listed: t2s sql "from prediction_rejects". A sample without a mask scores 0.
     """
     from t2s_pipeline.external.score import ForeignAnswers, score_foreign
-    from t2s_pipeline.steps.steps import Steps
+    from t2s_pipeline.steps.runner import Runner
     from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     foreign = ForeignAnswers(name, predictions.expanduser(), dataset, split, side, question, answers_as)
-    score_foreign(Steps(settings, plain_launch(settings)), foreign)
+    score_foreign(Runner(settings, plain_launch(settings)), foreign)
     print(f"""\nt2s leaderboard --dataset {dataset}; t2s sql "from prediction_rejects where system = '{name}'".""")

@@ -1,5 +1,6 @@
 """What a piece of work was made from, as one hex string: if it has not changed, the work stands."""
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -9,9 +10,9 @@ from pathlib import Path
 
 
 def code_fingerprint(*modules: str) -> str:
-    """sha256 over the Python source of the named modules and of everything inside the named packages.
+    """sha256 over the Python code of the named modules and of everything inside the named packages.
 
-    A module is found without being imported, so the orchestrator can name one that needs torch. (Its parent
+    Comments, docstrings, formatting and line ends do not count: they change no result. A module is found without being imported, so the orchestrator can name one that needs torch. (Its parent
     packages are imported; those of this project hold a docstring only.)
 
     Raises:
@@ -20,11 +21,25 @@ def code_fingerprint(*modules: str) -> str:
     digest = hashlib.sha256()
     for module in sorted(set(modules)):
         for name, path in _sources(module):
-            # Line ends differ between checkouts; nothing else is ignored.
-            text = path.read_bytes().replace(b"\r\n", b"\n")
+            text = _without_words(path.read_text("utf-8")).encode()
             digest.update(f"{name}\0{len(text)}\0".encode())
             digest.update(text)
     return digest.hexdigest()
+
+
+def _without_words(source: str) -> str:
+    """The code without comments, docstrings and formatting."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # A string alone on a line does nothing: a docstring, or the description of a field.
+            node.body = [line for line in body if not _is_text(line)] or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _sources(module: str) -> Iterator[tuple[str, Path]]:

@@ -66,6 +66,11 @@ class Settings:
         return self.home / "report"
 
     @property
+    def page(self) -> Path:
+        """The results page."""
+        return self.report / "index.html"
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 

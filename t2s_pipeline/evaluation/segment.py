@@ -56,7 +56,7 @@ def segment_completions(
     answers = read_partition(lake, COMPLETIONS, {"system": system.name, **where})
     (square, written, combination), inference = _how_asked(answers), system.recipe.inference
     windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
-    partition = {"system": system.name, "segmenter": system.drawn_by, **where}
+    partition = {"system": system.name, "segmenter": system.segmenter_name, **where}
     staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
     left = pending(windows, staged.keys(["sample_id", "question_index"]))
     done = answers.num_rows - sum(len(items) for window in left for items in window.values())

@@ -17,7 +17,11 @@ from t2s_pipeline.external.predictions import sizes_of, take
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
-from t2s_pipeline.steps.steps import StepReport, Steps
+from t2s_pipeline.steps.answers import Segment
+from t2s_pipeline.steps.runner import Runner
+from t2s_pipeline.steps.scores import Summarize, score_under_every_protocol
+from t2s_pipeline.steps.step import StepReport
+from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.text_answers import remember
 from t2s_pipeline.vision.geometry import FULL_SIDE
 
@@ -39,24 +43,23 @@ class ForeignAnswers:
     """For texts: the experiment whose prompt combination they are written in and whose segmenter draws them."""
 
 
-def score_foreign(steps: Steps, foreign: ForeignAnswers) -> list[StepReport]:
+def score_foreign(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
     """Take in, score under both protocols, summarize.
 
     Raises:
         InputError: if the name is one of ours, nothing can be read, or nothing belongs to the split.
         NotMaterializedError: if the split is not in the lake.
     """
-    _require_free(steps.settings, foreign.name)
+    _require_free(runner.settings, foreign.name)
     if foreign.predictions.suffix.lower() == ".json":
         content = read_json(foreign.predictions)
         if is_answers(content):
-            reports = _score_answers(steps, foreign, content)
-            return [*reports, *steps.summarize()]
-    return [*_score_masks(steps, foreign), *steps.summarize()]
+            return [*_score_answers(runner, foreign, content), *runner.run(Summarize())]
+    return [*_score_masks(runner, foreign), *runner.run(Summarize())]
 
 
-def _score_masks(steps: Steps, foreign: ForeignAnswers) -> list[StepReport]:
-    lake, place = steps.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
+def _score_masks(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
+    lake, place = runner.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
     samples = read_partition(lake, schema.SAMPLES, place)
     taken = take(read_masks(foreign.predictions, sizes_of(samples)), samples, foreign.side, foreign.question)
     if taken.predictions.num_rows == 0:
@@ -64,31 +67,37 @@ def _score_masks(steps: Steps, foreign: ForeignAnswers) -> list[StepReport]:
             f"Of {foreign.predictions} nothing belongs to {foreign.dataset}-{foreign.split} "
             f"({_counted(taken.rejects)}): masks are matched by sample_id."
         )
-    _keep_rejects(steps, foreign, taken.rejects)
+    _keep_rejects(runner, foreign, taken.rejects)
     partition = {**place, "system": foreign.name, "segmenter": DRAWN_ELSEWHERE}
     write_partition(lake, schema.PREDICTIONS, partition, taken.predictions, _mark(taken.predictions))
-    return steps.score(foreign.name, foreign.dataset, foreign.split, DRAWN_ELSEWHERE)
+    return _score(runner, foreign, DRAWN_ELSEWHERE)
 
 
-def _score_answers(steps: Steps, foreign: ForeignAnswers, content: dict) -> list[StepReport]:
-    lake, place = steps.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
+def _score_answers(runner: Runner, foreign: ForeignAnswers, content: dict) -> list[StepReport]:
+    lake, place = runner.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
     plan = experiment(foreign.answers_as)
     samples = read_partition(lake, schema.SAMPLES, place)
     images = read_partition(lake, schema.IMAGES, place, ["image_id", "file_name"])
     side = foreign.side or FULL_SIDE
     texts, rejects = take_answers(content, samples, images, plan.recipe.combination, side, foreign.predictions.name)
-    _keep_rejects(steps, foreign, rejects)
-    remember(steps.settings, foreign.name, foreign.answers_as)
+    _keep_rejects(runner, foreign, rejects)
+    remember(runner.settings, foreign.name, foreign.answers_as)
     partition = {**place, "system": foreign.name}
     write_partition(lake, schema.COMPLETIONS, partition, texts, _mark(texts))
-    where = (foreign.name, foreign.dataset, foreign.split)
-    return [steps.segment(*where), *steps.score(*where)]
+    system = resolve(foreign.name, runner.settings)
+    reports = runner.run(Segment(system, foreign.dataset, foreign.split))
+    return [*reports, *_score(runner, foreign, system.segmenter_name)]
 
 
-def _keep_rejects(steps: Steps, foreign: ForeignAnswers, rejects: pa.Table) -> None:
+def _score(runner: Runner, foreign: ForeignAnswers, segmenter_name: str) -> list[StepReport]:
+    steps = score_under_every_protocol(foreign.name, segmenter_name, foreign.dataset, foreign.split)
+    return [report for step in steps for report in runner.run(step)]
+
+
+def _keep_rejects(runner: Runner, foreign: ForeignAnswers, rejects: pa.Table) -> None:
     partition = {"system": foreign.name, "dataset": foreign.dataset, "split": foreign.split}
-    write_partition(steps.settings.lake, schema.PREDICTION_REJECTS, partition, rejects)
-    steps.say(
+    write_partition(runner.settings.lake, schema.PREDICTION_REJECTS, partition, rejects)
+    runner.say(
         f"{foreign.name} on {foreign.dataset}-{foreign.split}: {_counted(rejects) or 'every sample has its answer'}"
     )
 

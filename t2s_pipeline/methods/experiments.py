@@ -13,9 +13,6 @@ from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
 from t2s_pipeline.methods.recipe import REMOTE_REASONER, SEG_ZERO, THINK2SEG, VISION_REASONER, Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
 
-ELSEWHERE = "elsewhere"
-"""The prompter of a system whose answers came as text."""
-
 MINIATURE = "qwen2.5-vl-mini"
 
 FULL_SIZE_WATCH = Watch(sample_every=50, keep_last=3, keep_best=1)

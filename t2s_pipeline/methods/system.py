@@ -1,28 +1,69 @@
-"""A system: who answers, and how it is asked. No torch."""
+"""A system: a prompter, a segmenter and how they are asked. Systems are what evaluation compares."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
 
 
 @dataclass(frozen=True)
 class System:
-    """Everything that generation and segmentation need to know about who answers."""
+    """Everything that generation and segmentation need to know about the system that answers.
+
+    Attributes:
+        name: the name in every table.
+        prompter: what ``load_prompter`` takes: the name of a model, or the folder of a checkpoint.
+        segmenter: what ``load_segmenter`` takes.
+        recipe: the prompt combination and how the segmenter is prompted.
+        generation: how the prompter generates.
+        dataset: the dataset that its run was trained on. Its val split decides which checkpoint is best.
+    """
 
     name: str
     prompter: str
-    """What ``load_prompter`` takes: a name, or the folder of a checkpoint."""
     segmenter: str
     recipe: Recipe
     generation: GenerationSettings
+    dataset: str
+
+    @classmethod
+    def of(cls, name: str, experiment: Experiment, prompter: str | None = None) -> "System":
+        """The system that answers as an experiment says; ``prompter`` takes the place of the untrained base."""
+        return cls(
+            name=name,
+            prompter=prompter or experiment.prompter,
+            segmenter=experiment.segmenter,
+            recipe=experiment.recipe,
+            generation=experiment.generation,
+            dataset=experiment.dataset,
+        )
 
     @property
     def combination(self) -> str:
-        """What it is asked to answer in."""
+        """The prompt combination that it is asked to answer in."""
         return self.recipe.combination
 
     @property
-    def drawn_by(self) -> str:
+    def segmenter_name(self) -> str:
         """The segmenter's name in the lake: without the file that ``<name>@<path>`` takes its weights from."""
         return self.segmenter.partition("@")[0]
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "System":
+        """The inverse of ``as_json``.
+
+        Raises:
+            InputError: for anything else.
+        """
+        try:
+            recipe = Recipe.from_json(value["recipe"])
+            return cls(**{**value, "recipe": recipe, "generation": GenerationSettings(**value["generation"])})
+        except (KeyError, TypeError, ValueError) as fault:
+            raise InputError(f"This is not a system ({fault}).") from fault

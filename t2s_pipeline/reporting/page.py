@@ -98,7 +98,7 @@ def build_report(
             t2s=f"{at_home}.venv/bin/t2s",
         )
     )
-    target = settings.report / "index.html"
+    target = settings.page
     with atomic_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target

@@ -1,4 +1,4 @@
-"""Doing what is due: a system's evaluation on a split, and where the chosen ones are tried."""
+"""A system's whole evaluation on a split, and on which splits the chosen checkpoints are tried."""
 
 import json
 from collections.abc import Iterator
@@ -10,55 +10,74 @@ from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import list_partitions, write_partition
+from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.weights import weights_sha256
-from t2s_pipeline.steps.steps import StepReport, Steps
+from t2s_pipeline.steps.answers import Complete, Segment
+from t2s_pipeline.steps.runner import Runner
+from t2s_pipeline.steps.scores import score_under_every_protocol
+from t2s_pipeline.steps.step import StepReport
 from t2s_pipeline.systems import watched_folder
-from t2s_pipeline.systems.candidates import settings_of
+from t2s_pipeline.systems.watched_folder import ForeignCheckpoint
 
 VALIDATION, TEST = "val", "test"
 REFERRING = ("rrsis-d", "risbench", "refsegrs")
-"""The benchmarks that the chosen checkpoints are tried on without having seen them (the paper's Table 3)."""
+"""The benchmarks that the chosen checkpoints are tried on without having been trained on them (the paper's Table 3)."""
+
+
+def evaluate(runner: Runner, system: System, dataset: str, split: str) -> list[StepReport]:
+    """Completions, masks and scores of a system on a split. Finished work is not done again.
+
+    Raises:
+        NotMaterializedError: if the split is not in the lake.
+    """
+    register(runner.settings, system.name)
+    reports = [
+        *runner.run(Complete(system, dataset, split)),
+        *runner.run(Segment(system, dataset, split)),
+    ]
+    for step in score_under_every_protocol(system.name, system.segmenter_name, dataset, split):
+        reports += runner.run(step)
+    return reports
 
 
 def is_read(settings: Settings, dataset: str, split: str) -> bool:
-    """Whether the split is in the lake, so that it can be evaluated on."""
+    """Whether the split is in the lake, so that systems can be evaluated on it."""
     return {"dataset": dataset, "split": split} in list_partitions(settings.lake, schema.SAMPLES)
 
 
-def register(settings: Settings, name: str) -> None:
-    """List a foreign run's checkpoints in the table ``checkpoints``, where our own runs list theirs; idempotent."""
-    known = [one for one in watched_folder.look(settings)[0] if one.run == name.partition("--")[0]]
-    if not known or not any(one.system == name for one in known):
-        return
-    rows = [_row(one) for one in known]
-    mark = fingerprint(rows=[{**row, "created_at": row["created_at"].isoformat()} for row in rows])
-    table = pa.Table.from_pylist(rows, schema=schema.CHECKPOINTS.schema)
-    write_partition(settings.lake, schema.CHECKPOINTS, {"run": known[0].run}, table, mark)
+def final_splits(settings: Settings, dataset: str) -> Iterator[tuple[str, str]]:
+    """(dataset, split) on which the chosen checkpoint of a run trained on ``dataset`` is scored.
 
-
-def _row(one: watched_folder.ForeignCheckpoint) -> dict[str, str | int | datetime]:
-    plan = settings_of(one.experiment)
-    return {
-        "system": one.system,
-        "experiment": plan.name,
-        "step": one.step,
-        "path": str(one.path),
-        "sha256": weights_sha256(one.path),
-        "base_model": plan.prompter,
-        "settings": json.dumps(plan.as_json(), sort_keys=True),
-        "created_at": one.created_at,
-    }
-
-
-def evaluate(steps: Steps, name: str, dataset: str, split: str) -> list[StepReport]:
-    """Completions, masks and scores of a system on a split; what stands is not done again."""
-    register(steps.settings, name)
-    place = (name, dataset, split)
-    return [steps.complete(*place), steps.segment(*place), *steps.score(*place)]
-
-
-def final_places(settings: Settings, dataset: str) -> Iterator[tuple[str, str]]:
-    """Where the chosen checkpoint of a run trained on ``dataset`` is scored: the test splits that are in the lake."""
+    These are the test splits of ``dataset`` and of the referring benchmarks, as far as they are in the lake.
+    """
     for key in dict.fromkeys((dataset, *REFERRING)):
         if is_read(settings, key, TEST):
             yield key, TEST
+
+
+def register(settings: Settings, name: str) -> None:
+    """List a foreign run's checkpoints in the table ``checkpoints``, where our own runs list theirs. Idempotent."""
+    folder = settings.watched / name.partition("--")[0]
+    if not folder.is_dir():
+        return
+    complete, _ = watched_folder.look_into(folder)
+    if not any(checkpoint.system == name for checkpoint in complete):
+        return
+    rows = [_row(checkpoint) for checkpoint in complete]
+    counted = fingerprint(rows=[{**row, "created_at": str(row["created_at"])} for row in rows])
+    table = pa.Table.from_pylist(rows, schema=schema.CHECKPOINTS.schema)
+    write_partition(settings.lake, schema.CHECKPOINTS, {"run": folder.name}, table, counted)
+
+
+def _row(checkpoint: ForeignCheckpoint) -> dict[str, str | int | datetime]:
+    """A row of the table ``checkpoints``."""
+    return {
+        "system": checkpoint.system,
+        "experiment": checkpoint.experiment.name,
+        "step": checkpoint.step,
+        "path": str(checkpoint.path),
+        "sha256": weights_sha256(checkpoint.path),
+        "base_model": checkpoint.experiment.prompter,
+        "settings": json.dumps(checkpoint.experiment.as_json(), sort_keys=True),
+        "created_at": checkpoint.created_at,
+    }

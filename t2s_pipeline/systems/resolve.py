@@ -1,56 +1,66 @@
-"""From a name to a system."""
-
-from pathlib import Path
+"""From a name to a system. A name is resolved once; from then on the ``System`` object is passed on."""
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.methods.experiments import ELSEWHERE, EXPERIMENTS, ZERO_SHOT, experiment
+from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems import text_answers, watched_folder
 from t2s_pipeline.training import checkpoints
 
+TEXTS_ONLY = "elsewhere"
+"""The prompter of a system whose answers were taken in as texts: it cannot answer anything new."""
 
-def system(name: str, settings: Settings) -> System:
-    """The system of that name: a base prompter, the final state of a run, ``<run>--<step>``, or one made elsewhere.
 
-    A trained system answers as the settings say that are stored with its checkpoint.
+def resolve(name: str, settings: Settings) -> System:
+    """The system of that name.
+
+    Possible names are an untrained base (``zero-shot-mini``), a run (its latest checkpoint), ``<run>--<step>``, a
+    checkpoint in the watched folder, and a system whose answers were taken in as texts. A trained system answers as
+    the settings say that are stored with its checkpoint. Only folders of that name are read.
 
     Raises:
         InputError: if there can be no such system.
         NotMaterializedError: if its run has no complete checkpoint yet.
     """
     if name in ZERO_SHOT:
-        base = ZERO_SHOT[name]
-        return System(name, base.prompter, base.segmenter, base.recipe, base.generation)
+        return System.of(name, ZERO_SHOT[name])
     run, _, step = name.partition("--")
-    found = checkpoints.complete(settings.runs / run)
-    chosen = _at_step(found, step) if step else max(found, key=lambda checkpoint: checkpoint.step, default=None)
-    if chosen is None and (foreign := watched_folder.find(settings, name)):
-        told = foreign.experiment
-        plan = Experiment.from_json(told) if isinstance(told, dict) else experiment(told)
-        return System(name, str(foreign.path), plan.segmenter, plan.recipe, plan.generation)
-    if chosen is None and (answers_as := text_answers.answers_as(settings, name)):
-        plan = experiment(answers_as)
-        return System(name, ELSEWHERE, plan.segmenter, plan.recipe, plan.generation)
-    if chosen is None:
-        try:
-            experiment(run)
-        except InputError:
-            known = ", ".join([*ZERO_SHOT, *EXPERIMENTS, *_runs(settings.runs)])
-            raise InputError(f"There is no system {name!r}; there are {known}.") from None
-        raise NotMaterializedError(f"{name} has no complete checkpoint in {settings.runs / run}: train it first.")
-    trained = Experiment.from_json(chosen.experiment)
-    return System(name, str(chosen.path), trained.segmenter, trained.recipe, trained.generation)
+    complete = checkpoints.complete(settings.runs / run)
+    matching = [checkpoint for checkpoint in complete if not step or str(checkpoint.step) == step]
+    if matching:
+        return of_checkpoint(name, matching[-1])
+    foreign = watched_folder.find(settings, name)
+    if foreign is not None:
+        return of_foreign(foreign)
+    answers_as = text_answers.answers_as(settings, name)
+    if answers_as is not None:
+        return System.of(name, experiment(answers_as), TEXTS_ONLY)
+    try:
+        experiment(run)
+    except InputError:
+        names = ", ".join([*ZERO_SHOT, *EXPERIMENTS, *_other_runs(settings)])
+        raise InputError(f"There is no system {name!r}. There are: {names}.") from None
+    raise NotMaterializedError(f"{name} has no complete checkpoint in {settings.runs / run}: train it first.")
 
 
-def _at_step(found: list[checkpoints.Checkpoint], step: str) -> checkpoints.Checkpoint | None:
-    return next((checkpoint for checkpoint in found if str(checkpoint.step) == step), None)
+def of_checkpoint(name: str, checkpoint: checkpoints.Checkpoint) -> System:
+    """The system that a checkpoint of a run of ours makes.
+
+    Raises:
+        InputError: if the settings that are stored with it cannot be read.
+    """
+    return System.of(name, Experiment.from_json(checkpoint.experiment), str(checkpoint.path))
 
 
-def _runs(folder: Path) -> list[str]:
-    """Runs with a complete checkpoint that are no named experiment's."""
-    if not folder.is_dir():
+def of_foreign(checkpoint: watched_folder.ForeignCheckpoint) -> System:
+    """The system that a checkpoint of the watched folder makes."""
+    return System.of(checkpoint.system, checkpoint.experiment, str(checkpoint.path))
+
+
+def _other_runs(settings: Settings) -> list[str]:
+    """Runs with a complete checkpoint that have no named experiment's name."""
+    if not settings.runs.is_dir():
         return []
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    return [name for name in names if name not in EXPERIMENTS and checkpoints.complete(folder / name)]
+    names = sorted(path.name for path in settings.runs.iterdir() if not path.name.startswith("."))
+    return [name for name in names if name not in EXPERIMENTS and checkpoints.complete(settings.runs / name)]

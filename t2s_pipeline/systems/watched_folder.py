@@ -18,6 +18,8 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.names import RULE, is_name
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.training import checkpoints
 
 ANSWERS_AS = "evaluate.json"
@@ -38,17 +40,17 @@ class ForeignCheckpoint:
     run: str
     step: int
     final: bool
-    """Whether nothing is to follow it; one that does not say stands for itself."""
+    """True for the last checkpoint of a run, and for a checkpoint that does not say."""
     path: Path
-    experiment: dict | str
-    """Settings as ``Experiment.as_json`` gives them, or the name of the experiment that it answers as."""
-    mark: str
+    experiment: Experiment
+    """The settings that it answers with: its own, or those of the experiment that it answers as."""
+    fingerprint: str
     """Stands for the weights, without reading them: the marker's SHA-256, or names, sizes and times of the files."""
     created_at: datetime
 
 
 @dataclass(frozen=True)
-class Unusable:
+class UnusableFolder:
     """A folder that is no complete checkpoint (yet), and why."""
 
     path: Path
@@ -58,31 +60,49 @@ class Unusable:
         return f"{self.path}: {self.reason}"
 
 
-def look(settings: Settings, reserved: frozenset[str] = frozenset()) -> tuple[list[ForeignCheckpoint], list[Unusable]]:
-    """Everything in the watched folder, by name; names of ``reserved`` (our own experiments and runs) are refused."""
-    found: list[ForeignCheckpoint] = []
-    unusable: list[Unusable] = []
+def look(
+    settings: Settings, reserved: frozenset[str] = frozenset()
+) -> tuple[list[ForeignCheckpoint], list[UnusableFolder]]:
+    """Everything in the watched folder, by name. Each folder is read once.
+
+    Args:
+        settings: names the watched folder.
+        reserved: names of our own experiments and runs, which a folder must not have.
+    """
+    usable: list[ForeignCheckpoint] = []
+    unusable: list[UnusableFolder] = []
     for folder in _folders(settings.watched):
-        if not is_name(folder.name):
-            unusable.append(Unusable(folder, f"rename it: a name is {RULE}"))
-            continue
         if folder.name in reserved:
-            unusable.append(Unusable(folder, f"{folder.name} is the name of a run or base of ours: rename the folder"))
+            reason = f"{folder.name} is the name of a run or base of ours: rename the folder"
+            unusable.append(UnusableFolder(folder, reason))
             continue
-        steps = [inner for inner in _folders(folder) if _STEP.fullmatch(inner.name)]
-        for path in steps or [folder]:
-            try:
-                found.append(_read(path, folder.name, int(_STEP.fullmatch(path.name)[1]) if steps else None))
-            except InputError as fault:
-                unusable.append(Unusable(path, str(fault)))
-    return found, unusable
+        complete, incomplete = look_into(folder)
+        usable += complete
+        unusable += incomplete
+    return usable, unusable
+
+
+def look_into(folder: Path) -> tuple[list[ForeignCheckpoint], list[UnusableFolder]]:
+    """The checkpoints of one folder of the watched folder: itself, or its ``checkpoint-<step>`` folders."""
+    if not is_name(folder.name):
+        return [], [UnusableFolder(folder, f"rename it: a name is {RULE}")]
+    usable: list[ForeignCheckpoint] = []
+    unusable: list[UnusableFolder] = []
+    steps = {path: int(match[1]) for path in _folders(folder) if (match := _STEP.fullmatch(path.name))}
+    for path in steps or [folder]:
+        try:
+            usable.append(_read(path, folder.name, steps.get(path)))
+        except InputError as fault:
+            unusable.append(UnusableFolder(path, str(fault)))
+    return usable, unusable
 
 
 def find(settings: Settings, system: str) -> ForeignCheckpoint | None:
-    """The complete foreign checkpoint of that name, or None."""
-    if not (settings.watched / system.partition("--")[0]).is_dir():
+    """The complete foreign checkpoint of that name, or None. Only the folder of that name is read."""
+    folder = settings.watched / system.partition("--")[0]
+    if not folder.is_dir():
         return None
-    return next((checkpoint for checkpoint in look(settings)[0] if checkpoint.system == system), None)
+    return next((checkpoint for checkpoint in look_into(folder)[0] if checkpoint.system == system), None)
 
 
 def _folders(place: Path) -> list[Path]:
@@ -113,23 +133,36 @@ def _read(path: Path, name: str, step: int | None) -> ForeignCheckpoint:
         at = marker.step if step is None else step
         system = name if step is None or marker.final else f"{name}--{step}"
         created = datetime.fromisoformat(marker.created_at)
-        return ForeignCheckpoint(
-            system, name, at, step is None or marker.final, path, marker.experiment, marker.sha256, created
-        )
-    told = _answers_as(path)
-    mark = fingerprint(
+        settings = Experiment.from_json(marker.experiment)
+        final = step is None or marker.final
+        return ForeignCheckpoint(system, name, at, final, path, settings, marker.sha256, created)
+    answers_as = _answers_as(path)
+    weights_fingerprint = fingerprint(
         files=[(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
     )
     created = datetime.fromtimestamp(max(file.stat().st_mtime for file in weights), UTC)
     system = name if step is None else f"{name}--{step}"
-    at = told.get("step", 0) if step is None else step
-    return ForeignCheckpoint(system, name, at, True, path, told["experiment"], mark, created)
+    at = answers_as.step if step is None else step
+    settings = experiment(answers_as.experiment)
+    return ForeignCheckpoint(system, name, at, True, path, settings, weights_fingerprint, created)
 
 
-def _answers_as(path: Path) -> dict:
-    """The contents of ``evaluate.json``."""
+@dataclass(frozen=True)
+class AnswersAs:
+    """The contents of ``evaluate.json``: the experiment whose settings apply, and the training step if it is known."""
+
+    experiment: str
+    step: int
+
+
+def _answers_as(path: Path) -> AnswersAs:
+    """Read ``evaluate.json``.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
     try:
-        told = json.loads((path / ANSWERS_AS).read_text("utf-8"))
+        content = json.loads((path / ANSWERS_AS).read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"it has neither our marker {checkpoints.MARKER} nor {ANSWERS_AS}: say as which experiment it answers, "
@@ -137,11 +170,11 @@ def _answers_as(path: Path) -> dict:
         ) from None
     except ValueError as fault:
         raise InputError(f"{ANSWERS_AS} is no JSON ({fault})") from fault
-    if not isinstance(told, dict) or not isinstance(told.get("experiment"), str):
+    if not isinstance(content, dict) or not isinstance(content.get("experiment"), str):
         raise InputError(f'{ANSWERS_AS} must be like {{"experiment": "think2seg-rs-3b"}}')
-    if not isinstance(told.get("step", 0), int):
-        raise InputError(f"{ANSWERS_AS}: step {told['step']!r} is no whole number")
-    return told
+    if not isinstance(content.get("step", 0), int):
+        raise InputError(f"{ANSWERS_AS}: step {content['step']!r} is no whole number")
+    return AnswersAs(content["experiment"], content.get("step", 0))
 
 
 def _require_whole(file: Path) -> None:

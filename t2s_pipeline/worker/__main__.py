@@ -12,12 +12,14 @@ Alone it shows its progress on stderr. A fault that the user can mend is one sen
 """
 
 import argparse
+import json
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -33,7 +35,8 @@ from t2s_pipeline.core.progress import (
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.methods.sampling import Sampling
-from t2s_pipeline.systems.resolve import system
+from t2s_pipeline.methods.system import System
+from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.worker import tether
 from t2s_pipeline.worker.launcher import ERROR_PREFIX, GRACE_SECONDS
 
@@ -98,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--system", required=True, help="who answers, e.g. zero-shot-mini")
         command.add_argument("--dataset", required=True)
         command.add_argument("--split", required=True)
+        command.add_argument(
+            "--resolved", default="", metavar="JSON", help="the system as its launcher resolved it from the name"
+        )
     generate.add_argument("--prompter", metavar="PATH", help="another prompter's folder, under the system's name")
     agree.add_argument("--sampling", default="{}", metavar="JSON", help="completions, temperature, seed, max_questions")
     train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
@@ -189,24 +195,29 @@ def _choose_device(options: argparse.Namespace, ranks: int) -> None:
         options.device = None
 
 
-def _generate(options: argparse.Namespace, progress: Progress) -> None:
-    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
-    device = _prepare(options)
-    from dataclasses import replace
+def _system(options: argparse.Namespace) -> System:
+    """The system that the launcher resolved; without one, the system of the name that was given."""
+    if options.resolved:
+        return System.from_json(json.loads(options.resolved))
+    return resolve(options.system, Settings(_home(options), Path(sys.executable)))
 
+
+def _generate(options: argparse.Namespace, progress: Progress) -> None:
+    system = _system(options)
+    if options.prompter:
+        system = replace(system, prompter=options.prompter)
+    device = _prepare(options)
     from t2s_pipeline.evaluation.generate import generate_completions
 
-    if options.prompter:
-        chosen = replace(chosen, prompter=options.prompter)
-    generate_completions(_home(options), chosen, options.dataset, options.split, options.fingerprint, progress, device)
+    generate_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, device)
 
 
 def _segment(options: argparse.Namespace, progress: Progress) -> None:
-    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    system = _system(options)
     device = _prepare(options)
     from t2s_pipeline.evaluation.segment import segment_completions
 
-    segment_completions(_home(options), chosen, options.dataset, options.split, options.fingerprint, progress, device)
+    segment_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, device)
 
 
 def _judge(options: argparse.Namespace, progress: Progress) -> None:
@@ -218,13 +229,13 @@ def _judge(options: argparse.Namespace, progress: Progress) -> None:
 
 
 def _agree(options: argparse.Namespace, progress: Progress) -> None:
-    chosen = system(options.system, Settings(_home(options), Path(sys.executable)))
+    system = _system(options)
     sampling = Sampling.from_json(options.sampling)
     device = _prepare(options)
     from t2s_pipeline.evaluation.agreement import measure_agreement
 
     place = (options.dataset, options.split)
-    measure_agreement(_home(options), chosen, *place, sampling, options.fingerprint, progress, device)
+    measure_agreement(_home(options), system, *place, sampling, options.fingerprint, progress, device)
 
 
 def _home(options: argparse.Namespace) -> Path:

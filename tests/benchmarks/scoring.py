@@ -88,14 +88,17 @@ def _blobs(rng: np.random.Generator, side: int) -> np.ndarray:
 def score(home: Path) -> dict[str, float]:
     """In a process of its own: the step, under both protocols."""
     from t2s_pipeline.core.settings import Settings
-    from t2s_pipeline.steps.steps import Steps
+    from t2s_pipeline.steps.runner import Runner
+    from t2s_pipeline.steps.scores import score_under_every_protocol
 
     # Address space is more than resident memory, and libraries reserve theirs when they are loaded.
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limit = taken + MEMORY_MB * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     started = time.perf_counter()
-    Steps(Settings(home, home / "none"), lambda _: None, lambda _: None).score("zero-shot-mini", *PLACE.values())
+    runner = Runner(Settings(home, home / "none"), lambda _: None, lambda _: None)
+    for step in score_under_every_protocol("zero-shot-mini", "sam2-mini", *PLACE.values()):
+        runner.run(step)
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 

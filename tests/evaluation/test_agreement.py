@@ -55,7 +55,7 @@ def test_settings_that_mean_nothing_are_refused(wrong):
 @pytest.fixture
 def mini() -> System:
     base = ZERO_SHOT["zero-shot-mini"]
-    return System("mini", base.prompter, base.segmenter, base.recipe, base.generation)
+    return System("mini", base.prompter, base.segmenter, base.recipe, base.generation, base.dataset)
 
 
 def test_a_split_is_sampled_k_times_and_a_stopped_run_goes_on_to_the_same_rows(home, mini, monkeypatch):

@@ -25,7 +25,9 @@ ANSWERS = {"system": "mini", **PLACE}
 
 @pytest.fixture
 def system(prompter_folder) -> System:
-    return System("mini", str(prompter_folder), "sam2-mini", THINK2SEG, GenerationSettings(8, batch_size=2))
+    return System(
+        "mini", str(prompter_folder), "sam2-mini", THINK2SEG, GenerationSettings(8, batch_size=2), "synthetic"
+    )
 
 
 @pytest.fixture

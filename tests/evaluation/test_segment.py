@@ -41,7 +41,7 @@ OTHER = {"bbox_2d": [5, 5, 30, 30], "positive_points": [[10, 10], [20, 20]]}
 
 @pytest.fixture
 def system(segmenter_file) -> System:
-    return System("mini", "no prompter", f"sam2-mini@{segmenter_file}", THINK2SEG, GenerationSettings(8))
+    return System("mini", "no prompter", f"sam2-mini@{segmenter_file}", THINK2SEG, GenerationSettings(8), "synthetic")
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def predict(home, system, *answers: tuple[str, int, str], fingerprint="f", progr
     table = pa.Table.from_pylist(rows, schema=COMPLETIONS.schema)
     write_partition(home / "lake", COMPLETIONS, {"system": "mini", **PLACE}, table)
     count = segment_completions(home, system, "real", "test", fingerprint, progress or NoProgress())
-    partition = {"system": "mini", "segmenter": system.drawn_by, **PLACE}
+    partition = {"system": "mini", "segmenter": system.segmenter_name, **PLACE}
     stored = read_partition(home / "lake", PREDICTIONS, partition).to_pylist()
     assert count == len(stored) == len(rows)
     return {(row["sample_id"], row["question_index"]): row for row in stored}
@@ -207,7 +207,7 @@ def test_a_stopped_run_does_not_encode_finished_images_again(home, system, encod
 
 def test_predictions_can_be_scored_under_both_protocols(home, system):
     predict(home, system, (BRIDGE, 0, answer(BOX)), (BRIDGE, 1, "?"), (EMPTY, 0, answer()))
-    partition = {"system": "mini", "segmenter": system.drawn_by, **PLACE}
+    partition = {"system": "mini", "segmenter": system.segmenter_name, **PLACE}
     predictions = read_partition(home / "lake", PREDICTIONS, partition)
     samples = read_partition(home / "lake", SAMPLES, PLACE)
     strict, reference = (score_predictions(samples, predictions, protocol) for protocol in ("strict", "reference"))

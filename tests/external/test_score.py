@@ -14,7 +14,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.external.score import ForeignAnswers, score_foreign
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import list_partitions, read_partition, write_partition
-from t2s_pipeline.steps.steps import Steps
+from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.vision import masks
 from tests.evaluation.tables import rectangle, samples
 from tests.stand_in_worker import StandIn
@@ -45,8 +45,8 @@ def settings(tmp_path: Path) -> Settings:
     return found
 
 
-def steps(settings: Settings) -> Steps:
-    return Steps(settings, StandIn(settings), lambda _: None)
+def steps(settings: Settings) -> Runner:
+    return Runner(settings, StandIn(settings), lambda _: None)
 
 
 def score(settings: Settings, path: Path, name: str = "lisa", **options) -> dict[str, dict]:
@@ -249,7 +249,7 @@ def test_the_authors_texts_become_completions_that_we_segment(settings, tmp_path
     )
     worker = StandIn(settings)
     score_foreign(
-        Steps(settings, worker, lambda _: None),
+        Runner(settings, worker, lambda _: None),
         ForeignAnswers("authors-3b", path, "earthreason", "val", side=168, answers_as="think2seg-mini"),
     )
     texts = read_partition(settings.lake, schema.COMPLETIONS, {**PLACE, "system": "authors-3b"}).to_pylist()

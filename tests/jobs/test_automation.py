@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,10 +22,13 @@ from t2s_pipeline.lake.views import query  # noqa: E402
 from t2s_pipeline.methods.experiments import EXPERIMENTS  # noqa: E402
 from t2s_pipeline.prompters.weights import weights_sha256  # noqa: E402
 from t2s_pipeline.steps.evaluation import evaluate, register  # noqa: E402
+from t2s_pipeline.steps.files import Scenes, Tables  # noqa: E402
 from t2s_pipeline.steps.re_evaluation import rescore  # noqa: E402
-from t2s_pipeline.steps.steps import Steps  # noqa: E402
+from t2s_pipeline.steps.runner import Runner  # noqa: E402
+from t2s_pipeline.steps.scores import Summarize  # noqa: E402
 from t2s_pipeline.systems import watched_folder as elsewhere  # noqa: E402
 from t2s_pipeline.systems.candidates import candidates  # noqa: E402
+from t2s_pipeline.systems.resolve import resolve  # noqa: E402
 from t2s_pipeline.training.checkpoints import MARKER, Checkpoint, complete  # noqa: E402
 from tests.assets.test_assets import StandInLauncher  # noqa: E402
 from tests.stand_in_worker import StandIn  # noqa: E402
@@ -41,10 +45,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("T2S_WORKER_PYTHON", "/bin/sh")
     monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 0.0)
     found = Settings.from_env()
-    steps = steps_of(found)
-    steps.scenes(train=1, val=3, test=2)
+    runner = runner_of(found)
+    runner.run(Scenes(train=1, val=3, test=2))
     for split in ("val", "test"):
-        steps.tables("synthetic", split)
+        runner.run(Tables("synthetic", split))
     return found
 
 
@@ -54,8 +58,8 @@ def instance():
         yield ephemeral
 
 
-def steps_of(settings: Settings) -> Steps:
-    return Steps(settings, StandIn(settings), lambda _: None)
+def runner_of(settings: Settings) -> Runner:
+    return Runner(settings, StandIn(settings), lambda _: None)
 
 
 def put(folder: Path, run: str = MINI.name, step: int = 20, steps: int = 60, experiment=MINI, weights=b"12345678"):
@@ -168,7 +172,7 @@ def test_validation_leaves_rows_in_the_trend_and_on_the_board(settings, instance
     adopt(instance, look(instance, None))
     for system in ("theirs--20", "theirs"):
         validate(instance, system)
-    steps_of(settings).summarize()
+    runner_of(settings).run(Summarize())
     trend = query(settings, "SELECT run, step, system, giou FROM checkpoint_trend WHERE protocol = 'strict'")
     assert [tuple(row.values()) for row in trend.to_pylist()] == [
         ("theirs", 20, "theirs--20", 100.0),
@@ -189,16 +193,16 @@ def best(instance) -> list[str]:
 def test_only_the_best_of_a_finished_run_is_tried_on_test_and_only_once_val_saw_all(settings, instance):
     run = settings.runs / "think2seg-mini"
     put(run / "checkpoint-20")
-    steps = steps_of(settings)
+    runner = runner_of(settings)
     list_ours(settings)
-    evaluate(steps, "think2seg-mini--20", "synthetic", "val")
-    steps.summarize()
+    evaluate(runner, resolve("think2seg-mini--20", settings), "synthetic", "val")
+    runner.run(Summarize())
     assert best(instance) == []  # still training
     put(run / "checkpoint-60", step=60)
     list_ours(settings)
     assert best(instance) == []  # not all seen
-    evaluate(steps, "think2seg-mini", "synthetic", "val")
-    steps.summarize()
+    evaluate(runner, resolve("think2seg-mini", settings), "synthetic", "val")
+    runner.run(Summarize())
     # The stand-in answers with the truth for both: equal, so the earlier one, by the rule.
     requests = best(instance)
     assert [key.split(" ")[0] for key in requests] == ["synthetic-test|think2seg-mini--20"]
@@ -207,8 +211,8 @@ def test_only_the_best_of_a_finished_run_is_tried_on_test_and_only_once_val_saw_
 
 def list_ours(settings: Settings) -> None:
     """What the trainer does after each checkpoint."""
-    found = complete(settings.runs / "think2seg-mini")
-    rows = [{"system": one.name, "step": one.step} for one in found]
+    checkpoints = complete(settings.runs / "think2seg-mini")
+    rows = [{"system": checkpoint.name, "step": checkpoint.step} for checkpoint in checkpoints]
     table = pa.Table.from_pylist(rows, schema=schema.CHECKPOINTS.schema)
     write_partition(settings.lake, schema.CHECKPOINTS, {"run": "think2seg-mini"}, table)
 
@@ -217,9 +221,9 @@ def test_the_night_evaluates_the_chosen_ones_anew(settings, instance):
     put(settings.watched / "theirs")
     context = dg.build_schedule_context(instance=instance, resources={"worker": StandInLauncher()})
     assert [type(item) for item in schedules.nightly(context)] == [dg.SkipReason]
-    steps = steps_of(settings)
-    evaluate(steps, "theirs", "synthetic", "val")
-    steps.summarize()
+    runner = runner_of(settings)
+    evaluate(runner, resolve("theirs", settings), "synthetic", "val")
+    runner.run(Summarize())
     context = dg.build_schedule_context(
         instance=instance,
         resources={"worker": StandInLauncher()},
@@ -231,10 +235,10 @@ def test_the_night_evaluates_the_chosen_ones_anew(settings, instance):
 
 def test_a_night_that_does_worse_fails_its_check_and_leaves_the_accepted_scores(settings, instance):
     put(settings.watched / "theirs")
-    steps = steps_of(settings)
+    runner = runner_of(settings)
     with pytest.raises(NotMaterializedError):
-        rescore(steps, "theirs", "synthetic", "val")
-    evaluate(steps, "theirs", "synthetic", "val")
+        rescore(runner, resolve("theirs", settings), "synthetic", "val")
+    evaluate(runner, resolve("theirs", settings), "synthetic", "val")
     place = {"system": "theirs", "dataset": "synthetic", "split": "val"}
     scored = {**place, "protocol": "strict"}
     accepted = read_partition(settings.lake, schema.SAMPLE_SCORES, scored)
@@ -274,6 +278,32 @@ class Forgetful(StandInLauncher):
                 self._write(schema.PREDICTIONS, where, [{**row, **blank} for row in rows], mark)
 
         return Unreadable(settings)
+
+
+def test_a_look_reads_each_folder_a_fixed_number_of_times(settings, instance, monkeypatch):
+    """Twice the checkpoints take twice the reads, not four times."""
+    reads = Counter()
+    iterdir = Path.iterdir
+
+    def counted(folder: Path):
+        reads[folder] += 1
+        return iterdir(folder)
+
+    def reads_of_a_look(checkpoints: int) -> int:
+        for number in range(checkpoints):
+            put(settings.watched / f"theirs-{number}")
+            put(
+                settings.runs / f"think2seg-mini-seed{number + 1}" / "checkpoint-20",
+                run=f"think2seg-mini-seed{number + 1}",
+            )
+        reads.clear()
+        look(instance, None)
+        return reads.total()
+
+    monkeypatch.setattr(Path, "iterdir", counted)
+    few, many = reads_of_a_look(10), reads_of_a_look(20)
+    assert max(reads.values()) <= 3
+    assert many <= 2 * few
 
 
 def test_registering_a_foreign_run_twice_is_registering_it_once(settings):

@@ -1,22 +1,35 @@
 """Finished work stands until its code, data or settings change; a step without its input says what to do."""
 
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from t2s_pipeline.core import fingerprints as core_fingerprints
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import fingerprint_of, read_partition
+from t2s_pipeline.lake.store import fingerprint_of, partition_file, read_partition
 from t2s_pipeline.pseudo_labels import METHODS, SEARCH
-from t2s_pipeline.steps import sources, steps
-from t2s_pipeline.steps.steps import Steps
+from t2s_pipeline.steps import fingerprints, runner
+from t2s_pipeline.steps.answers import Complete, Segment
+from t2s_pipeline.steps.files import Scenes, Tables
+from t2s_pipeline.steps.labels import Judge, Label
+from t2s_pipeline.steps.runner import Runner
+from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
+from t2s_pipeline.steps.step import Context, Step, StepReport
+from t2s_pipeline.steps.training import Train
+from t2s_pipeline.systems.resolve import resolve
+from tests.processes import PATIENCE
 from tests.stand_in_worker import StandIn
 
 TRAIN, TEST = ("synthetic", "train"), ("synthetic", "test")
 BASE, RUN = "zero-shot-mini", "think2seg-mini"
+SCORED = {"dataset": "synthetic", "split": "test", "protocol": "strict"}
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +58,27 @@ def worker(settings: Settings) -> StandIn:
     return StandIn(settings)
 
 
-def walk(settings: Settings, worker: StandIn, fresh: bool = False, test: int = 3) -> list[steps.StepReport]:
+def walk(settings: Settings, worker: StandIn, fresh: bool = False, test: int = 3) -> list[StepReport]:
     """A sample's whole way, on a few scenes; the page is not built."""
-    told: list[str] = []
-    step = Steps(settings, worker, told.append, fresh)
-    reports = [step.scenes(train=3, val=1, test=test), *step.tables(*TRAIN), *step.tables(*TEST), *step.train(RUN)]
+    sentences: list[str] = []
+    run = Runner(settings, worker, sentences.append, fresh).run
+    reports = [
+        report for step in (Scenes(3, 1, test), Tables(*TRAIN), Tables(*TEST), Train(RUN)) for report in run(step)
+    ]
     for name in (BASE, RUN):
-        reports += [step.complete(name, *TEST), step.segment(name, *TEST), *step.score(name, *TEST)]
-    reports += [*step.summarize(), step.publish()]
-    assert told == [str(report) for report in reports]
+        system = resolve(name, settings)
+        scores = score_under_every_protocol(name, system.segmenter_name, *TEST)
+        for step in (Complete(system, *TEST), Segment(system, *TEST), *scores):
+            reports += run(step)
+    reports += [*run(Summarize()), *run(Publish())]
+    assert sentences == [str(report) for report in reports]
     return reports
+
+
+def skips(settings: Settings, worker: StandIn, step: Step) -> bool:
+    """Run one step; true if its finished work was still valid."""
+    (skipped,) = {report.skipped for report in Runner(settings, worker, lambda _: None).run(step)}
+    return skipped
 
 
 def test_every_step_leaves_its_partition_and_its_numbers(settings: Settings, worker: StandIn):
@@ -89,16 +113,15 @@ def test_fewer_test_scenes_leave_training_alone(done: Settings, worker: StandIn)
 
 
 def test_another_training_setting_trains_and_answers_again_but_leaves_the_base_alone(done: Settings, worker: StandIn):
-    step = Steps(done, worker, lambda _: None)
-    assert not step.train(RUN, ["grpo.learning_rate=1e-5"])[0].skipped
-    assert not step.complete(RUN, *TEST).skipped
-    assert step.complete(BASE, *TEST).skipped
+    assert not skips(done, worker, Train(RUN, ("grpo.learning_rate=1e-5",)))
+    assert not skips(done, worker, Complete(resolve(RUN, done), *TEST))
+    assert skips(done, worker, Complete(resolve(BASE, done), *TEST))
     assert worker.calls == [("train", RUN, ""), ("generate", RUN, "test")]
 
 
 def test_changed_code_redoes_the_step_and_what_follows(done: Settings, worker: StandIn, monkeypatch):
-    code = sources.code
-    monkeypatch.setattr(sources, "code", lambda step, *tables: code(step, *tables) + "!" * (step == "segmenting"))
+    code = fingerprints.code_fingerprint
+    monkeypatch.setattr(runner, "code_fingerprint", lambda module: code(module) + "!" * (module == Segment.code))
     redone = {report.table for report in walk(done, worker) if not report.skipped}
     assert redone == {"predictions", "sample_scores", "benchmark_metrics", "paired_differences"}
     assert worker.verbs() == ["segment", "segment"]
@@ -106,46 +129,44 @@ def test_changed_code_redoes_the_step_and_what_follows(done: Settings, worker: S
 
 def test_a_lost_checkpoint_is_trained_again(done: Settings, worker: StandIn):
     (done.runs / RUN / "checkpoint-2" / "COMPLETE.json").unlink()
-    assert not Steps(done, worker, lambda _: None).train(RUN)[0].skipped
+    assert not skips(done, worker, Train(RUN))
 
 
 def test_a_changed_picture_is_read_again(done: Settings, worker: StandIn):
     picture = next((done.scenes / "test" / "images").iterdir())
     picture.write_bytes(picture.read_bytes() + b"\0")
-    step = Steps(done, worker, lambda _: None)
-    assert not step.tables(*TEST)[0].skipped
-    assert step.tables(*TRAIN)[0].skipped
+    assert not skips(done, worker, Tables(*TEST))
+    assert skips(done, worker, Tables(*TRAIN))
 
 
 def test_a_failing_worker_leaves_no_partition_and_what_was_finished(done: Settings, worker: StandIn):
-    where = {"system": BASE, "dataset": "synthetic", "split": "test"}
-    before = fingerprint_of(done.lake, schema.COMPLETIONS, where)
+    partition = {"system": BASE, "dataset": "synthetic", "split": "test"}
+    before = fingerprint_of(done.lake, schema.COMPLETIONS, partition)
 
     def fails(arguments) -> None:
         raise InputError("the worker fell over")
 
     with pytest.raises(InputError, match="fell over"):
-        Steps(done, fails, lambda _: None, fresh=True).complete(BASE, *TEST)
-    assert fingerprint_of(done.lake, schema.COMPLETIONS, where) == before
-    assert Steps(done, worker, lambda _: None).complete(BASE, *TEST).skipped
+        Runner(done, fails, lambda _: None, fresh=True).run(Complete(resolve(BASE, done), *TEST))
+    assert fingerprint_of(done.lake, schema.COMPLETIONS, partition) == before
+    assert skips(done, worker, Complete(resolve(BASE, done), *TEST))
 
 
 def test_a_step_before_its_turn_says_what_is_missing(settings: Settings, worker: StandIn):
-    step = Steps(settings, worker, lambda _: None)
     with pytest.raises(NotMaterializedError, match=r"samples of dataset synthetic, split test is needed .* `t2s demo`"):
-        step.complete(BASE, *TEST)
+        skips(settings, worker, Complete(resolve(BASE, settings), *TEST))
     with pytest.raises(NotMaterializedError, match="train it first"):
-        step.complete(RUN, *TEST)
+        resolve(RUN, settings)
     with pytest.raises(InputError, match=r"folder .* is gone"):
-        step.tables(*TEST)
+        skips(settings, worker, Tables(*TEST))
     with pytest.raises(InputError, match=r"No folder is known for the dataset nowhere"):
-        step.tables("nowhere", "test")
+        skips(settings, worker, Tables("nowhere", "test"))
     assert worker.calls == []
 
 
 def test_a_report_of_a_step_is_one_line():
     numbers = {"samples": 2, "x": 0.12345}
-    report = steps.StepReport("samples", {"dataset": "synthetic", "split": "val"}, 2, True, numbers)
+    report = StepReport("samples", {"dataset": "synthetic", "split": "val"}, 2, True, numbers)
     assert str(report) == "samples            synthetic val: samples 2, x 0.1235 (already done)"
 
 
@@ -164,42 +185,82 @@ def test_weights_are_told_apart_by_content(tmp_path: Path):
     for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(content)
-    a, b, c = (sources.weights_mark(str(tmp_path / name)) for name in "abc")
+    a, b, c = (fingerprints.weights_fingerprint(str(tmp_path / name)) for name in "abc")
     assert a == b != c
-    assert sources.weights_mark("sam2.1-small") != sources.weights_mark("sam2.1-tiny")
+    assert fingerprints.weights_fingerprint("sam2.1-small") != fingerprints.weights_fingerprint("sam2.1-tiny")
 
 
 def test_a_steps_code_is_what_it_imports_and_nothing_else():
-    generating = sources._closure("t2s_pipeline.evaluation.generate")
+    generating = fingerprints.counted_modules("t2s_pipeline.evaluation.generate")
     assert {"t2s_pipeline.prompting.templates", "t2s_pipeline.prompters.families"} <= generating
     assert not {module for module in generating if ".segmenters" in module or ".training" in module}
-    assert "t2s_pipeline.segmenters.sam2" in sources._closure("t2s_pipeline.training.run")
-    assert sources.code("scoring", schema.SAMPLE_SCORES) != sources.code("scoring", schema.PREDICTIONS)
+    assert "t2s_pipeline.segmenters.sam2" in fingerprints.counted_modules("t2s_pipeline.training.run")
+    assert fingerprints.code_fingerprint("evaluation.score") != fingerprints.code_fingerprint("evaluation.segment")
 
 
-def test_a_rival_is_trained_on_its_labels_and_anew_when_they_change(done: Settings, worker: StandIn):
-    step = Steps(done, worker, lambda _: None)
-    rival = "vision-reasoner-mini"
+def test_a_rival_is_trained_on_its_labels_and_again_when_they_change(done: Settings, worker: StandIn):
+    rival, label = Train("vision-reasoner-mini"), Label("vision-reasoner", *TRAIN)
     with pytest.raises(NotMaterializedError, match="pseudo_labels"):
-        step.train(rival)
-    labelled = step.label("vision-reasoner", *TRAIN)
-    assert not labelled.skipped and step.label("vision-reasoner", *TRAIN).skipped
+        skips(done, worker, rival)
+    (labelled,) = Runner(done, worker, lambda _: None).run(label)
+    assert not labelled.skipped and skips(done, worker, label)
     assert labelled.metadata["samples"] == 3
     assert labelled.metadata["instances"] == labelled.rows >= 3 - labelled.metadata["empty_targets"]
-    assert not step.train(rival)[0].skipped
-    assert step.train(rival)[0].skipped
-    assert step.train(RUN)[0].skipped
-    assert not step.label("vision-reasoner", *TRAIN, overrides=["eps=9"]).skipped
-    assert not step.train(rival)[0].skipped
+    assert not skips(done, worker, rival)
+    assert skips(done, worker, rival)
+    assert skips(done, worker, Train(RUN))
+    assert not skips(done, worker, replace(label, overrides=("eps=9",)))
+    assert not skips(done, worker, rival)
 
 
 def test_labels_are_judged_once_until_they_change(done: Settings, worker: StandIn):
-    step = Steps(done, worker, lambda _: None)
     for method in METHODS:
-        step.label(method, *TEST)
-    first = step.judge_labels("sam2-mini", *TEST)
-    assert [report.partition["method"] for report in first] == [*METHODS, SEARCH]
-    assert all(report.skipped for report in step.judge_labels("sam2-mini", *TEST))
-    step.label("remote-reasoner", *TEST, overrides=["least_share=0.01"])
-    assert not step.judge_labels("sam2-mini", *TEST)[0].skipped
+        skips(done, worker, Label(method, *TEST))
+    judge = Judge("sam2-mini", *TEST)
+    reports = Runner(done, worker, lambda _: None).run(judge)
+    assert [report.partition["method"] for report in reports] == [*METHODS, SEARCH]
+    assert skips(done, worker, judge)
+    skips(done, worker, Label("remote-reasoner", *TEST, overrides=("least_share=0.01",)))
+    assert not skips(done, worker, judge)
     assert worker.verbs() == ["judge-labels", "judge-labels"]
+
+
+def test_two_processes_that_score_different_systems_leave_both_on_the_board(done: Settings, worker: StandIn):
+    """The second process scores a system while the first one, which has read the scores, still summarizes."""
+    (done.lake / "benchmark_metrics" / "data.parquet").unlink()
+    scores = partition_file(done.lake, schema.SAMPLE_SCORES, {**SCORED, "system": RUN})
+    aside = scores.with_name("aside")
+    scores.rename(aside)
+    script = (
+        "import sys; from pathlib import Path; from t2s_pipeline.core.settings import Settings\n"
+        "from t2s_pipeline.steps.runner import Runner; from t2s_pipeline.steps.scores import Summarize\n"
+        "home = Path(sys.argv[1]); say = lambda sentence: print(sentence, flush=True)\n"
+        "Runner(Settings(home, home / 'python'), None, say).run(Summarize())\n"
+    )
+    second = None
+
+    class Interrupted(Summarize):
+        def work(self, context: Context, fingerprint: str) -> None:
+            nonlocal second
+            aside.rename(scores)
+            second = subprocess.Popen([sys.executable, "-c", script, done.home], stdout=subprocess.PIPE, text=True)
+            assert "Waiting for process" in second.stdout.readline()
+            super().work(context, fingerprint)
+
+    Runner(done, worker, lambda _: None).run(Interrupted())
+    assert second.wait(PATIENCE) == 0
+    metrics = read_partition(done.lake, schema.BENCHMARK_METRICS, {}).to_pylist()
+    assert {row["system"] for row in metrics} == {BASE, RUN}
+
+
+def test_a_comment_or_another_format_is_no_change_of_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    code = {}
+    for name, text in {
+        "plain": "def f(x):\n    return x + 1\n",
+        "words": '"""Words."""\n\n\ndef f(x):\n    """More."""\n    # why\n    return (\n        x + 1\n    )\n',
+        "other": "def f(x):\n    return x + 2\n",
+    }.items():
+        (tmp_path / "step_module.py").write_text(text)
+        code[name] = core_fingerprints.code_fingerprint("step_module")
+    assert code["plain"] == code["words"] != code["other"]

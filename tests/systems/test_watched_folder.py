@@ -11,7 +11,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import EXPERIMENTS
 from t2s_pipeline.systems import watched_folder as elsewhere
-from t2s_pipeline.systems.resolve import system
+from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.watched_folder import find, look
 from t2s_pipeline.training.checkpoints import MARKER, Checkpoint
 
@@ -46,8 +46,8 @@ def names(settings: Settings) -> list[str]:
 def test_a_copied_checkpoint_of_ours_is_a_system_with_its_own_settings(settings):
     folder = put(settings.watched / "theirs", marker=True)
     (found,) = look(settings)[0]
-    assert (found.system, found.run, found.step, found.mark) == ("theirs", "theirs", 20, "abc")
-    answering = system("theirs", settings)
+    assert (found.system, found.run, found.step, found.fingerprint) == ("theirs", "theirs", 20, "abc")
+    answering = resolve("theirs", settings)
     assert (answering.prompter, answering.segmenter, answering.recipe) == (str(folder), "sam2-mini", MINI.recipe)
 
 
@@ -61,16 +61,16 @@ def test_a_run_s_checkpoints_are_named_by_step_and_its_last_by_the_run(settings)
 def test_weights_of_another_project_say_as_what_they_answer(settings):
     put(settings.watched / "authors-3b", experiment="think2seg-rs-3b", step=400)
     (found,) = look(settings)[0]
-    assert (found.system, found.step, found.experiment) == ("authors-3b", 400, "think2seg-rs-3b")
-    assert system("authors-3b", settings).recipe == EXPERIMENTS["think2seg-rs-3b"].recipe
+    assert (found.system, found.step, found.experiment.name) == ("authors-3b", 400, "think2seg-rs-3b")
+    assert resolve("authors-3b", settings).recipe == EXPERIMENTS["think2seg-rs-3b"].recipe
 
 
 def test_the_mark_stays_while_the_files_do_and_changes_with_them(settings):
     folder = put(settings.watched / "authors-3b", experiment="think2seg-rs-3b")
-    first = look(settings)[0][0].mark
-    assert look(settings)[0][0].mark == first
+    first = look(settings)[0][0].fingerprint
+    assert look(settings)[0][0].fingerprint == first
     (folder / "evaluate.json").write_text(json.dumps({"experiment": "think2seg-rs-7b"}))
-    assert look(settings)[0][0].mark != first
+    assert look(settings)[0][0].fingerprint != first
 
 
 def cut(folder: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_unfinished_or_unexplained_folder_is_told_and_left_alone(settings, sp
     assert found == [] and len(unusable) == 1
     assert reason in unusable[0].reason
     with pytest.raises(InputError, match="no system 'authors-3b'"):
-        system("authors-3b", settings)
+        resolve("authors-3b", settings)
 
 
 def test_a_folder_that_is_still_being_written_waits(settings, monkeypatch):

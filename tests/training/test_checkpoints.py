@@ -9,7 +9,7 @@ from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.prompters.weights import weights_sha256
-from t2s_pipeline.systems.resolve import system
+from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
 
@@ -86,17 +86,17 @@ def test_one_predecessor_is_kept_when_a_run_is_set_aside(tmp_path: Path):
 
 def test_systems_by_name(tmp_path: Path):
     settings = Settings(tmp_path, tmp_path / "python")
-    base = system("zero-shot-mini", settings)
+    base = resolve("zero-shot-mini", settings)
     assert (base.prompter, base.segmenter, base.combination) == ("qwen2.5-vl-mini", "sam2-mini", "bbox+pos2")
     with pytest.raises(NotMaterializedError, match="train it first"):
-        system("think2seg-mini-seed1", settings)
+        resolve("think2seg-mini-seed1", settings)
     with pytest.raises(InputError, match=r"no system 'think2seg-maxi'.*zero-shot-mini"):
-        system("think2seg-maxi", settings)
+        resolve("think2seg-maxi", settings)
     publish(settings.runs, "think2seg-mini-seed1", 20, 40)
     last = publish(settings.runs, "think2seg-mini-seed1", 40, 40)
-    trained = system("think2seg-mini-seed1", settings)
+    trained = resolve("think2seg-mini-seed1", settings)
     # As it was trained, which is not how the experiment is defined today.
-    assert (trained.prompter, trained.combination) == (str(last.path), "bbox")
-    assert system("think2seg-mini-seed1--20", settings).prompter.endswith("checkpoint-20")
+    assert (trained.prompter, trained.schema) == (str(last.path), "bbox")
+    assert resolve("think2seg-mini-seed1--20", settings).prompter.endswith("checkpoint-20")
     with pytest.raises(NotMaterializedError):
-        system("think2seg-mini-seed1--30", settings)
+        resolve("think2seg-mini-seed1--30", settings)

@@ -16,7 +16,7 @@ from t2s_pipeline.lake.schema import TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import read_partition  # noqa: E402
 from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.systems.resolve import system  # noqa: E402
+from t2s_pipeline.systems.resolve import resolve  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402
 from t2s_pipeline.training.run import train  # noqa: E402
 
@@ -99,7 +99,7 @@ def test_the_segmenter_judges_and_the_weights_move(home: Path, uninterrupted: tu
 def test_the_checkpoint_is_a_prompter_that_answers_and_is_no_longer_the_base(home: Path, uninterrupted):
     final = checkpoints.latest(home / "runs" / "whole")
     assert final.final and final.experiment["name"] == "whole"
-    trained = load_prompter(system("whole", Settings(home, Path("python"))).prompter)
+    trained = load_prompter(resolve("whole", Settings(home, Path("python"))).prompter)
     base = load_prompter("qwen2.5-vl-mini")
     moved = [
         not torch.equal(one, other)

@@ -1,0 +1,118 @@
+"""Steps in which a system answers: completions, their masks, and the agreement of several sampled answers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from t2s_pipeline.lake import schema
+from t2s_pipeline.methods.sampling import Sampling
+from t2s_pipeline.methods.system import System
+from t2s_pipeline.steps.fingerprints import weights_fingerprint
+from t2s_pipeline.steps.step import Context, LakePartition, Step
+
+
+@dataclass(frozen=True)
+class _Answering(Step):
+    """A step in which the worker runs a system on a split."""
+
+    system: System
+    dataset: str
+    split: str
+
+    verb: ClassVar[str]
+    """The worker's command."""
+
+    def _partition(self, **more: str) -> dict[str, str]:
+        return {"system": self.system.name, **more, "dataset": self.dataset, "split": self.split}
+
+    def _options(self) -> tuple[str, ...]:
+        """Further options of the worker's command."""
+        return ()
+
+    def work(self, context: Context, fingerprint: str) -> None:
+        """Let the worker do it. The resolved system travels, so that the worker uses the one that was counted."""
+        resolved = json.dumps(self.system.as_json(), sort_keys=True)
+        named = ("--system", self.system.name, "--dataset", self.dataset, "--split", self.split)
+        context.worker(self.verb, fingerprint, *named, "--resolved", resolved, *self._options())
+
+
+@dataclass(frozen=True)
+class Complete(_Answering):
+    """A system answers every question of a split."""
+
+    name: ClassVar[str] = "complete"
+    code: ClassVar[str] = "evaluation.generate"
+    verb: ClassVar[str] = "generate"
+
+    def writes(self) -> Sequence[LakePartition]:
+        """The system's completions."""
+        return [LakePartition(schema.COMPLETIONS, self._partition())]
+
+    def reads(self) -> Sequence[LakePartition]:
+        """The samples."""
+        return [LakePartition(schema.SAMPLES, {"dataset": self.dataset, "split": self.split})]
+
+    def inputs(self, context: Context) -> Mapping[str, object]:
+        """The prompter's weights, how it is asked and how it generates."""
+        return {
+            "prompter": weights_fingerprint(self.system.prompter),
+            "prompts": [self.system.combination, self.system.recipe.coordinates],
+            "generation": self.system.generation,
+        }
+
+
+@dataclass(frozen=True)
+class Segment(_Answering):
+    """A system's completions are parsed and segmented."""
+
+    name: ClassVar[str] = "segment"
+    code: ClassVar[str] = "evaluation.segment"
+    verb: ClassVar[str] = "segment"
+
+    def writes(self) -> Sequence[LakePartition]:
+        """The system's predictions."""
+        return [LakePartition(schema.PREDICTIONS, self._partition(segmenter=self.system.segmenter_name))]
+
+    def reads(self) -> Sequence[LakePartition]:
+        """The completions."""
+        return [LakePartition(schema.COMPLETIONS, self._partition())]
+
+    def inputs(self, context: Context) -> Mapping[str, object]:
+        """The segmenter's weights and how it is prompted."""
+        return {
+            "segmenter": weights_fingerprint(self.system.segmenter),
+            "inference": self.system.recipe.inference,
+        }
+
+
+@dataclass(frozen=True)
+class Agree(_Answering):
+    """A system answers each question several times; the agreement of its answers is measured."""
+
+    sampling: Sampling
+
+    name: ClassVar[str] = "agree"
+    code: ClassVar[str] = "evaluation.agreement"
+    verb: ClassVar[str] = "agree"
+
+    def writes(self) -> Sequence[LakePartition]:
+        """The system's agreement."""
+        return [LakePartition(schema.AGREEMENT, self._partition())]
+
+    def reads(self) -> Sequence[LakePartition]:
+        """The samples."""
+        return [LakePartition(schema.SAMPLES, {"dataset": self.dataset, "split": self.split})]
+
+    def inputs(self, context: Context) -> Mapping[str, object]:
+        """How the system is sampled, asked and segmented, and the weights of both models."""
+        return {
+            "sampling": self.sampling,
+            "prompter": weights_fingerprint(self.system.prompter),
+            "segmenter": weights_fingerprint(self.system.segmenter),
+            "prompts": self.system.combination,
+            "inference": self.system.recipe.inference,
+        }
+
+    def _options(self) -> tuple[str, ...]:
+        return ("--sampling", json.dumps(asdict(self.sampling), sort_keys=True))

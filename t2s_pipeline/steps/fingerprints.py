@@ -1,0 +1,105 @@
+"""Fingerprints of what a step is made from beside the tables: its code and the models' weights."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from t2s_pipeline.core import fingerprints
+from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
+from t2s_pipeline.prompters.weights import weights_sha256
+
+_EMBEDDED_MODELS = {"qwen2.5-vl-mini": "prompter", "sam2-mini": "segmenter"}
+
+_NOT_COUNTED = {
+    f"t2s_pipeline.{module}"
+    for module in (
+        "core.atomic_files",
+        "core.errors",
+        "core.fingerprints",
+        "core.locks",
+        "core.progress",
+        "core.registry",
+        "core.settings",
+        "lake.row_groups",
+        "lake.schema",
+        "lake.store",
+        "lake.together",
+        "methods.experiments",
+        "methods.recipe",
+        "methods.system",
+        "training.health",
+        "training.keeping",
+        "training.log",
+        "training.samples",
+        "training.trackers",
+        "worker.launcher",
+    )
+}
+"""Modules that no result depends on: how work is launched, reported and stored. Experiments and recipes count by
+their settings, and tables by their columns. A module that is not named here counts, so that a new module is never
+forgotten."""
+
+
+@cache
+def code_fingerprint(module: str) -> str:
+    """The fingerprint of a step's code: a module below ``t2s_pipeline`` and every module of ours that it imports.
+
+    Comments, docstrings and formatting do not count (``core.fingerprints.code_fingerprint``).
+    """
+    return fingerprints.code_fingerprint(*counted_modules(f"t2s_pipeline.{module}"))
+
+
+@cache
+def counted_modules(root: str) -> frozenset[str]:
+    """The modules of this package that ``root`` imports, ``root`` included; read from the source, not imported."""
+    modules: set[str] = set()
+    waiting = [root]
+    while waiting:
+        module = waiting.pop()
+        if module in modules or module in _NOT_COUNTED:
+            continue
+        modules.add(module)
+        path = _source(module)
+        if path is None:
+            raise ModuleNotFoundError(f"no module with source is called {module!r}", name=module)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                waiting += [name.name for name in node.names if _source(name.name)]
+            elif isinstance(node, ast.ImportFrom) and node.module and _source(node.module):
+                inner = (f"{node.module}.{name.name}" for name in node.names)
+                waiting += [node.module, *(name for name in inner if _source(name))]
+    # The file of a package (__init__.py) holds a docstring only.
+    return frozenset(module for module in modules if not _is_package(module))
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module of this package, without importing it."""
+    if module.partition(".")[0] != "t2s_pipeline":
+        return None
+    stem = Path(__file__).parents[1].joinpath(*module.split(".")[1:])
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+def _is_package(module: str) -> bool:
+    path = _source(module)
+    return path is not None and path.name == "__init__.py"
+
+
+def weights_fingerprint(name: str) -> str:
+    """The fingerprint of a model's weights.
+
+    Args:
+        name: an embedded model, a folder, a file, or a name with ``@`` and a file. Any other name stands for itself:
+            whoever published the model has fixed what the name means.
+    """
+    if name in _EMBEDDED_MODELS:
+        return fingerprint(weights=weights_sha256(EMBEDDED_WEIGHTS / _EMBEDDED_MODELS[name]))
+    path = Path(name.partition("@")[2] or name)
+    if path.is_dir():
+        return fingerprint(weights=weights_sha256(path))
+    if path.is_file():
+        with path.open("rb") as file:
+            return fingerprint(weights=hashlib.file_digest(file, "sha256").hexdigest(), name=name.partition("@")[0])
+    return fingerprint(name=name)

@@ -1,0 +1,60 @@
+"""The one place that decides whether a step has anything to do, and that runs it.
+
+A step is finished if its result carries the fingerprint of the step's code, of what it reads and of its settings as
+they are now. Assets, the job ``demo`` and the command line all run steps through here, so each of them knows what
+the others finished.
+"""
+
+from dataclasses import dataclass
+
+from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.locks import only_one
+from t2s_pipeline.steps.fingerprints import code_fingerprint
+from t2s_pipeline.steps.step import Context, Step, StepReport
+
+
+@dataclass(frozen=True)
+class Runner(Context):
+    """Runs steps in a T2S_HOME."""
+
+    def run(self, step: Step) -> list[StepReport]:
+        """Do the step unless its finished work is still valid; report each partition that it makes.
+
+        While one process runs a step, no other process runs the same step on the same partitions. What the step
+        reads is looked at only after the lock is held, because the process before may have changed it.
+
+        Raises:
+            NotMaterializedError: if something that the step reads is not there.
+            T2SError: if the step fails. What was finished before stays as it was.
+        """
+        with only_one(self.settings.home, _description(step), self.say):
+            current = step_fingerprint(step, self)
+            skipped = not self.fresh and step.finished(self) == current
+            if skipped:
+                step.after_skipping(self, current)
+            else:
+                step.work(self, current)
+            reports = step.reports(self, skipped)
+        for report in reports:
+            self.say(str(report))
+        return reports
+
+
+def step_fingerprint(step: Step, context: Context) -> str:
+    """The fingerprint of everything that the step's result depends on, as it is now.
+
+    Raises:
+        NotMaterializedError: if something that the step reads is not there.
+    """
+    lake = context.settings.lake
+    return fingerprint(
+        code=code_fingerprint(step.code),
+        columns=[str(target.table.schema) for target in step.writes()],
+        reads=[[source.table.name, source.partition, source.required_fingerprint(lake)] for source in step.reads()],
+        **step.inputs(context),
+    )
+
+
+def _description(step: Step) -> str:
+    """The step and what it makes, for the lock and for a process that waits."""
+    return f"{step.name}: {'; '.join(str(target) for target in step.writes())}"
