@@ -12,8 +12,10 @@ from pathlib import Path
 def code_fingerprint(*modules: str) -> str:
     """sha256 over the Python code of the named modules and of everything inside the named packages.
 
-    Comments, docstrings, formatting and line ends do not count: they change no result. A module is found without being imported, so the orchestrator can name one that needs torch. (Its parent
-    packages are imported; those of this project hold a docstring only.)
+    Comments, docstrings, formatting and line ends do not count, because they change no result.
+
+    A module is found without being imported, so the orchestrator can name one that needs torch. Its parent packages
+    are imported; those of this project hold a docstring only.
 
     Raises:
         ModuleNotFoundError: if a name is not a module with source.
