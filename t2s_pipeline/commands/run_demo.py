@@ -10,7 +10,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from jobs.demo import EMBEDDED
+from jobs.demo import EMBEDDED_DATASET
 from t2s_pipeline.commands.run_job import execute
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
@@ -21,7 +21,7 @@ def main(config: dict) -> int:
     settings = Settings.from_env()
 
     def show(terminal: TextIO) -> None:
-        dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED
+        dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED_DATASET
         Console(file=terminal).print(as_tables(settings, dataset))
         print(f"Results page:   {settings.page}", file=terminal)
         print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)

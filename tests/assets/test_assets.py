@@ -142,7 +142,7 @@ def on(split: str, system: str):
 
 
 def test_a_folder_of_ones_own_is_evaluated_in_place_of_the_scenes(instance):
-    folder = Path(__file__).parent / "data" / "real_scenes"
+    folder = Path(__file__).parents[1] / "data" / "real_scenes"
     assert run_demo(instance, scenes=str(folder)).success
     assert partitions(instance, "samples") == {"synthetic-train", "real-scenes-val", "real-scenes-test"}
     assert {key.split("|")[0] for key in partitions(instance, "predictions")} == {"real-scenes-val", "real-scenes-test"}

@@ -15,7 +15,8 @@ dg = pytest.importorskip("dagster")
 
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
-from tests.jobs.test_automation import put, steps_of  # noqa: E402
+from t2s_pipeline.steps.files import Scenes, Tables  # noqa: E402
+from tests.jobs.test_automation import put, runner_of  # noqa: E402
 
 pytestmark = [pytest.mark.orchestrator, pytest.mark.slow]
 
@@ -35,10 +36,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("T2S_LOOK_EVERY", "5")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
     found = Settings.from_env()
-    steps = steps_of(found)
-    steps.scenes(train=1, val=3, test=2)
+    runner = runner_of(found)
+    runner.run(Scenes(train=1, val=3, test=2))
     for split in ("val", "test"):
-        steps.tables("synthetic", split)
+        runner.run(Tables("synthetic", split))
     return found
 
 

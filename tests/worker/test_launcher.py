@@ -79,7 +79,7 @@ def test_stopping_ends_every_process_whatever_its_session(tmp_path: Path):
 
 TETHERED = """
 import os, sys, time
-from t2s_pipeline import tether
+from t2s_pipeline.worker import tether
 if os.fork() == 0:
     os.setsid()
 tether.hold(grace=60)
