@@ -16,7 +16,8 @@ import typer
 from t2s_pipeline.cli import COMMANDS, app
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.questions import PARTITION_MEANINGS, meaning, questions
-from t2s_pipeline.lake.schema import TABLES, Table
+from t2s_pipeline.lake.schema import TABLES
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.views import query
 
 GENERATED = "<!-- This page is generated when the site is built. -->\n"
