@@ -3,7 +3,7 @@
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 from reference import command_line_page, python_page, tables_page, views_page
 from repository import REPO, TOP_PAGES, outward_links, page_of, rewrite_links, room_page, rooms, source_of
@@ -38,7 +38,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path in outward_links(text, source_of(page)):
             shown = page_of(path)
             if shown.startswith("source/") and shown not in files.src_uris:
-                files.append(File.generated(config, shown, abs_src_path=str(REPO / path)))
+                level = InclusionLevel.NOT_IN_NAV
+                files.append(File.generated(config, shown, abs_src_path=str(REPO / path), inclusion=level))
     return files
 
 

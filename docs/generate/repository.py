@@ -66,7 +66,7 @@ def source_of(page: str) -> str:
     for path, top_page in TOP_PAGES.items():
         if page == top_page:
             return path
-    return f"docs/{page}"
+    return page.removeprefix("source/") if page.startswith("source/") else f"docs/{page}"
 
 
 def outward_links(text: str, source: str) -> list[str]:

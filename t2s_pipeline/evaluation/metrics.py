@@ -120,7 +120,8 @@ def difference(sums: np.ndarray, drawn: np.ndarray, first: int, second: int) -> 
     Args:
         sums: float (images, 6 · systems), the columns of ``image_sums`` system by system.
         drawn: float (resamples, 6 · systems), of ``resampled_sums``.
-        first, second: which of the systems.
+        first: number of the system that is compared.
+        second: number of the system that it is compared with.
     """
 
     def less(totals: np.ndarray) -> np.ndarray:

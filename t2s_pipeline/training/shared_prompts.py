@@ -94,7 +94,8 @@ def log_probabilities(
 
     Args:
         owner: (N,), which prompt a completion belongs to.
-        ids, mask: completions (N, T), right-padded.
+        ids: the completions' tokens (N, T), right-padded.
+        mask: (N, T), 1 for a token and 0 for padding.
         learn_entropy: whether the gradient flows through the entropy, too.
     """
     prefix = read_prompts(model, prompts).take(owner)
