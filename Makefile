@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` runs everything once, `make ui` shows it. `make help` lists the rest.
 #
-# Two environments, because sam2's hydra and Dagster need different antlr4 versions (README, Architecture):
+# There are two environments, because sam2's hydra and Dagster need different antlr4 versions (docs/architecture.md):
 # .venv holds Dagster, DuckDB and the command line; .venv-worker holds torch, transformers, TRL and SAM2.
 
 SHELL := /bin/bash
@@ -11,49 +11,67 @@ SEEDS ?=
 SYSTEMS ?=
 FRESH ?=
 PYTEST_ARGS ?=
+KEEP ?=
 
 BIN := .venv/bin
 WORKER_BIN := .venv-worker/bin
-# SAM2's optional CUDA extension only post-processes masks that nobody here asks for.
+# SAM2's optional CUDA extension is not built: it only post-processes masks, and this pipeline does not ask for that.
 export SAM2_BUILD_CUDA ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint docs clean-environments
+.PHONY: help setup demo ui test check lint format types docs update-constraints clean-environments
 
-help: ## what can be made
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@echo
-	@echo 'make demo SCENES=<folder>   evaluates a folder in EarthReason layout in place of the embedded scenes'
-	@echo 'make demo SEEDS="0 1 2"     trains and evaluates one run a seed'
-	@echo 'make demo SYSTEMS=think2seg  trains that method only, without those it is compared with (the short one)'
-	@echo 'make demo FRESH=1           redoes finished work'
-	@echo 'T2S_HOME (default ./data) holds all that is made.  make ui PORT=3001 takes another port.'
+	@echo 'make demo SCENES=<folder>              evaluates a folder in EarthReason layout in place of the embedded scenes'
+	@echo 'make demo SEEDS="0 1 2"                trains and evaluates one run per seed'
+	@echo 'make demo SYSTEMS=think2seg            trains that method only and leaves out the methods it is compared with'
+	@echo 'make demo FRESH=1                      repeats finished work'
+	@echo 'make ui PORT=3001                      uses another port'
+	@echo "make test PYTEST_ARGS='-m \"not slow\"'  passes options to pytest"
+	@echo 'make update-constraints KEEP=1         adds what is missing to constraints/ and keeps the other versions'
+	@echo 'T2S_HOME (default ./data) is the folder for all results.'
 
-setup: ## both environments; skipped when pyproject.toml has not changed since
-	@.ci/environment $(PYTHON) .venv orchestrator,docs 'Dagster, DuckDB and the command line'
-	@.ci/environment $(PYTHON) .venv-worker worker 'torch, transformers, TRL and SAM2: several GB, some minutes'
+setup: ## install both environments; skipped while pyproject.toml and constraints/ are unchanged
+	@.ci/environment $(PYTHON) .venv orchestrator orchestrator,dev,check,docs 'Dagster, DuckDB and the command line'
+	@.ci/environment $(PYTHON) .venv-worker worker worker,dev 'torch, transformers, TRL and SAM2: several GB'
 
-demo: setup ## train, evaluate and report on the embedded default (the Dagster job `demo`)
+demo: setup ## train, evaluate and report on the embedded scenes (the Dagster job `demo`)
 	@$(BIN)/t2s demo $(if $(SCENES),--scenes '$(SCENES)') $(foreach seed,$(SEEDS),--seed $(seed)) \
 	  $(foreach method,$(SYSTEMS),--method $(method)) $(if $(FRESH),--fresh)
 
 ui: setup ## Dagster's web UI on 127.0.0.1:3000
 	@$(BIN)/t2s ui --port $(PORT)
 
-# Every test runs in each environment; those that need the other one skip themselves there. Pytest's code 5 means
-# that nothing was selected: fine in one environment (say, PYTEST_ARGS='-m worker'), a mistake in both.
-test: setup ## the whole suite, in both environments
+# Every test runs in each environment, and a test that needs the other environment skips itself. Pytest's exit code 5
+# means that no test was selected: allowed in one environment (for example PYTEST_ARGS='-m worker'), an error in both.
+test: setup ## run every test, in both environments
 	@orchestrator=0; worker=0; \
 	echo '── tests in .venv (orchestrator)'; $(BIN)/python -m pytest $(PYTEST_ARGS) || orchestrator=$$?; \
 	echo '── tests in .venv-worker (worker)'; $(WORKER_BIN)/python -m pytest $(PYTEST_ARGS) || worker=$$?; \
 	if [ $$orchestrator -eq 5 ] && [ $$worker -eq 5 ]; then echo 'No test was selected in either environment.'; exit 5; fi; \
 	for code in $$orchestrator $$worker; do if [ $$code -ne 0 ] && [ $$code -ne 5 ]; then exit $$code; fi; done
 
-lint: setup ## ruff over the code
-	@$(BIN)/ruff check .
+check: setup ## ruff, formatting, types and the documentation: everything but the tests
+	@.ci/check
 
-docs: setup ## the documentation site into build/site, strictly and without a network
+lint: setup ## ruff and its formatter, without changing a file
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+
+format: setup ## let ruff correct and format the files
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+types: setup ## mypy --strict over t2s_pipeline, assets and jobs
+	@$(BIN)/python .ci/check_types.py
+
+docs: setup ## build the documentation site into build/site, strictly and without a network
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-clean-environments: ## remove both environments (what was computed stays)
+update-constraints: setup ## write the newest versions that pyproject.toml allows into constraints/
+	@.ci/update-constraints $(KEEP)
+
+clean-environments: ## remove both environments; results stay
 	rm -rf .venv .venv-worker
