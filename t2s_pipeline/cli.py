@@ -1,8 +1,10 @@
-"""The command line `t2s`: one verb a command, readable for people, an exit code that means something.
+"""The command line `t2s`: one command per verb, with readable output and an exit code.
 
-0 done · 1 something a user can mend, told in one sentence on stderr · 2 a wrong option · 130 interrupted.
-To add a verb: write `t2s_pipeline/commands/<verb>.py` and name its function in `COMMANDS`. A command imports
-what is heavy inside its function, so that `t2s --help` stays quick.
+Exit codes: 0 success; 1 a fault that a user can repair, described in one line on stderr; 2 a wrong option;
+130 interrupted.
+
+To add a command: write `t2s_pipeline/commands/<verb>.py` and add its function to `COMMANDS`. A command imports large
+packages inside its function, so that `t2s --help` stays fast.
 """
 
 import sys
@@ -31,7 +33,7 @@ from t2s_pipeline.commands.ui import ui
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
 
-COMMANDS: tuple[Callable, ...] = (
+COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
     ui,
     doctor,
@@ -49,7 +51,7 @@ COMMANDS: tuple[Callable, ...] = (
     tables,
     database,
 )
-"""In the order in which `t2s --help` lists them."""
+"""The commands, in the order in which `t2s --help` lists them."""
 
 app = typer.Typer(
     name="t2s",
@@ -58,12 +60,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Reasoning segmentation in remote sensing: benchmarks, GRPO training, evaluation, results."
-    "\n\nEverything written lies under T2S_HOME (default ./data).",
+    "\n\nAll files are written to the folder T2S_HOME (default: ./data).",
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         try:
             print(f"t2s {version('t2s-pipeline')}")
         except PackageNotFoundError:
@@ -85,13 +87,13 @@ for _command in COMMANDS:
 
 
 def main() -> None:
-    """The console script: every fault that a user can mend becomes one sentence and exit code 1."""
+    """Run the command line. A fault that a user can repair becomes one line on stderr and exit code 1."""
     try:
         app(prog_name="t2s")
     except T2SError as error:
         fail(str(error))
     except OSError as error:
-        # A path that may not be written, is a folder, lies on a disk that is gone. Anything else is our fault.
+        # A path that cannot be written, is a folder, or is on a disk that was removed. Any other case is a bug of ours.
         if error.errno is None:
             raise
         path = error.filename2 or error.filename
@@ -101,7 +103,7 @@ def main() -> None:
 
 
 def fail(message: str) -> None:
-    """One line on stderr, exit code 1."""
+    """Print one line on stderr and exit with code 1."""
     print(f"t2s: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(1)
 

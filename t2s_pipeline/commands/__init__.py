@@ -1,1 +1,1 @@
-"""The larger verbs of the command line `t2s`, one module each."""
+"""The commands of `t2s`: one file per command, named as the command."""

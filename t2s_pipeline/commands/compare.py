@@ -1,4 +1,4 @@
-"""`t2s compare`: how two systems differ on the images that both answered."""
+"""`t2s compare`: the difference between two systems on the images that both answered."""
 
 from typing import Annotated
 
@@ -8,14 +8,14 @@ from t2s_pipeline.core.settings import Settings
 
 
 def compare(
-    system: Annotated[str, typer.Argument(help="Who answered.")],
-    baseline: Annotated[str, typer.Argument(help="Whom it is compared with.")],
-    dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    system: Annotated[str, typer.Argument(help="The system to compare.")],
+    baseline: Annotated[str, typer.Argument(help="The system that it is compared with.")],
+    dataset: Annotated[str | None, typer.Option(help="Compare on this dataset only.")] = None,
+    split: Annotated[str | None, typer.Option(help="Compare on this split only.")] = None,
 ) -> None:
-    """The difference of any two systems in points, with a 95 % interval (paired bootstrap by image).
+    """Show the difference of two systems in points, with a 95 % interval (paired bootstrap by image).
 
-    Computed now from the stored scores, also for pairs that the table paired_differences leaves out.
+    It is computed from the stored scores, also for pairs that are not in the table paired_differences.
     """
     from t2s_pipeline.commands.row_formats import print_table
     from t2s_pipeline.core.errors import NotMaterializedError
@@ -25,6 +25,6 @@ def compare(
     rows = compare_everywhere(settings.lake, system, baseline, dataset, split)
     if rows.num_rows == 0:
         raise NotMaterializedError(
-            f"{system} and {baseline} have no answered samples in common: `t2s leaderboard` shows who has scores."
+            f"{system} and {baseline} have no answered samples in common. `t2s leaderboard` lists the scored systems."
         )
     print_table(rows, limit=1000)

@@ -4,10 +4,10 @@ from t2s_pipeline.core.settings import Settings
 
 
 def database() -> None:
-    """Write T2S_HOME/results.duckdb: every table and view in one file, for other tools.
+    """Write all tables and views to one DuckDB file, T2S_HOME/results.duckdb, for other tools.
 
-    It is a copy of this moment: build it again after the next evaluation. Open it with any DuckDB, read-only or not;
-    nothing of the pipeline reads it.
+    The file is a copy of the present results: write it again after the next evaluation. Any DuckDB can open it, for
+    reading or writing. The pipeline itself does not read it.
     """
     from t2s_pipeline.lake.database import build_database
 

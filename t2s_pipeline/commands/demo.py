@@ -1,4 +1,4 @@
-"""`t2s demo`: the Dagster job `demo`, run from a terminal, with its history where the web UI looks for it."""
+"""`t2s demo`: run the Dagster job `demo` from a terminal; the web UI shows the run in its history."""
 
 import json
 import os
@@ -14,22 +14,23 @@ from t2s_pipeline.core.settings import REPO, Settings
 
 def demo(
     scenes: Annotated[
-        Path | None, typer.Option(help="Evaluate this folder in EarthReason layout, not the embedded scenes.")
+        Path | None, typer.Option(help="Evaluate this folder in EarthReason's layout instead of the embedded scenes.")
     ] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Train and evaluate this seed; may be repeated.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Train and evaluate with this seed. Can be repeated.")] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="Train only this method, e.g. think2seg; may be repeated.")
+        list[str] | None, typer.Option(help="Train only this method, for example think2seg. Can be repeated.")
     ] = None,
-    system: Annotated[list[str] | None, typer.Option(help="Evaluate only this system; may be repeated.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Redo finished work.")] = False,
-    train_scenes: Annotated[int, typer.Option(help="Embedded scenes to train on.")] = 1200,
-    val_scenes: Annotated[int, typer.Option(help="Embedded scenes to validate on.")] = 200,
-    test_scenes: Annotated[int, typer.Option(help="Embedded scenes to test on.")] = 200,
+    system: Annotated[list[str] | None, typer.Option(help="Evaluate only this system. Can be repeated.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished work.")] = False,
+    train_scenes: Annotated[int, typer.Option(help="Number of embedded scenes for training.")] = 1200,
+    val_scenes: Annotated[int, typer.Option(help="Number of embedded scenes for validation.")] = 200,
+    test_scenes: Annotated[int, typer.Option(help="Number of embedded scenes for testing.")] = 200,
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the training: grpo.steps=20; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a training setting: grpo.steps=20. Can be repeated."),
     ] = None,
 ) -> None:
-    """Everything once: files, tables, training, completions, masks, scores, leaderboard, results page."""
+    """Run the whole pipeline: files, tables, training, completions, masks, scores, leaderboard, results page."""
     from t2s_pipeline.commands.instance import prepare
     from t2s_pipeline.datasets.registry import splits_of
     from t2s_pipeline.methods.recipe import RECIPES
@@ -40,7 +41,7 @@ def demo(
         splits_of(scenes)
     methods = [name.removesuffix("-mini") for name in method or RECIPES]
     if unknown := set(methods) - set(RECIPES):
-        raise InputError(f"There is no method {min(unknown)!r}; there are {', '.join(RECIPES)}.")
+        raise InputError(f"There is no method {min(unknown)!r}. There are: {', '.join(RECIPES)}.")
     config = {
         "scenes": "" if scenes is None else str(scenes.expanduser().resolve()),
         "seeds": seed or [0],
@@ -52,8 +53,9 @@ def demo(
         "test_scenes": test_scenes,
         "overrides": override or [],
     }
-    # The library imports no dagster, so this process becomes the one that does; signals reach it directly.
+    # The library does not import dagster: this process is replaced by one that does. Signals reach it directly.
     environment = prepare(settings)
     sys.stdout.flush()
     os.chdir(REPO)
-    os.execve(sys.executable, [sys.executable, "-m", "t2s_pipeline.commands.run_demo", json.dumps(config)], environment)
+    command = [sys.executable, "-m", "t2s_pipeline.commands.processes.demo", json.dumps(config)]
+    os.execve(sys.executable, command, environment)

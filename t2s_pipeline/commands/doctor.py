@@ -1,4 +1,4 @@
-"""`t2s doctor`: what is here, where, and what is missing for what."""
+"""`t2s doctor`: show the datasets on this machine and what each experiment still needs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,62 +7,63 @@ import typer
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from t2s_pipeline.steps.diagnosis import Diagnosis, SplitState
+    from t2s_pipeline.steps.diagnosis import Diagnosis, ExperimentState, SplitState
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """List the benchmarks that were found and where, and what each experiment lacks to run here."""
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
+    """List the datasets on this machine and their folders, and what each experiment still needs to run here."""
     from t2s_pipeline.steps.diagnosis import diagnose
 
-    found = diagnose(Settings.from_env())
+    diagnosis = diagnose(Settings.from_env())
     if as_json:
         import dataclasses
         import json
 
-        print(json.dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
+        print(json.dumps(dataclasses.asdict(diagnosis), indent=1, ensure_ascii=False))
     else:
-        _show(found)
+        _print(diagnosis)
 
 
-def _show(found: "Diagnosis") -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _print(diagnosis: "Diagnosis") -> None:
     from rich.text import Text
 
-    console = Console(width=None if Console().is_terminal else 200, soft_wrap=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("dataset", "found", "in the lake: samples (published), set aside"):
-        table.add_column(heading, overflow="fold")
-    for each in found.datasets:
-        where = Text(f"{each.root}  ({each.origin})") if each.root else Text(each.fault or "", style="red")
-        table.add_row(each.key, where, Text("\n".join(map(_worded, each.splits)) or "-"))
+    from t2s_pipeline.commands.printing import text_table, wide_console
+
+    console = wide_console()
+    table = text_table(("dataset", "folder", "in the lake: samples (published), set aside"))
+    for dataset in diagnosis.datasets:
+        folder = f"{dataset.root}  ({dataset.origin})" if dataset.root else None
+        cell = Text(folder) if folder else Text(dataset.fault or "", style="red")
+        table.add_row(dataset.key, cell, Text("\n".join(map(_split_line, dataset.splits)) or "-"))
     console.print(table)
     console.print()
-    _show_experiments(console, found)
+    _print_experiments(console, diagnosis.experiments)
 
 
-def _worded(split: "SplitState") -> str:
+def _split_line(split: "SplitState") -> str:
     published = "" if split.published is None else f" ({split.published:,})"
     if split.samples is None:
-        return f"{split.split}: not read{published}"
-    aside = f", {split.rejects:,} set aside" if split.rejects else ""
-    return f"{split.split}: {split.samples:,}{published}{aside}"
+        return f"{split.split}: not ingested{published}"
+    set_aside = f", {split.rejects:,} set aside" if split.rejects else ""
+    return f"{split.split}: {split.samples:,}{published}{set_aside}"
 
 
-def _show_experiments(console: "Console", found: "Diagnosis") -> None:
-    """Experiments that lack the same things are told together."""
+def _print_experiments(console: "Console", experiments: "Sequence[ExperimentState]") -> None:
+    """Print the experiments that can run; then the others, in groups that need the same things."""
     from rich.text import Text
 
-    ready = [one.name for one in found.experiments if not one.missing]
+    ready = [experiment.name for experiment in experiments if not experiment.missing]
     if ready:
         console.print(Text(f"Ready: {', '.join(ready)}", style="green"))
-    together: dict[tuple[str, ...], list[str]] = {}
-    for one in found.experiments:
-        if one.missing:
-            together.setdefault(one.missing, []).append(one.name)
-    for missing, names in together.items():
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for experiment in experiments:
+        if experiment.missing:
+            groups.setdefault(experiment.missing, []).append(experiment.name)
+    for missing, names in groups.items():
         console.print(Text(", ".join(names), style="bold"))
         for sentence in missing:
             console.print(Text(f"  missing: {sentence}"))

@@ -1,4 +1,4 @@
-"""`t2s evaluate`: one system on one split, from questions to scores."""
+"""`t2s evaluate`: evaluate one system on one split, from questions to scores."""
 
 from typing import Annotated
 
@@ -8,25 +8,32 @@ from t2s_pipeline.core.settings import Settings
 
 
 def evaluate(
-    system: Annotated[str, typer.Argument(help="zero-shot-mini, a run, <run>--<step>, or a foreign checkpoint.")],
-    dataset: Annotated[str | None, typer.Option(help="By default the one that its run was trained on.")] = None,
-    split: Annotated[str, typer.Option(help="val or test")] = "val",
+    system: Annotated[
+        str,
+        typer.Argument(help="A system: zero-shot-mini, a run, <run>--<step>, or a checkpoint in the watched folder."),
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(help="The dataset. Default: the one that the system was trained on.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split: val or test.")] = "val",
     completions: Annotated[
         int,
         typer.Option(
             "--completions",
-            "--draws",
             min=0,
-            help="Also sample this many completions per question, for the view selective_risk; 0: none.",
+            help="Also sample this number of completions per question, for the view selective_risk.",
         ),
     ] = 0,
-    temperature: Annotated[float, typer.Option(help="Of those samples.")] = 1.0,
-    max_questions: Annotated[int, typer.Option(min=0, help="Sample so many questions of a sample; 0: all.")] = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Redo finished work.")] = False,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature of these answers.")] = 1.0,
+    max_questions: Annotated[
+        int, typer.Option(min=0, help="Questions per sample that are answered repeatedly. 0: all.")
+    ] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished work.")] = False,
 ) -> None:
-    """Completions, masks, scores and metrics; what stands is not done again.
+    """Compute completions, masks, scores and metrics of a system. Finished steps are not repeated.
 
-    With --completions the system answers several times at a temperature, and how far its answers agree is measured too.
+    With --completions, the system also answers each question several times at a temperature, and the agreement of these
+    answers is measured.
     """
     from t2s_pipeline.methods.sampling import Sampling
     from t2s_pipeline.steps.answers import Agree

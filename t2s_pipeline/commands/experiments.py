@@ -1,6 +1,8 @@
-"""`t2s experiments`: every named training, what it changes, and what the paper says of it."""
+"""`t2s experiments`: list the named experiments with the paper's results, or show the settings of one."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,72 +13,88 @@ if TYPE_CHECKING:
 
 
 def experiments(
-    name: Annotated[str | None, typer.Argument(help="One of them, to see all of its settings.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: every setting of every experiment.")] = False,
+    name: Annotated[str | None, typer.Argument(help="An experiment, to show all of its settings.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every setting of every experiment as JSON, for programs.")
+    ] = False,
 ) -> None:
-    """List the named experiments with their published results, or show one's settings."""
+    """List the named experiments with their published results, or show the settings of one."""
     import json
 
     from t2s_pipeline.methods.experiments import EXPERIMENTS, experiment
 
     if as_json:
-        chosen = [experiment(name)] if name else EXPERIMENTS.values()
-        print(json.dumps([{**one.as_json(), "fingerprint": one.fingerprint} for one in chosen], indent=1))
+        listed = [experiment(name)] if name else list(EXPERIMENTS.values())
+        print(json.dumps([{**item.as_json(), "fingerprint": item.fingerprint} for item in listed], indent=1))
     elif name:
         _show(experiment(name))
     else:
         _list(Settings.from_env())
 
 
+@dataclass
+class PublishedResult:
+    """What the paper says of one system: the tables that list it, and its numbers on EarthReason in percent."""
+
+    tables: set[int] = field(default_factory=set)
+    numbers: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By split and metric."""
+
+    def cell(self, split: str) -> str:
+        """GIoU and cIoU of a split, as far as the paper gives them."""
+        pairs = [(split, metric) for metric in ("giou", "ciou")]
+        return " / ".join(f"{self.numbers[pair]:.2f}" for pair in pairs if pair in self.numbers)
+
+
 def _list(settings: Settings) -> None:
     from rich.console import Console
-    from rich.table import Table
 
+    from t2s_pipeline.commands.printing import text_table
     from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT
     from t2s_pipeline.training import checkpoints
 
     published = _published()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    headings = ("experiment", "table", "prompter", "segmenter", "prompts", "val gIoU/cIoU", "test gIoU/cIoU", "here")
-    for heading in headings:
-        table.add_column(heading, justify="right" if "IoU" in heading else "left", overflow="fold")
-    for run in [*EXPERIMENTS.values(), *ZERO_SHOT]:
-        base = ZERO_SHOT[run] if isinstance(run, str) else run
-        name = run if isinstance(run, str) else run.name
-        tables, numbers = published.get(name, ("", {}))
-        last = None if isinstance(run, str) else checkpoints.latest(settings.runs / name)
-        state = "untrained" if isinstance(run, str) else "" if last is None else f"step {last.step}/{last.steps}"
-        cells = [
-            " / ".join(f"{numbers[split, metric]:.2f}" for metric in ("giou", "ciou") if (split, metric) in numbers)
-            for split in ("val", "test")
-        ]
-        prompter = base.prompter.rpartition("/")[2].removesuffix("-Instruct")
-        table.add_row(name, tables, prompter, base.segmenter, base.recipe.combination, *cells, state)
+    scores = ("val gIoU/cIoU", "test gIoU/cIoU")
+    headings = ("experiment", "table", "prompter", "segmenter", "prompts", *scores, "here")
+    table = text_table(headings, right=scores)
+    for name, experiment in {**EXPERIMENTS, **ZERO_SHOT}.items():
+        result = published.get(name, PublishedResult())
+        checkpoint = checkpoints.latest(settings.runs / name)
+        state = "" if checkpoint is None else f"step {checkpoint.step}/{checkpoint.steps}"
+        table.add_row(
+            name,
+            ", ".join(map(str, sorted(result.tables))),
+            experiment.prompter.rpartition("/")[2].removesuffix("-Instruct"),
+            experiment.segmenter,
+            experiment.recipe.combination,
+            result.cell("val"),
+            result.cell("test"),
+            "untrained" if name in ZERO_SHOT else state,
+        )
     console = Console()
     console.print(table)
     console.print(
-        "Numbers are the paper's, in percent (EarthReason). t2s experiments NAME shows settings, t2s plan NAME what "
-        "it takes, t2s train NAME trains it; NAME-seed1 is the same with another seed.",
+        "The numbers are the paper's, in percent (EarthReason). t2s experiments NAME shows the settings, t2s plan NAME "
+        "estimates memory and time, t2s train NAME trains. NAME-seed1 is the same experiment with seed 1.",
         style="dim",
     )
 
 
-def _published() -> dict[str, tuple[str, dict[tuple[str, str], float]]]:
-    """By system: the tables it stands in, and its numbers on EarthReason by split and metric."""
+def _published() -> dict[str, PublishedResult]:
+    """The paper's results by the name of the system."""
     from t2s_pipeline.evaluation.published import published_metrics
 
-    rows = published_metrics().to_pylist()
-    found: dict[str, tuple[str, dict[tuple[str, str], float]]] = {}
-    for name in dict.fromkeys(row["measured_as"] for row in rows):
-        own = [row for row in rows if row["measured_as"] == name]
-        tables = sorted({row["paper_table"] for row in own})
-        numbers = {(row["split"], row["metric"]): row["value"] for row in own if row["dataset"] == "earthreason"}
-        found[name] = ", ".join(map(str, tables)), numbers
-    return found
+    results: dict[str, PublishedResult] = {}
+    for row in published_metrics().to_pylist():
+        result = results.setdefault(row["measured_as"], PublishedResult())
+        result.tables.add(row["paper_table"])
+        if row["dataset"] == "earthreason":
+            result.numbers[row["split"], row["metric"]] = row["value"]
+    return results
 
 
 def _show(experiment: "Experiment") -> None:
-    """Every setting as ``--set`` takes it."""
+    """Print every setting in the form that ``--set`` takes."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -85,8 +103,9 @@ def _show(experiment: "Experiment") -> None:
     console.print(f"fingerprint of what is learned: {experiment.fingerprint[:12]}", style="dim")
 
 
-def _flat(settings: dict, prefix: str) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
+def _flat(settings: Mapping[str, Any], prefix: str) -> list[tuple[str, object]]:
+    """Nested settings as pairs of a dotted key and its value."""
+    pairs: list[tuple[str, object]] = []
     for key, value in settings.items():
-        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return found
+        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return pairs

@@ -1,4 +1,4 @@
-"""`t2s export`: a trained prompter as a folder for anybody's transformers."""
+"""`t2s export`: write a trained prompter as a folder that plain transformers can load."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +9,19 @@ from t2s_pipeline.core.settings import Settings
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN[@STEP]", help="A training run, and which of its checkpoints.")],
-    folder: Annotated[Path, typer.Argument(help="To be made; it must be new or empty.")],
-    adapters: Annotated[bool, typer.Option("--adapters", help="LoRA: only the adapters, not merged.")] = False,
-    full: Annotated[bool, typer.Option("--float32", help="Weights as they were trained, not in bfloat16.")] = False,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN[@STEP]", help="A training run, and the step of its checkpoint. Default: the last one."
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(help="The folder to write. It must be new or empty.")],
+    adapters: Annotated[
+        bool, typer.Option("--adapters", help="For a run with LoRA: write only the adapters, not the merged model.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--float32", help="Write float32 weights instead of bfloat16.")] = False,
 ) -> None:
-    """Write weights (safetensors), processor and model card; plain transformers loads the folder."""
+    """Write weights (safetensors), processor and model card to a folder that plain transformers can load."""
     from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()

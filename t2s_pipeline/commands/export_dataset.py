@@ -1,4 +1,4 @@
-"""`t2s export-dataset`: a split for people who do not have this package."""
+"""`t2s export-dataset`: write a split for people who do not have this package."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +9,9 @@ from t2s_pipeline.core.settings import Settings
 
 
 def export_dataset(
-    name: Annotated[str, typer.Argument(help="A dataset that was ingested: t2s doctor lists them.")],
-    split: Annotated[str, typer.Argument(help="train, val or test.")],
-    folder: Annotated[Path, typer.Argument(help="Where to; several splits may share a folder.")],
+    name: Annotated[str, typer.Argument(help="An ingested dataset. `t2s doctor` lists them.")],
+    split: Annotated[str, typer.Argument(help="The split: train, val or test.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write. Several splits can share one folder.")],
 ) -> None:
     """Write a split as a Hugging Face dataset: Parquet with Image columns, and a dataset card.
 

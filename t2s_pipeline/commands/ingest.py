@@ -1,12 +1,15 @@
-"""`t2s ingest`: files become a dataset of the lake."""
+"""`t2s ingest`: read files into the tables of the lake."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+
+if TYPE_CHECKING:
+    from t2s_pipeline.datasets.registry import CustomReader
 
 
 def ingest(
@@ -14,19 +17,21 @@ def ingest(
         str,
         typer.Argument(help="earthreason, rrsis-d, risbench, refsegrs, custom, or a folder in EarthReason's layout."),
     ],
-    root: Annotated[Path | None, typer.Option(help="The benchmark's folder; remembered.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="The folder of the benchmark. It is stored for later commands.")
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="custom: the folder of images.")] = None,
     masks: Annotated[Path | None, typer.Option(help="custom: the folder of masks.")] = None,
     queries: Annotated[Path | None, typer.Option(help="custom: questions as .csv, .jsonl or .parquet.")] = None,
-    coco: Annotated[Path | None, typer.Option(help="custom: a COCO JSON file, in place of masks and queries.")] = None,
-    as_name: Annotated[str, typer.Option("--name", help="custom: what the dataset is called.")] = "custom",
-    split: Annotated[str, typer.Option(help="custom: the split of what states none.")] = "test",
-    only: Annotated[list[str] | None, typer.Option("--only", help="Only this split; may be repeated.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Read again what has not changed.")] = False,
+    coco: Annotated[Path | None, typer.Option(help="custom: a COCO JSON file, instead of masks and queries.")] = None,
+    as_name: Annotated[str, typer.Option("--name", help="custom: a name for the dataset.")] = "custom",
+    split: Annotated[str, typer.Option(help="custom: the split of samples that give none.")] = "test",
+    only: Annotated[list[str] | None, typer.Option("--only", help="Read only this split. Can be repeated.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Read files again even if they have not changed.")] = False,
 ) -> None:
-    """Read a benchmark, or data of your own, into images, samples, selections and rejects.
+    """Read a benchmark, or your own data, into the tables images, samples, selections and rejects.
 
-    A file that cannot be used is set aside with its reason, never skipped in silence: t2s sql "from rejects".
+    A file that cannot be used is set aside and listed with the reason: t2s sql "from rejects".
 
     t2s ingest rrsis-d --root /data/RRSIS-D
 
@@ -43,55 +48,69 @@ def ingest(
     from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
-    own = {"--images": images, "--masks": masks, "--queries": queries, "--coco": coco}
+    custom_options = {"--images": images, "--masks": masks, "--queries": queries, "--coco": coco}
     if name == CUSTOM:
-        _refuse("is for benchmarks: custom data has --images", {"--root": root})
+        _refuse({"--root": root}, "is for benchmarks. Custom data needs --images")
         key = catalog.add_custom(settings, as_name, _reader(images, masks, queries, coco, split))
     else:
-        _refuse("is for `t2s ingest custom`", own)
+        _refuse(custom_options, "is for `t2s ingest custom`")
         if name in BENCHMARKS:
             key = name
             if root is not None:
                 catalog.add_benchmark(settings, key, root)
         else:
-            _refuse(f"is for one of {', '.join(BENCHMARKS)}; {name} is taken as a folder", {"--root": root})
+            _refuse({"--root": root}, f"is for one of {', '.join(BENCHMARKS)}. {name} is read as a folder")
             key = catalog.add_dataset(settings, Path(name))
     dataset = catalog.find_dataset(settings, key)
-    there = dataset.splits
-    for wanted in only or ():
-        if wanted not in there:
-            raise InputError(f"{key} has no split {wanted}; it has {', '.join(there)}.")
+    for name_of_split in only or ():
+        if name_of_split not in dataset.splits:
+            raise InputError(f"{key} has no split {name_of_split}. It has {', '.join(dataset.splits)}.")
     progress = StderrProgress()
     runner = Runner(settings, plain_launch(settings), fresh=fresh, progress=progress)
-    for each in only or there:
-        for report in runner.run(Tables(key, each)):
+    for name_of_split in only or dataset.splits:
+        for report in runner.run(Tables(key, name_of_split)):
             for check in checks_of(report.table):
-                found = check.on(settings.lake, report.partition)
-                if not found.passed:
-                    progress.say(f"{report.table} of {key} {each}: {found.sentence}", warning=True)
-    print(f"""\nt2s sql "from samples where dataset = '{key}'"; what was set aside: t2s sql "from rejects".""")
+                outcome = check.on(settings.lake, report.partition)
+                if not outcome.passed:
+                    progress.say(f"{report.table} of {key} {name_of_split}: {outcome.sentence}", warning=True)
+    print(f"""\nt2s sql "from samples where dataset = '{key}'"; files that were set aside: t2s sql "from rejects".""")
 
 
-def _refuse(why: str, options: dict[str, Path | None]) -> None:
-    for option, value in options.items():
-        if value is not None:
-            raise InputError(f"{option} {why}.")
+def _refuse(options: dict[str, Path | None], reason: str) -> None:
+    """Refuse options that do not belong to this kind of data.
 
-
-def _reader(images: Path | None, masks: Path | None, queries: Path | None, coco: Path | None, split: str):
-    """The reader of custom data, its paths made absolute.
+    Args:
+        options: the values by option; None where an option was not used.
+        reason: the rest of the message, after the option.
 
     Raises:
-        InputError: if the options do not make one of the two kinds.
+        InputError: if one of them was used.
+    """
+    for option, value in options.items():
+        if value is not None:
+            raise InputError(f"{option} {reason}.")
+
+
+def _reader(
+    images: Path | None, masks: Path | None, queries: Path | None, coco: Path | None, split: str
+) -> "CustomReader":
+    """The reader of custom data, with absolute paths.
+
+    Raises:
+        InputError: if the options belong to neither of the two kinds of custom data.
     """
     from t2s_pipeline.datasets.custom_coco import CustomCoco
     from t2s_pipeline.datasets.custom_table import CustomTable
     from t2s_pipeline.datasets.layout import SPLITS
 
     if split not in SPLITS:
-        raise InputError(f"There is no split {split}: choose one of {', '.join(SPLITS)}.")
+        raise InputError(f"There is no split {split}. Choose one of {', '.join(SPLITS)}.")
     if images is not None and coco is not None and masks is None and queries is None:
-        return CustomCoco(images.expanduser().resolve(), coco.expanduser().resolve(), split)
+        return CustomCoco(_absolute(images), _absolute(coco), split)
     if images is not None and masks is not None and queries is not None and coco is None:
-        return CustomTable(*(path.expanduser().resolve() for path in (images, masks, queries)), split)
+        return CustomTable(_absolute(images), _absolute(masks), _absolute(queries), split)
     raise InputError("Custom data needs --images with --masks and --queries, or --images with --coco.")
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()

@@ -1,4 +1,4 @@
-"""Where Dagster keeps its history: T2S_HOME/dagster, with our dagster.yaml in it."""
+"""The folder of Dagster's history: T2S_HOME/dagster, with a copy of our dagster.yaml."""
 
 import os
 from pathlib import Path
@@ -8,22 +8,23 @@ from t2s_pipeline.core.settings import REPO, Settings
 
 
 def dagster_home(settings: Settings) -> Path:
+    """The folder of Dagster's history."""
     return settings.home / "dagster"
 
 
 def prepare(settings: Settings) -> dict[str, str]:
-    """Make DAGSTER_HOME ready and return the environment for a process that uses it.
+    """Prepare Dagster's folder and return the environment variables of a process that uses it.
 
     Raises:
         T2SError: if the disk is full.
     """
     home = dagster_home(settings)
-    wanted = (REPO / "dagster.yaml").read_bytes()
-    settled = home / "dagster.yaml"
-    if not settled.is_file() or settled.read_bytes() != wanted:
-        with atomic_file(settled) as temporary:
-            temporary.write_bytes(wanted)
-    # Dagster greets a new instance with a newsletter dialog over the graph unless this file exists.
+    configuration = (REPO / "dagster.yaml").read_bytes()
+    target = home / "dagster.yaml"
+    if not target.is_file() or target.read_bytes() != configuration:
+        with atomic_file(target) as temporary:
+            temporary.write_bytes(configuration)
+    # Without this file, Dagster shows a newsletter dialog over the graph of a new instance.
     (home / ".nux").mkdir(exist_ok=True)
     (home / ".nux" / "nux.yaml").touch()
     paths = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]

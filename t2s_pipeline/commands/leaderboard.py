@@ -1,4 +1,4 @@
-"""`t2s leaderboard`: who is best, as the demo prints it."""
+"""`t2s leaderboard`: the leaderboard that the demo prints."""
 
 from typing import Annotated
 
@@ -7,8 +7,8 @@ import typer
 from t2s_pipeline.core.settings import Settings
 
 
-def leaderboard(dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None) -> None:
-    """Every scored system with its intervals and its difference from the untrained base."""
+def leaderboard(dataset: Annotated[str | None, typer.Option(help="Show this dataset only.")] = None) -> None:
+    """Show each scored system with its intervals and its difference from the untrained base."""
     from rich.console import Console
 
     from t2s_pipeline.reporting.leaderboard import as_tables

@@ -1,5 +1,6 @@
-"""`t2s plan`: what a training will do, take and need, before it is started."""
+"""`t2s plan`: show what a training will do, its estimated memory and time, and what this machine lacks for it."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,85 +11,105 @@ if TYPE_CHECKING:
     from t2s_pipeline.training.plan import TrainingPlan
 
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting. Can be repeated.")
 ]
 PresetName = Annotated[
-    str | None, typer.Option("--preset", help="What the GPUs can carry: one-24gb, one-80gb, one-141gb, four-80gb.")
+    str | None,
+    typer.Option("--preset", help="Settings for the GPUs you have: one-24gb, one-80gb, one-141gb, four-80gb."),
 ]
 
 
 def plan(
-    name: Annotated[str, typer.Argument(help="An experiment (t2s experiments); NAME-seed1 is the same with a seed.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="An experiment: see t2s experiments. NAME-seed1 is the same experiment with seed 1."),
+    ],
     override: Overrides = None,
     preset: PresetName = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Steps, completions, an estimate of memory and time, and what is missing on this machine.
+    """Show steps, completions, an estimate of memory and time, and what is missing on this machine.
 
-    Exit code 1 if something is missing.
+    The exit code is 1 if something is missing.
     """
-    import dataclasses
-    import json
-
     from t2s_pipeline.methods.experiments import experiment
     from t2s_pipeline.training.plan import training_plan
     from t2s_pipeline.training.presets import with_preset
 
-    found = training_plan(experiment(name, with_preset(preset, override or [])), Settings.from_env())
+    planned = training_plan(experiment(name, with_preset(preset, override or [])), Settings.from_env())
     if as_json:
-        told = dataclasses.asdict(found) | {"steps": found.steps}
-        told["memory"] = told["memory"] and told["memory"] | {"peak": found.memory.peak}
-        print(json.dumps(told, indent=1))
+        _print_json(planned)
     else:
-        _show(found)
-    if found.missing:
+        _print(planned)
+    if planned.missing:
         raise typer.Exit(1)
 
 
-def _show(plan: "TrainingPlan") -> None:
-    """The plan as a person reads it."""
+def _print_json(plan: "TrainingPlan") -> None:
+    import dataclasses
+    import json
+
+    fields = dataclasses.asdict(plan) | {"steps": plan.steps}
+    if plan.memory is not None:
+        fields["memory"] |= {"peak": plan.memory.peak}
+    print(json.dumps(fields, indent=1))
+
+
+def _print(plan: "TrainingPlan") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from t2s_pipeline.training.plan import EMBEDDED
-
-    experiment, grpo, compute = plan.experiment, plan.experiment.grpo, plan.experiment.compute
     table = Table(box=None, show_header=False, pad_edge=False)
-    rows = [
-        ("run", experiment.run),
-        ("models", f"{experiment.prompter} asks {experiment.segmenter}, {experiment.recipe.combination}"),
-        ("reward", experiment.recipe.reward),
-        ("data", f"{experiment.dataset}-train, {_samples(plan)}"),
-        ("steps", _steps(plan)),
-        ("a step", f"{grpo.prompts_per_step} prompts × {grpo.group_size} = {grpo.completions_per_step} completions"),
-        ("rate", f"{grpo.learning_rate:g} {grpo.schedule}, KL {grpo.beta:g}, clip {grpo.epsilon:g}, {grpo.precision}"),
-        ("ranks", f"{compute.ranks}" + (f", ZeRO-{compute.zero}" if compute.zero else "")),
-    ]
-    if plan.memory is not None:
-        told = ", ".join(
-            f"{part} {value:.1f}" for part, value in vars(plan.memory).items() if isinstance(value, float) and value
-        )
-        rows.append(("memory a GPU", f"about {plan.memory.peak:.1f} GB ({told})"))
-    for device, step in plan.times:
-        hours = None if plan.steps is None else plan.steps * step.total / 3600
-        rows.append((f"on {device.name}", f"about {step.total:.0f} s a step" + (f", {hours:.0f} h" if hours else "")))
-    if plan.memory is not None and not plan.times and plan.experiment.prompter != EMBEDDED:
-        rows.append(("fits", "no GPU that we know: see the presets"))
-    if plan.checkpoint_gb is not None:
-        rows.append(("a checkpoint", f"{plan.checkpoint_gb:.2g} GB, every {grpo.checkpoint_every} steps"))
-    if plan.measured is not None:
-        last = plan.measured
-        told = f"{last.seconds_a_step:.2f} s a step, {last.peak_megabytes / 1e3:.1f} GB at most"
-        rows.append(("measured here", told))
-    for left, right in rows:
-        table.add_row(f"[dim]{left}[/dim]", right)
+    for label, text in [*_settings(plan), *_needs(plan)]:
+        table.add_row(f"[dim]{label}[/dim]", text)
     console = Console()
     console.print(table)
-    console.print("Estimates for GPUs by counting bytes and operations; none of them was measured.", style="dim")
+    console.print(
+        "Numbers for GPUs are estimates: bytes and operations are counted, nothing was measured.", style="dim"
+    )
     for sentence in plan.missing:
         console.print(f"missing: {sentence}", style="red", highlight=False, markup=False, soft_wrap=True)
     if not plan.missing:
-        console.print(f"Nothing is missing: t2s train {experiment.run}")
+        console.print(f"Nothing is missing: t2s train {plan.experiment.run}")
+
+
+def _settings(plan: "TrainingPlan") -> Iterator[tuple[str, str]]:
+    """What will be trained and how, as pairs of a label and a text."""
+    experiment, grpo, compute = plan.experiment, plan.experiment.grpo, plan.experiment.compute
+    yield "run", experiment.run
+    yield "models", f"{experiment.prompter} prompts {experiment.segmenter}, {experiment.recipe.combination}"
+    yield "reward", experiment.recipe.reward
+    yield "data", f"{experiment.dataset}-train, {_samples(plan)}"
+    yield "steps", _steps(plan)
+    yield (
+        "per step",
+        f"{grpo.prompts_per_step} prompts × {grpo.group_size} = {grpo.completions_per_step} completions",
+    )
+    rate = f"{grpo.learning_rate:g} {grpo.schedule}, KL {grpo.beta:g}, clip {grpo.epsilon:g}, {grpo.precision}"
+    yield "learning rate", rate
+    yield "ranks", f"{compute.ranks}" + (f", ZeRO-{compute.zero}" if compute.zero else "")
+
+
+def _needs(plan: "TrainingPlan") -> Iterator[tuple[str, str]]:
+    """Memory, time and disk space, as pairs of a label and a text."""
+    from t2s_pipeline.training.plan import EMBEDDED
+
+    if plan.memory is not None:
+        parts = ", ".join(
+            f"{part} {value:.1f}" for part, value in vars(plan.memory).items() if isinstance(value, float) and value
+        )
+        yield "memory per GPU", f"about {plan.memory.peak:.1f} GB ({parts})"
+    for device, step in plan.times:
+        hours = None if plan.steps is None else plan.steps * step.total / 3600
+        yield f"on {device.name}", f"about {step.total:.0f} s per step" + (f", {hours:.0f} h" if hours else "")
+    if plan.memory is not None and not plan.times and plan.experiment.prompter != EMBEDDED:
+        yield "fits on", "no GPU in our list: see the presets"
+    if plan.checkpoint_gb is not None:
+        checkpoint_every = plan.experiment.grpo.checkpoint_every
+        yield "per checkpoint", f"{plan.checkpoint_gb:.2g} GB, every {checkpoint_every} steps"
+    if plan.earlier is not None:
+        seconds, gigabytes = plan.earlier.seconds_per_step, plan.earlier.peak_megabytes / 1e3
+        yield "measured here", f"{seconds:.2f} s per step, {gigabytes:.1f} GB at most"
 
 
 def _samples(plan: "TrainingPlan") -> str:
@@ -101,5 +122,5 @@ def _steps(plan: "TrainingPlan") -> str:
     grpo = plan.experiment.grpo
     if plan.steps is None:
         return f"{grpo.epochs:g} passes over the data"
-    told = f"{plan.steps}, {plan.steps * grpo.completions_per_step} completions"
-    return told if grpo.epochs is None else f"{told} ({grpo.epochs:g} passes)"
+    text = f"{plan.steps}, {plan.steps * grpo.completions_per_step} completions"
+    return text if grpo.epochs is None else f"{text} ({grpo.epochs:g} passes)"

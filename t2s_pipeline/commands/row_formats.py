@@ -1,4 +1,4 @@
-"""Query results as people read them (a table) and as programs do (JSON, CSV, Parquet)."""
+"""Query results as a table for people, and as JSON, CSV and Parquet for programs."""
 
 import base64
 import csv
@@ -18,14 +18,15 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from t2s_pipeline.commands.printing import WIDTH_OF_FILES
 from t2s_pipeline.core.atomic_files import atomic_file
 
 CELL = 60
-"""Characters of a cell before it is cut, in a printed table."""
+"""The most characters of a cell in a printed table; a longer text is cut."""
 
 
 def write_json(rows: pa.Table, out: TextIO) -> None:
-    """A list of objects, one a line; NaN and infinities as null, bytes as base64."""
+    """Write a list of objects, one per line. NaN and infinities become null, bytes become base64."""
     names = _distinct(rows.column_names)
     out.write("[")
     for i, row in enumerate(_rows(rows)):
@@ -35,7 +36,7 @@ def write_json(rows: pa.Table, out: TextIO) -> None:
 
 
 def write_csv(rows: pa.Table, out: TextIO) -> None:
-    """A header and the rows; null is an empty field, lists and structs are JSON."""
+    """Write a header and the rows. Null becomes an empty field, lists and structs become JSON."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_distinct(rows.column_names))
     for row in _rows(rows):
@@ -43,17 +44,17 @@ def write_csv(rows: pa.Table, out: TextIO) -> None:
 
 
 def write_parquet(rows: pa.Table, path: Path) -> None:
-    """A Parquet file, whole or not at all."""
+    """Write a Parquet file; after a failure there is no file."""
     with atomic_file(path) as temporary:
         pq.write_table(rows.rename_columns(_distinct(rows.column_names)), temporary, compression="zstd")
 
 
 def print_table(rows: pa.Table, limit: int) -> None:
-    """The first ``limit`` rows, numbers to the right; then how many there are."""
+    """Print the first ``limit`` rows, with numbers aligned to the right; then the number of all rows."""
     console = Console()
     if not console.is_terminal:
-        # Piped to a file or a pager: lines of their full length rather than folded at 80.
-        console = Console(width=max(200, 22 * rows.num_columns), soft_wrap=True)
+        # The output goes to a file or a pager: lines keep their full length instead of being folded at 80 characters.
+        console = Console(width=max(WIDTH_OF_FILES, 22 * rows.num_columns), soft_wrap=True)
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         table.add_column(Text(name), justify="right" if _is_number(column.type) else "left", overflow="fold")
@@ -69,7 +70,7 @@ def print_table(rows: pa.Table, limit: int) -> None:
 
 
 def _print_records(console: Console, names: list[str], cells: list[list[str]]) -> None:
-    """A row too wide for the terminal, as one line a column."""
+    """Print rows that are too wide for the terminal, with one line per column."""
     width = max(map(len, names))
     for i, row in enumerate(cells, start=1):
         console.rule(f"row {i}", align="left", style="dim")
@@ -78,11 +79,15 @@ def _print_records(console: Console, names: list[str], cells: list[list[str]]) -
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it."""
+    """Convert a value of a query result to a value that JSON has.
+
+    Raises:
+        TypeError: for a type that has no form in JSON.
+    """
     match value:
         case bool() | None | int() | str():
             return value
@@ -93,9 +98,9 @@ def plain(value: Any) -> Any:
         case datetime() | date() | time():
             return value.isoformat()
         case Decimal():
-            # A sum of whole numbers is a decimal without places in DuckDB.
-            whole = value.is_finite() and value.as_tuple().exponent >= 0
-            return int(value) if whole else plain(float(value))
+            # In DuckDB, the sum of whole numbers is a decimal without decimal places.
+            exponent = value.as_tuple().exponent
+            return int(value) if isinstance(exponent, int) and exponent >= 0 else plain(float(value))
         case timedelta() | UUID():
             return str(value)
         case dict():
@@ -105,24 +110,22 @@ def plain(value: Any) -> Any:
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
-def _rows(rows: pa.Table) -> Iterator[tuple]:
+def _rows(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
     for batch in rows.to_batches(max_chunksize=1024):
-        # By position: a query may name two columns alike. Maps become lists of pairs, as Arrow has them.
+        # By position, because two columns of a query can have one name. Maps become lists of pairs, as in Arrow.
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """``a, a`` → ``a, a_2``, since an object cannot hold two fields of one name."""
-    taken: set[str] = set()
-    result = []
+    """``a, a`` → ``a, a_2``, because an object cannot have two fields with one name."""
+    unique: dict[str, None] = {}
     for name in names:
         candidate, n = name, 1
-        while candidate in taken:
+        while candidate in unique:
             n += 1
             candidate = f"{name}_{n}"
-        taken.add(candidate)
-        result.append(candidate)
-    return result
+        unique[candidate] = None
+    return list(unique)
 
 
 def _field(value: Any) -> Any:
@@ -146,7 +149,7 @@ def _cell(value: Any) -> str:
 
 
 def _number(value: float | int) -> str:
-    """Two decimals, as the field prints percentages; four digits where two decimals would show too little."""
+    """Two decimals, as papers print percentages; four significant digits where two decimals would show too little."""
     if isinstance(value, int):
         return str(value)
     if not math.isfinite(value):

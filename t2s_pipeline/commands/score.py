@@ -1,4 +1,4 @@
-"""`t2s score`: put a system made elsewhere into every table."""
+"""`t2s score`: score the predictions of another project, so that they appear in all tables."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,25 +9,32 @@ from t2s_pipeline.core.settings import Settings
 
 
 def score(
-    name: Annotated[str, typer.Argument(help="What to call the system: lisa, pixellm, psalm, segearth-r1, …")],
+    name: Annotated[str, typer.Argument(help="A name for the system: lisa, pixellm, psalm, segearth-r1, …")],
     predictions: Annotated[
         Path,
-        typer.Option(help="Folder of <sample_id>.png, COCO results .json, .parquet, or the authors' geo_results.json."),
+        typer.Option(
+            help="A folder of <sample_id>.png, COCO results .json, .parquet, or the authors' geo_results.json."
+        ),
     ],
-    dataset: Annotated[str, typer.Option(help='Key of the dataset, as `t2s sql "from samples"` shows it.')],
-    split: Annotated[str, typer.Option(help="val or test")],
+    dataset: Annotated[str, typer.Option(help='The dataset, as `t2s sql "from samples"` names it.')],
+    split: Annotated[str, typer.Option(help="The split: val or test.")],
     side: Annotated[
-        int | None, typer.Option(min=1, help="Square of the reference protocol; by default the masks' own, else 840.")
+        int | None,
+        typer.Option(
+            min=1, help="Side of the reference protocol's square, in pixels. Default: that of the masks, or 840."
+        ),
     ] = None,
-    question: Annotated[int, typer.Option(min=0, help="Which question is answered where the file does not say.")] = 0,
+    question: Annotated[
+        int, typer.Option(min=0, help="Index of the answered question, where the file does not give it.")
+    ] = 0,
     answers_as: Annotated[
         str, typer.Option(help="For texts: the experiment whose prompt combination and segmenter apply.")
     ] = "think2seg-rs-3b",
 ) -> None:
-    """Score predictions of another project by the same code as ours, under both protocols.
+    """Score the predictions of another project with the same code as our own, under both protocols.
 
-    Masks may have the image's own size or that of the resized image. Missing and surplus samples are counted and
-    listed: t2s sql "from prediction_rejects". A sample without a mask scores 0.
+    Masks can have the size of the image or of the resized image. A sample without a mask scores 0. Missing and
+    surplus samples are counted and listed: t2s sql "from prediction_rejects".
     """
     from t2s_pipeline.external.score import ForeignAnswers, score_foreign
     from t2s_pipeline.steps.runner import Runner

@@ -1,4 +1,4 @@
-"""`t2s sql`: ask the lake a question, or many."""
+"""`t2s sql`: query the lake in SQL, once or at a prompt."""
 
 import sys
 from pathlib import Path
@@ -15,21 +15,26 @@ if TYPE_CHECKING:
 
 def sql(
     query: Annotated[
-        str | None, typer.Argument(metavar="[SELECT …]", help="One SELECT. Left out: a prompt, or standard input.")
+        str | None,
+        typer.Argument(
+            metavar="[SELECT …]", help="One SELECT. Without it: a prompt in a terminal, else standard input."
+        ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the SELECT from this file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header; lists and structs as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header. Lists and structs are JSON.")] = False,
     parquet: Annotated[
         Path | None, typer.Option("--parquet", metavar="OUT", help="Write a Parquet file instead of printing.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to print, unless JSON or CSV.")] = 200,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Stop a query after so long.")] = 120.0,
-    memory_mb: Annotated[int, typer.Option("--memory", min=64, metavar="MB", help="Memory of a query.")] = 2048,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Rows to print in a table; JSON and CSV have all rows.")
+    ] = 200,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Stop a query after this time.")] = 120.0,
+    memory_mb: Annotated[int, typer.Option("--memory", min=64, metavar="MB", help="Memory limit of a query.")] = 2048,
 ) -> None:
-    """Ask the results a question in SQL.
+    """Query the results in SQL.
 
-    Every table and every file of sql/ is a view: `t2s tables` lists them. Only SELECT is possible.
+    Every table and every file of sql/ is a view: `t2s tables` lists them. Only SELECT is allowed.
 
     t2s sql "from leaderboard"
 
@@ -37,17 +42,17 @@ def sql(
     """
     from t2s_pipeline.commands import row_formats
     from t2s_pipeline.lake.views import Limits
-    from t2s_pipeline.lake.views import query as ask
+    from t2s_pipeline.lake.views import query as run_query
 
     settings = Settings.from_env()
     limits = Limits(seconds, memory_mb)
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise InputError("Give at most one of --json, --csv and --parquet.")
-    text = _given(query, file)
+    text = _statement(query, file)
     if text is None:
         _prompt(settings, limit, limits)
         return
-    rows = ask(settings, text, limits)
+    rows = run_query(settings, text, limits)
     if parquet is not None:
         row_formats.write_parquet(rows, parquet)
         print(f"{len(rows):,} rows in {parquet}", file=sys.stderr)
@@ -59,11 +64,11 @@ def sql(
         row_formats.print_table(rows, limit)
 
 
-def _given(query: str | None, file: Path | None) -> str | None:
-    """The statement from the argument, the file or standard input; None where a person sits at a terminal.
+def _statement(query: str | None, file: Path | None) -> str | None:
+    """The statement from the argument, the file or standard input; None if standard input is a terminal.
 
     Raises:
-        InputError: if there are two of them, or the file cannot be read.
+        InputError: if both the argument and the file are given, or the file cannot be read.
     """
     if query is not None and file is not None:
         raise InputError("Give a SELECT or --file, not both.")
@@ -78,13 +83,13 @@ def _given(query: str | None, file: Path | None) -> str | None:
 
 
 def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
-    """Read statements, each ended by a semicolon, until end of input; a mistake does not end the session."""
+    """Read statements that end with a semicolon, until the end of input. An error does not end the session."""
     import readline  # noqa: F401  (arrow keys and history for input())
 
     from t2s_pipeline.commands.row_formats import print_table
-    from t2s_pipeline.lake.views import query as ask
+    from t2s_pipeline.lake.views import query as run_query
 
-    print("One SELECT at a time, ended by ; (show tables; lists the views, Ctrl-D leaves).")
+    print("Type one SELECT at a time and end it with ; (show tables; lists the views, Ctrl-D ends the session).")
     lines: list[str] = []
     while True:
         try:
@@ -102,7 +107,7 @@ def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
             continue
         lines = []
         try:
-            print_table(ask(settings, statement, limits), limit)
+            print_table(run_query(settings, statement, limits), limit)
         except T2SError as error:
             print(error, file=sys.stderr)
         except KeyboardInterrupt:

@@ -1,8 +1,9 @@
-"""What a run will do, take and need, before it is started. No torch."""
+"""What a training run will do and take, and what this machine lacks for it, before it is started."""
 
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,38 +19,42 @@ from t2s_pipeline.training.architecture import Architecture, architecture
 from t2s_pipeline.training.estimate import DEVICES, Device, Memory, StepTime, checkpoint_gigabytes, memory, step_time
 
 EMBEDDED = "qwen2.5-vl-mini"
-"""It trains on a CPU."""
+"""The embedded prompter. It trains on a CPU."""
 
 KNOWN_SAMPLES = {name: count for (name, split), count in PUBLISHED.items() if split == "train"}
-"""Training images of a benchmark that is not in the lake yet, as published."""
+"""The published number of training images of a benchmark, for one that is not in the lake yet."""
 
 
 @dataclass(frozen=True)
 class EarlierRun:
     """What a run of the same name took on this machine."""
 
-    seconds_a_step: float
+    seconds_per_step: float
     peak_megabytes: float
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """``samples`` is None where nobody knows; sizes and what follows from them too."""
+    """An experiment with the numbers that are known before it runs. A number that cannot be known is None."""
 
     experiment: Experiment
     samples: int | None
+    """Training samples."""
     counted: bool
-    """Whether the samples are in the lake, and not taken from what was published."""
+    """True if the samples were counted in the lake, False if the number is the published one."""
     sizes: Architecture | None
     memory: Memory | None
     times: tuple[tuple[Device, StepTime], ...]
+    """The estimated time of a step on each GPU that has enough memory."""
     checkpoint_gb: float | None
-    measured: EarlierRun | None
+    """Disk space of one checkpoint, in GB (10⁹ bytes)."""
+    earlier: EarlierRun | None
     missing: tuple[str, ...]
     """What this machine lacks, each with what to do."""
 
     @property
     def steps(self) -> int | None:
+        """Optimizer steps of the whole run."""
         if self.experiment.grpo.steps is not None:
             return self.experiment.grpo.steps
         return None if self.samples is None else self.experiment.grpo.total_steps(self.samples)
@@ -60,22 +65,30 @@ def training_plan(experiment: Experiment, settings: Settings) -> TrainingPlan:
     counted = _samples(settings, experiment.dataset)
     sizes = architecture(experiment.prompter)
     needed = None if sizes is None else memory(experiment, sizes)
-    embedded = experiment.prompter == EMBEDDED
-    fitting = [device for device in DEVICES if needed is not None and not embedded and device.memory >= needed.peak]
     return TrainingPlan(
         experiment,
         counted if counted is not None else KNOWN_SAMPLES.get(experiment.dataset),
         counted is not None,
         sizes,
         needed,
-        tuple((device, step_time(experiment, sizes, device)) for device in fitting),
+        _times(experiment, sizes, needed),
         None if sizes is None else checkpoint_gigabytes(experiment, sizes),
-        _measured(settings, experiment.run),
+        _earlier_run(settings, experiment.run),
         tuple(_missing(experiment, settings, sizes, needed, counted)),
     )
 
 
+def _times(
+    experiment: Experiment, sizes: Architecture | None, needed: Memory | None
+) -> tuple[tuple[Device, StepTime], ...]:
+    if sizes is None or needed is None or experiment.prompter == EMBEDDED:
+        return ()
+    fitting = [device for device in DEVICES if device.memory >= needed.peak]
+    return tuple((device, step_time(experiment, sizes, device)) for device in fitting)
+
+
 def _samples(settings: Settings, dataset: str) -> int | None:
+    """The training samples in the lake that have a question; None if the split is not there."""
     try:
         rows = read_partition(settings.lake, SAMPLES, {"dataset": dataset, "split": "train"}, ["questions"])
     except NotMaterializedError:
@@ -83,7 +96,8 @@ def _samples(settings: Settings, dataset: str) -> int | None:
     return pc.sum(pc.greater(pc.list_value_length(rows["questions"]), 0)).as_py() or 0
 
 
-def _measured(settings: Settings, run: str) -> EarlierRun | None:
+def _earlier_run(settings: Settings, run: str) -> EarlierRun | None:
+    """The figures of a finished run of this name; None if there is none."""
     if not fingerprint_of(settings.lake, TRAINING_LOG, {"run": run}):
         return None
     rows = read_partition(settings.lake, TRAINING_LOG, {"run": run}, ["seconds", "peak_mb"])
@@ -94,47 +108,47 @@ def _measured(settings: Settings, run: str) -> EarlierRun | None:
 
 def _missing(
     experiment: Experiment, settings: Settings, sizes: Architecture | None, needed: Memory | None, samples: int | None
-) -> list[str]:
-    found = []
-    embedded = experiment.prompter == EMBEDDED
+) -> Iterator[str]:
+    """What this machine lacks for the experiment: sentences that also say what to do."""
     if not settings.worker_python.exists():
-        found.append(f"The worker's environment is not at {settings.worker_python}: make setup")
+        yield f"The worker's environment is not at {settings.worker_python}: make setup"
     else:
-        found += _missing_packages(experiment, settings.worker_python)
-        found += _missing_prompter(experiment.prompter, settings.worker_python)
+        yield from _missing_packages(experiment, settings.worker_python)
+        yield from _missing_prompter(experiment.prompter, settings.worker_python)
     name, _, weights = experiment.segmenter.partition("@")
     if name != "sam2-mini" and not Path(weights or name).expanduser().is_file():
-        found.append(f"The segmenter's checkpoint is not here: fetch it, then --set segmenter={name}@FILE")
+        yield f"The segmenter's checkpoint is not on this machine: download it, then --set segmenter={name}@FILE"
     if samples is None:
-        found.append(f"The training split of {experiment.dataset} is not in the lake: t2s ingest, or t2s demo")
+        yield f"The training split of {experiment.dataset} is not in the lake: t2s ingest, or t2s demo"
     if sizes is None:
-        found.append(f"Nothing is known of {experiment.prompter}'s sizes: give its folder for an estimate")
-    if not embedded:
-        found += _missing_gpus(experiment, needed)
+        yield f"The sizes of {experiment.prompter} are unknown: give its folder to get an estimate"
+    if experiment.prompter != EMBEDDED:
+        yield from _missing_gpus(experiment, needed)
     if experiment.recipe.labels:
-        found.append(f"It learns from the pseudo-labels {experiment.recipe.labels}, which must be made first")
-    return found
+        yield f"It learns from the pseudo-labels {experiment.recipe.labels}, which must be made first"
 
 
-def _missing_packages(experiment: Experiment, python: Path) -> list[str]:
-    wanted = {
+def _missing_packages(experiment: Experiment, python: Path) -> Iterator[str]:
+    """The optional packages that the settings need and the worker's environment does not have."""
+    optional = {
         "deepspeed": experiment.compute.zero > 0,
         "vllm": experiment.compute.rollouts == "vllm",
         experiment.watch.report_to: bool(experiment.watch.report_to),
     }
-    names = [name for name, needed in wanted.items() if needed]
+    names = [name for name, needed in optional.items() if needed]
     if not names:
-        return []
+        return
     script = (
         "import json, sys; from importlib.util import find_spec;"
         "print(json.dumps([name for name in sys.argv[1:] if find_spec(name) is None]))"
     )
-    told = subprocess.run([python, "-c", script, *names], capture_output=True, text=True, check=True)
-    return [f"The worker's environment has no {name}: pip install {name} there" for name in json.loads(told.stdout)]
+    answer = subprocess.run([python, "-c", script, *names], capture_output=True, text=True, check=True)
+    for name in json.loads(answer.stdout):
+        yield f"The worker's environment has no {name}: pip install {name} there"
 
 
-def _missing_prompter(prompter: str, python: Path) -> list[str]:
-    """Asked of the worker, whose packages know the local Hub cache."""
+def _missing_prompter(prompter: str, python: Path) -> Iterator[str]:
+    """What the worker says if it cannot find the prompter: only its packages know the local Hub cache."""
     script = (
         "import sys\n"
         "from t2s_pipeline.core.errors import InputError\n"
@@ -142,28 +156,29 @@ def _missing_prompter(prompter: str, python: Path) -> list[str]:
         "try: folder_of(sys.argv[1])\n"
         "except InputError as fault: print(' '.join(str(fault).split()))"
     )
-    told = subprocess.run([python, "-c", script, prompter], cwd=REPO, capture_output=True, text=True, check=True)
-    return [told.stdout.strip()] if told.stdout.strip() else []
+    answer = subprocess.run([python, "-c", script, prompter], cwd=REPO, capture_output=True, text=True, check=True)
+    if message := answer.stdout.strip():
+        yield message
 
 
-def _missing_gpus(experiment: Experiment, needed: Memory | None) -> list[str]:
-    """Whether this node has the GPUs that its ranks take, with the memory that they are estimated to need."""
-    here, wanted = gpus(), experiment.compute.processes
-    if len(here) < wanted:
-        return [
-            f"{wanted} CUDA device{'s' if wanted > 1 else ''} on this node; there {'are' if here else 'is'} "
-            f"{len(here) or 'none'}"
-        ]
-    smallest = min(here[:wanted])
+def _missing_gpus(experiment: Experiment, needed: Memory | None) -> Iterator[str]:
+    """What this machine lacks of the GPUs that the ranks need, in number or in estimated memory."""
+    present, required = gpus(), experiment.compute.processes
+    if len(present) < required:
+        yield (
+            f"{required} CUDA device{'s' if required > 1 else ''} on this node; there {'are' if present else 'is'} "
+            f"{len(present) or 'none'}"
+        )
+        return
+    smallest = min(present[:required])
     if needed is not None and smallest < needed.peak:
-        return [f"{needed.peak:.0f} GB a GPU; the smallest here has {smallest:.0f}: see the presets"]
-    return []
+        yield f"{needed.peak:.0f} GB per GPU; the smallest GPU of this node has {smallest:.0f}: see the presets"
 
 
 def gpus() -> list[float]:
-    """Memory of each NVIDIA device of this machine, GB (10⁹ bytes); empty without a driver."""
+    """Memory of each NVIDIA device of this machine, in GB (10⁹ bytes); empty without a driver."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    done = subprocess.run(query, capture_output=True, text=True)
-    return [int(line) * 2**20 / 1e9 for line in done.stdout.split()] if done.returncode == 0 else []
+    answer = subprocess.run(query, capture_output=True, text=True)
+    return [int(line) * 2**20 / 1e9 for line in answer.stdout.split()] if answer.returncode == 0 else []

@@ -127,7 +127,7 @@ def test_a_stopped_demo_takes_its_worker_along_and_is_shown_as_failed(
         process.send_signal(number)
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "Stopped. What was finished is kept" in said
+    assert "Stopped. Finished work is kept" in said
     assert len(pids) == 2 and all(has_ended(pid) for pid in pids)
     assert runs() == ["FAILURE"]
 

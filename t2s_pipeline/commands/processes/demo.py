@@ -1,23 +1,25 @@
-"""Runs the job `demo` in this process, for `t2s demo`.
+"""Run the job `demo` of jobs/demo.py in this process: the program that `t2s demo` becomes.
 
-Not a definition of anything: Dagster loads the job from jobs/demo.py.
+The first argument is the configuration of the job's first op, as JSON.
 """
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 
 from jobs.demo import EMBEDDED_DATASET
-from t2s_pipeline.commands.run_job import execute
+from t2s_pipeline.commands.processes.execute import execute
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.reporting.leaderboard import as_tables
 
 
-def main(config: dict) -> int:
+def main(config: Mapping[str, Any]) -> int:
+    """Run the job, then print the leaderboard and where the results are; return the exit code."""
     settings = Settings.from_env()
 
     def show(terminal: TextIO) -> None:
@@ -25,7 +27,7 @@ def main(config: dict) -> int:
         Console(file=terminal).print(as_tables(settings, dataset))
         print(f"Results page:   {settings.page}", file=terminal)
         print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
-        print('Ask the tables: .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
+        print('Query in SQL:   .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
 
     return execute("demo", {"ops": {"files": {"config": config}}}, show)
 

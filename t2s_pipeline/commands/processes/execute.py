@@ -1,7 +1,4 @@
-"""Running a job in this process, for the command line: sentences on the terminal, everything else in a log file.
-
-Not a definition of anything.
-"""
+"""Run a Dagster job in this process: the terminal shows our messages, a log file receives all other output."""
 
 import os
 import signal
@@ -31,34 +28,37 @@ def execute(
     show: Callable[[TextIO], None],
     training: str | None = None,
 ) -> int:
-    """Run a job with Dagster's history, and return the exit code.
+    """Run a job with Dagster's history and return the exit code of the process: 0 or 1.
+
+    A fault that a user can repair is printed on the terminal as one message.
 
     Args:
+        job: the job's name in `t2s_pipeline/definitions.py`.
         config: the job's run configuration.
-        show: what the terminal gets to see at the end.
-        training: the partition to train, for a job that has such.
+        show: prints the results on the terminal when the job has succeeded.
+        training: the name of the run to train, which is the job's partition; None for a job without partitions.
     """
     settings = Settings.from_env()
     log = settings.logs / f"{job}-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
     with disk_room(log):
         log.parent.mkdir(parents=True, exist_ok=True)
-        terminal = keep_terminal(log)
+        terminal = redirect_output(log)
 
-    def failed(sentence: str) -> int:
-        print(f"error: {sentence}\n(everything that was said: {log})", file=terminal)
+    def report_failure(message: str) -> int:
+        print(f"error: {message}\n(the whole output of this run: {log})", file=terminal)
         return 1
 
-    def crashed(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    def report_crash(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
         sys.__excepthook__(kind, fault, trace)
-        failed(f"{kind.__name__}: {fault}")
+        report_failure(f"{kind.__name__}: {fault}")
 
-    sys.excepthook = crashed
-    stop_politely()
+    sys.excepthook = report_crash
+    treat_signals_as_interrupts()
     try:
         with dg.DagsterInstance.get() as instance:
             close_abandoned(instance)
             if training is not None:
-                instance.add_dynamic_partitions(runs.name, [training])
+                instance.add_dynamic_partitions(str(runs.name), [training])
             defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 run_config={**config, "loggers": {"console": {}, "terminal": {}}},
@@ -66,20 +66,20 @@ def execute(
                 partition_key=training,
             )
     except T2SError as error:
-        return failed(str(error))
-    except OperationalError as error:  # Dagster's own history, on the same disk
+        return report_failure(str(error))
+    except OperationalError as error:  # from the database of Dagster's history, which is on the same disk
         if "disk is full" not in str(error):
             raise
-        return failed(f"The disk is full: free some space below {settings.home}; what was finished before is kept.")
-    # Dagster turns an interrupt within a step into its own kind.
+        return report_failure(f"The disk is full: free space below {settings.home}. Finished work is kept.")
+    # Dagster raises an exception of its own when a step is interrupted.
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-        return failed("Stopped. What was finished is kept: the same command goes on from there.")
+        return report_failure("Stopped. Finished work is kept: run the same command again to continue.")
     show(terminal)
     return 0
 
 
-def keep_terminal(log: Path) -> TextIO:
-    """Send what libraries and workers print to a file from here on, and return the terminal for our sentences.
+def redirect_output(log: Path) -> TextIO:
+    """From now on, send the output of libraries and workers to a file; return the terminal for our own messages.
 
     File descriptors are exchanged, not ``sys.stdout``, because subprocesses and Dagster's compute logs use them.
     """
@@ -93,8 +93,8 @@ def keep_terminal(log: Path) -> TextIO:
     return terminal
 
 
-def stop_politely() -> None:
-    """Let SIGTERM and SIGHUP end the run as Ctrl-C does: the worker is stopped, the run is shown as failed."""
+def treat_signals_as_interrupts() -> None:
+    """Make SIGTERM and SIGHUP end the run as Ctrl-C does: the worker is stopped and the run is recorded as failed."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
