@@ -21,9 +21,9 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.datasets.registry import splits_of
 from t2s_pipeline.methods.experiments import BASELINE
-from t2s_pipeline.methods.recipe import RECIPES
+from t2s_pipeline.methods.registry import METHODS, embedded_methods
 from t2s_pipeline.methods.system import System
-from t2s_pipeline.pseudo_labels import METHODS as LABELLINGS
+from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.reporting import leaderboard
 from t2s_pipeline.steps.answers import Complete, Segment
 from t2s_pipeline.steps.files import Scenes, Tables
@@ -36,7 +36,7 @@ from t2s_pipeline.systems.resolve import resolve
 
 EMBEDDED_DATASET = "synthetic"
 SEGMENTER = "sam2-mini"
-METHODS = {name: f"{name}-mini" for name in RECIPES}
+EMBEDDED_EXPERIMENTS = {name: method.embedded.name for name, method in embedded_methods().items() if method.embedded}
 """The methods that can be trained on the embedded default, and the experiment of each."""
 
 
@@ -62,7 +62,7 @@ class DemoConfig(dg.Config):
     )
     seeds: list[int] = Field(default=[0], description="Train and evaluate one run per method and seed.")
     methods: list[str] = Field(
-        default=list(METHODS), description="Train these methods: think2seg and those it is compared with."
+        default=list(EMBEDDED_EXPERIMENTS), description="Train these methods: think2seg and those it is compared with."
     )
     systems: list[str] = Field(
         default=[], description="Evaluate these systems. Without any: the untrained base and each run."
@@ -87,13 +87,13 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, worker: WorkerLaun
         splits = [split for split in available if split != "train"] or available
     scenes = Scenes(config.train_scenes, config.val_scenes, config.test_scenes)
     record(context, settings, worker.runner(context, config.fresh).run(scenes))
-    unknown = [method for method in config.methods if method not in METHODS]
+    unknown = [method for method in config.methods if method not in EMBEDDED_EXPERIMENTS]
     if unknown:
-        raise InputError(f"There is no method {unknown[0]!r}. There are: {', '.join(METHODS)}.")
-    experiments = [METHODS[method] for method in config.methods]
+        raise InputError(f"There is no method {unknown[0]!r}. There are: {', '.join(EMBEDDED_EXPERIMENTS)}.")
+    experiments = [EMBEDDED_EXPERIMENTS[method] for method in config.methods]
     runs = tuple(name if seed == 0 else f"{name}-seed{seed}" for seed in config.seeds for name in experiments)
     systems = tuple(config.systems) or (BASELINE, *runs)
-    labels = any(RECIPES[method].labels for method in config.methods)
+    labels = any(METHODS[method].labels for method in config.methods)
     return DemoPlan(dataset, tuple(splits), runs, labels, systems, tuple(config.overrides), config.fresh)
 
 

@@ -18,8 +18,9 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.methods.registry import methods_with_labels
 from t2s_pipeline.prompters.weights import weights_sha256
-from t2s_pipeline.pseudo_labels import METHODS, SEARCH
+from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.vision import masks
 
@@ -96,7 +97,7 @@ class StandIn:
     def judge_labels(self, options: dict[str, str], mark: str) -> None:
         """Every label draws the true mask."""
         where = {"segmenter": options["--segmenter"], "dataset": options["--dataset"], "split": options["--split"]}
-        for method in (*METHODS, SEARCH):
+        for method in (*methods_with_labels(), SEARCH):
             rows = [
                 {"sample_id": row["sample_id"], "image_id": row["image_id"], "prompt_combination": name}
                 | {"gt_empty": row["is_empty"], "objects": 0, "prompts": [], "side": 840, "mask": row["mask"]}

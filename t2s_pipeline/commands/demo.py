@@ -33,15 +33,16 @@ def demo(
     """Run the whole pipeline: files, tables, training, completions, masks, scores, leaderboard, results page."""
     from t2s_pipeline.commands.instance import prepare
     from t2s_pipeline.datasets.registry import splits_of
-    from t2s_pipeline.methods.recipe import RECIPES
+    from t2s_pipeline.methods.registry import embedded_methods
 
     settings = Settings.from_env()
     settings.require_worker()
     if scenes is not None:
         splits_of(scenes)
-    methods = [name.removesuffix("-mini") for name in method or RECIPES]
-    if unknown := set(methods) - set(RECIPES):
-        raise InputError(f"There is no method {min(unknown)!r}. There are: {', '.join(RECIPES)}.")
+    known = embedded_methods()
+    methods = [name.removesuffix("-mini") for name in method or known]
+    if unknown := set(methods) - set(known):
+        raise InputError(f"There is no method {min(unknown)!r}. There are: {', '.join(known)}.")
     config = {
         "scenes": "" if scenes is None else str(scenes.expanduser().resolve()),
         "seeds": seed or [0],

@@ -19,12 +19,11 @@ from t2s_pipeline.lake.prompts import prompts_to_arrow
 from t2s_pipeline.lake.schema import IMAGES, LABEL_QUALITY, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import Partition, read_partition, scan, write_partition
 from t2s_pipeline.methods.inference import Inference
-from t2s_pipeline.methods.recipe import RECIPES
-from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, Shape
-from t2s_pipeline.pseudo_labels import METHODS, SEARCH
-from t2s_pipeline.pseudo_labels.ideal_prompts import combined
-from t2s_pipeline.pseudo_labels.label import Label, on_square
-from t2s_pipeline.pseudo_labels.labellings import Labelling, recorded
+from t2s_pipeline.methods.registry import METHODS, methods_with_labels
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Shape
+from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH, ideal_prompts
+from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
+from t2s_pipeline.pseudo_labels.labellings import recorded
 from t2s_pipeline.pseudo_labels.table import read_labels
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Embedding, Sam2Segmenter
@@ -74,10 +73,11 @@ def judge_labels(
     by_image: dict[str, list[dict]] = {}
     for sample in samples:
         by_image.setdefault(sample["image_id"], []).append(sample)
-    labels = {method: read_labels(lake, method, where) for method in METHODS}
-    labellings = {method: _labelling(lake, method, where) for method in METHODS}
+    methods = methods_with_labels()
+    labels = {name: read_labels(lake, method.labels, where) for name, method in methods.items()}
+    labellings = {name: _labelling(lake, method.labels, where) for name, method in methods.items()}
     segmenter = load_segmenter(segmenter_name, device)
-    rows: dict[str, list[dict]] = {method: [] for method in (*METHODS, SEARCH)}
+    rows: dict[str, list[dict]] = {method: [] for method in (*methods, SEARCH)}
     done = 0
     progress.start(f"{segmenter.name} draws the labels of {dataset}-{split}:", len(samples), 0)
     for batch in scan(lake, IMAGES, where, ["image_id", "bytes"], batch_rows=16):
@@ -86,7 +86,7 @@ def judge_labels(
                 continue
             embedding = segmenter.encode(decode_image(data.as_py()))
             for sample in by_image[image_id]:
-                own = {method: labels[method].get(sample["sample_id"], ()) for method in METHODS}
+                own = {method: labels[method].get(sample["sample_id"], ()) for method in methods}
                 for row in _judged(segmenter, embedding, sample, own, labellings, rounds):
                     rows[row.pop("method")].append(row)
                 done += 1
@@ -117,15 +117,15 @@ def _judged(
     fed: list[_Fed] = []
     # Methods often cut a mask into the same instances.
     drawn: dict[tuple[bytes, ...], list[_Fed]] = {}
-    for method in METHODS:
-        inference = RECIPES[method].inference
+    for method in labels:
+        inference = METHODS[method].recipe.inference
         own = inference.prompts(_as_prompts(labels[method]))
         fed += _segment(segmenter, embedding, method, {method: own}, inference)
         instances = [on_square(instance, FULL_SIDE) for instance in labellings[method].instances(truth)]
         instances = [instance for instance in instances if instance.any()]
         same = tuple(instance.tobytes() for instance in instances)
         if same not in drawn:
-            prompts = combined(instances, square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
+            prompts = ideal_prompts(instances, square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
             drawn[same] = _segment(segmenter, embedding, method, prompts, Inference())
         fed += [replace(item, method=method) for item in drawn[same]]
     if rounds:
@@ -179,11 +179,16 @@ def _iou(mask: np.ndarray, truth: np.ndarray) -> float:
     return shared / either if either else 1.0
 
 
+def _asked_by(method: str) -> PromptCombination:
+    """The prompt combination that a method asks its prompter for."""
+    return PROMPT_COMBINATIONS[METHODS[method].recipe.combination]
+
+
 def _row(item: _Fed, sample: dict, truth: np.ndarray) -> dict:
     shared, either = masks.intersection_union(item.mask, truth)
     own = item.combination == item.method
     # A perfect prompter that cannot say "no target" must name one.
-    mute = own and PROMPT_COMBINATIONS[item.combination].shape is Shape.ONE_OBJECT and not truth.any()
+    mute = own and _asked_by(item.method).shape is Shape.ONE_OBJECT and not truth.any()
     return {
         "method": item.method,
         "sample_id": sample["sample_id"],

@@ -1,4 +1,4 @@
-"""Where a run trains and how it is watched: the settings beside GRPO's own. No torch."""
+"""The settings of a run beside those of GRPO: the machines it trains on, and how it is watched."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ TRACKERS = ("", "tensorboard", "wandb")
 
 @dataclass(frozen=True)
 class Compute:
-    """On what a run trains. It counts in the run's fingerprint: draws and rounding depend on it."""
+    """The machines that a run trains on. They count in its fingerprint: sampling and rounding depend on them."""
 
     processes: int = 1
     """Processes (ranks) on each node, each with a device of its own; torchrun starts them."""
@@ -19,12 +19,12 @@ class Compute:
     offload: bool = False
     """Keep the optimizer's state in the machine's memory (ZeRO only)."""
     rollouts: str = "transformers"
-    """What draws completions: transformers, or vllm in the same process and on the same device."""
+    """What samples completions: transformers, or vllm in the same process and on the same device."""
     vllm_memory_share: float = 0.3
     """How much of the device's memory vLLM may take."""
 
     def faults(self) -> list[str]:
-        """What cannot be, each in words."""
+        """The rules that the settings break, in words."""
         rules = {
             "compute.processes and compute.nodes must be at least 1": min(self.processes, self.nodes) >= 1,
             "compute.zero is a ZeRO stage: 0, 2 or 3": self.zero in (0, 2, 3),
@@ -36,38 +36,40 @@ class Compute:
 
     @property
     def ranks(self) -> int:
+        """Processes over all nodes."""
         return self.processes * self.nodes
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What is looked at and kept while a run trains. Nothing learned depends on it."""
+    """How a run is watched and which checkpoints stay. No weight depends on these settings."""
 
     sample_every: int = 20
     """Steps between sample completions with their panels; 0 for none."""
     keep_last: int = 0
     """Complete checkpoints to keep, newest first; 0 keeps all."""
     keep_best: int = 0
-    """With ``keep_last``: also the best by gIoU on val (strict); one that was not yet judged stays until it is."""
+    """With ``keep_last``: how many of the best by gIoU on val (strict) stay as well. A checkpoint that has no score yet
+    stays until it has one."""
     report_to: str = ""
     """tensorboard or wandb, beside the table training_log; empty for neither."""
     window: int = 10
-    """Steps that the health rules average over."""
+    """The number of steps that the health rules average over."""
     min_valid_share: float = 0.2
-    """Warn where fewer answers parse."""
+    """Warn if a smaller share of answers parses."""
     max_zero_variance: float = 0.9
-    """Warn where a larger share of groups earns all the same: such groups teach nothing."""
+    """Warn if in a larger share of groups all completions earn the same: nothing is learned from such groups."""
     max_kl: float = 1.0
-    """Warn where the policy is farther from the base, in nats a token."""
+    """Warn if the policy is farther from the base, in nats per token."""
     falling_steps: int = 100
-    """Warn where the reward of the newer half of so many steps is clearly below that of the older half."""
+    """Warn if, of so many steps, the reward of the newer half is clearly below that of the older half."""
     max_abstained: float = 0.05
-    """Warn where a larger share of completions got no reward for a failure of ours."""
+    """Warn if a larger share of completions got no reward because the pipeline failed."""
     stop: bool = False
-    """Stop the run, and not only warn."""
+    """Stop the run instead of warning only."""
 
     def faults(self) -> list[str]:
-        """What cannot be, each in words."""
+        """The rules that the settings break, in words."""
         counts = ("sample_every", "keep_last", "keep_best")
         rules = {
             **{f"watch.{name} must not be negative": getattr(self, name) >= 0 for name in counts},

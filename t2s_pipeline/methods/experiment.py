@@ -1,7 +1,7 @@
-"""One frozen, validated settings object decides everything about a training run.
+"""The settings of a training run: one frozen, validated object decides everything about it.
 
-It is stored with the checkpoint and with every number that comes of it. The named ones are in experiments.py.
-No torch.
+It is stored with the checkpoint and with every number that comes of it. The named experiments are in the files of the
+methods; ``experiments.py`` lists them.
 """
 
 import dataclasses
@@ -9,15 +9,16 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.names import require_name
 from t2s_pipeline.core.overrides import replaced
 from t2s_pipeline.methods.compute import Compute, Watch
-from t2s_pipeline.methods.recipe import THINK2SEG, Recipe
+from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
 
 PRECISIONS = ("float32", "bfloat16")
@@ -31,21 +32,23 @@ class GRPOSettings:
     steps: int | None = None
     """Optimizer steps; exactly one of ``steps`` and ``epochs`` is given."""
     epochs: float | None = None
-    """Passes over the training samples, one question a sample each."""
+    """Passes over the training samples. A pass asks one question per sample."""
     prompts_per_step: int = 4
     """(Image, question) pairs of one optimizer step, over all devices."""
     group_size: int = 16
-    """G: completions drawn for each of them."""
+    """G: completions that are sampled per pair."""
     completions_per_pass: int = 0
     """Completions in one forward and backward pass on one device; 0 takes all of the step's at once."""
     learning_rate: float = 1e-6
     """Of AdamW."""
     schedule: str = "linear"
-    """How the learning rate goes on after the warm-up: linear (falls to 0) or constant."""
+    """The learning rate after the warm-up: linear (falls to 0) or constant."""
     warmup_steps: int = 0
+    """Steps in which the learning rate rises from 0."""
     warmup_share: float = 0.0
     """The warm-up as a share of the run, where ``warmup_steps`` is 0."""
     weight_decay: float = 0.0
+    """Of AdamW."""
     entropy_weight: float = 0.0
     """Weight of the bonus for the entropy of each predicted token."""
     beta: float = 1e-3
@@ -53,10 +56,15 @@ class GRPOSettings:
     epsilon: float = 0.2
     """Clip range of the probability ratio."""
     temperature: float = 1.0
+    """At which completions are sampled."""
     max_new_tokens: int = 1024
+    """Tokens after which a completion is cut off."""
     max_grad_norm: float = 1.0
+    """Gradients with a larger norm are scaled down to it."""
     precision: str = "bfloat16"
+    """Of the arithmetic: float32 or bfloat16."""
     gradient_checkpointing: bool = True
+    """Compute activations a second time in the backward pass, which saves memory."""
     lora_rank: int = 0
     """Train low-rank adapters of this rank on the language model's linear layers; 0 trains the whole model."""
     lora_alpha: int = 32
@@ -95,31 +103,37 @@ class GRPOSettings:
 
     @property
     def completions_per_step(self) -> int:
+        """The completions of one optimizer step, over all devices."""
         return self.prompts_per_step * self.group_size
 
     def total_steps(self, samples: int) -> int:
         """Optimizer steps for a training split of so many samples; an unfinished last step is dropped."""
         if self.steps is not None:
             return self.steps
-        return max(1, math.floor(samples * self.epochs / self.prompts_per_step))
+        # One of the two is always given, see __post_init__.
+        epochs = self.epochs or 0.0
+        return max(1, math.floor(samples * epochs / self.prompts_per_step))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A training run and how its result answers afterwards."""
+    """A training run, and how the system that it gives answers."""
 
     name: str
+    """Of the experiment; small letters and digits, with single . + _ - between them."""
     prompter: str
     """Where training starts: ``qwen2.5-vl-mini`` (embedded), or a folder with a model."""
     segmenter: str
+    """The frozen segmenter, in training and in evaluation."""
     dataset: str
+    """It trains on the split train of this dataset."""
     grpo: GRPOSettings
-    recipe: Recipe = THINK2SEG
+    recipe: Recipe = field(default_factory=Recipe)
     """The method: labels, prompt combination, reward, inference."""
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     """How the trained prompter answers in evaluation."""
     seed: int = 0
-    """Decides the order of samples, the question of each, and every draw of a completion."""
+    """Decides the order of samples, the question choice for each, and how completions are sampled."""
     compute: Compute = field(default_factory=Compute)
     watch: Watch = field(default_factory=Watch)
 
@@ -144,7 +158,7 @@ class Experiment:
 
     @property
     def combination(self) -> str:
-        """What it is asked to answer in."""
+        """The prompt combination that the prompter is asked for."""
         return self.recipe.combination
 
     @property
@@ -152,12 +166,17 @@ class Experiment:
         """The run's name, which is also the name of the system that it trains."""
         return self.name if self.seed == 0 else f"{self.name}-seed{self.seed}"
 
-    def as_json(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
+        """Every setting, as nested dictionaries."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict) -> "Experiment":
-        """The inverse of ``as_json``."""
+    def from_json(cls, value: Mapping[str, Any]) -> "Experiment":
+        """The inverse of ``as_json``. Settings that did not exist when the JSON was stored take their defaults.
+
+        Raises:
+            InputError: if the value does not hold the settings of an experiment.
+        """
         try:
             grpo = GRPOSettings(**value["grpo"])
             generation = GenerationSettings(**value["generation"])
@@ -166,23 +185,26 @@ class Experiment:
             parts = {"grpo": grpo, "generation": generation, "recipe": recipe, "compute": compute, "watch": watch}
             return cls(**{**value, **parts})
         except (KeyError, TypeError, ValueError) as fault:
-            raise InputError(f"These are no settings of an experiment ({fault}).") from fault
+            raise InputError(f"These are not the settings of an experiment: {fault!r}.") from fault
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what the trained weights depend on, as canonical JSON: keys sorted, no spaces.
 
-        How the result answers, how often it was saved and how the run was watched change nothing that was learned.
+        The settings of generation, of saving and of watching are left out, because no weight depends on them.
         """
         learned = self.as_json()
         del learned["generation"], learned["watch"], learned["grpo"]["checkpoint_every"]
-        # Under its name of before 0.2, so that runs of that time are known as finished.
+        # The name before version 0.2 stays in the hash, so that finished runs of that time stay finished.
         learned["recipe"]["schema"] = learned["recipe"].pop("combination")
         canonical = json.dumps(learned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return sha256(canonical.encode()).hexdigest()
 
     def with_overrides(self, overrides: Iterable[str]) -> "Experiment":
-        """A copy with ``key=value`` settings changed, e.g. ``grpo.learning_rate=1e-4`` or ``seed=1``.
+        """A copy with changed settings.
+
+        Args:
+            overrides: ``key=value``, for example ``grpo.learning_rate=1e-4`` or ``seed=1``.
 
         Raises:
             InputError: for an unknown key or a value that does not fit it.
@@ -196,8 +218,12 @@ class Experiment:
         return changed
 
 
-def _check_types(settings, prefix: str) -> None:
-    """Every field holds its declared type (an int is fine where a float is asked for), no NaN and no infinity."""
+def _check_types(settings: object, prefix: str) -> None:
+    """Require that every field has its declared type (an int can stand for a float) and is finite.
+
+    Raises:
+        InputError: if one has not.
+    """
     for name, kind in typing.get_type_hints(type(settings)).items():
         value = getattr(settings, name)
         options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)

@@ -1,4 +1,4 @@
-"""How a method asks the segmenter for the objects of an answer. No torch."""
+"""How a method prompts the segmenter with the objects of an answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from t2s_pipeline.vision.geometry import PromptObject
 
 @dataclass(frozen=True)
 class Inference:
-    """How the segmenter is asked for the objects of an answer; the mask is the union over them."""
+    """How the segmenter is prompted with the objects of an answer; the mask is the union over them."""
 
     multimask: bool = False
     """Take the best-scored of SAM2's three masks, not its single-mask output."""
@@ -16,7 +16,7 @@ class Inference:
     """Give each box its centre as a further positive point."""
 
     def prompts(self, objects: Iterable[PromptObject]) -> tuple[PromptObject, ...]:
-        """What the segmenter is fed for the objects of an answer, in their frame."""
+        """The prompts for the segmenter, in the frame of the objects."""
         return tuple(map(_with_centre, objects)) if self.box_centre else tuple(objects)
 
 

@@ -1,27 +1,35 @@
-"""DBSCAN over the foreground pixels of a mask: scikit-learn's answer, from the grid that pixels lie on.
+"""DBSCAN over the foreground pixels of a mask, with the result of scikit-learn.
 
-scikit-learn lists the neighbours of every pixel: 300,000 pixels with 80 neighbours each are seconds and gigabytes.
-Pixels lie on a grid, so a disc's pixels are counted by running sums, cores that touch are one connected component,
-and only the rims of components can come within ``eps`` of each other.
+scikit-learn lists the neighbours of every pixel: 300,000 pixels with 80 neighbours each take seconds and gigabytes.
+Here the grid is used that pixels lie on. Running sums count the pixels of a disc, cores that touch are one connected
+component, and only the rims of components can come within ``eps`` of each other.
 """
 
 import math
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+import numpy.typing as npt
+import scipy
+
+from t2s_pipeline.pseudo_labels.label import Mask
+
+Numbers = npt.NDArray[np.int32]
+"""int32 (H, W): a number at each pixel, ``NOISE`` where there is none."""
+Indices = npt.NDArray[np.intp]
+Reach = list[tuple[int, int]]
+"""Offsets (dy, dx)."""
 
 NOISE = -1
 FEW = 32
-"""If one pixel in so many has to be counted, counting all of them at once is faster."""
+"""If at least one pixel in 32 has to be counted, counting all of them at once is faster."""
 
 
-def dbscan(mask: np.ndarray, eps: float = 5.0, min_samples: int = 10) -> np.ndarray:
+def dbscan(mask: Mask, eps: float = 5.0, min_samples: int = 10) -> Numbers:
     """Cluster numbers, int32 (H, W): 0, 1, … and ``NOISE`` for noise and for background.
 
-    The same as ``sklearn.cluster.DBSCAN(eps, min_samples).fit(np.argwhere(mask)).labels_``: a pixel is a core if
-    ``min_samples`` pixels, itself included, lie within ``eps`` of it; cores within ``eps`` of each other are one
-    cluster; clusters are numbered by their first core in row order; another pixel belongs to the lowest-numbered
+    The numbers are those of ``sklearn.cluster.DBSCAN(eps, min_samples).fit(np.argwhere(mask)).labels_``. A pixel is a
+    core if ``min_samples`` pixels, itself included, lie within ``eps`` of it. Cores within ``eps`` of each other are
+    one cluster. Clusters are numbered by their first core in row order. Another pixel belongs to the lowest-numbered
     cluster with a core within ``eps`` of it.
 
     Args:
@@ -34,33 +42,33 @@ def dbscan(mask: np.ndarray, eps: float = 5.0, min_samples: int = 10) -> np.ndar
     """
     if not (0 < eps < math.inf) or min_samples < 1:
         raise ValueError(f"eps {eps} must be above 0 and min_samples {min_samples} at least 1")
-    found = np.full(mask.shape, NOISE, np.int32)
+    numbers = np.full(mask.shape, NOISE, np.int32)
     if not mask.any():
-        return found
+        return numbers
     rows, columns = (slice(at[0], at[-1] + 1) for at in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)))
-    # Row by row in memory, whatever the mask is: flat indices are counted that way, and written through.
+    # Row by row in memory, whatever the mask is, because the code below counts in flat indices and writes with them.
     inner = np.ascontiguousarray(mask[rows, columns])
-    # No two pixels are farther apart than this, so a larger radius finds nothing more.
+    # No two pixels are farther apart than the mask is long, so a larger radius adds nothing.
     radius = min(math.floor(eps), max(inner.shape) - 1)
     reach = _disc(radius, eps)
-    # At least one pixel wide, so that no run of pixels goes on in the next row.
+    # The rim is at least one pixel wide, so that no run of pixels goes on in the next row.
     rim = max(1, radius)
     framed = np.pad(inner, rim)
     cores = _cores(framed, radius, reach, eps, min_samples)
     clusters = _clusters_of_cores(cores, reach, eps)
     _add_border(clusters, framed & ~cores, reach)
     height, width = inner.shape
-    found[rows, columns] = clusters[rim : rim + height, rim : rim + width]
-    return found
+    numbers[rows, columns] = clusters[rim : rim + height, rim : rim + width]
+    return numbers
 
 
-def _disc(radius: int, eps: float) -> list[tuple[int, int]]:
+def _disc(radius: int, eps: float) -> Reach:
     """Offsets (dy, dx) other than (0, 0) of at most ``eps``."""
     span = range(-radius, radius + 1)
     return [(dy, dx) for dy in span for dx in span if 0 < dy * dy + dx * dx <= eps * eps]
 
 
-def _cores(framed: np.ndarray, radius: int, reach: list[tuple[int, int]], eps: float, min_samples: int) -> np.ndarray:
+def _cores(framed: Mask, radius: int, reach: Reach, eps: float, min_samples: int) -> Mask:
     """Mask pixels with ``min_samples`` mask pixels within ``eps``, themselves included."""
     sure = framed & _filled(framed, radius, eps, min_samples)
     open_pixels = np.flatnonzero(framed & ~sure)
@@ -74,10 +82,10 @@ def _cores(framed: np.ndarray, radius: int, reach: list[tuple[int, int]], eps: f
     return sure
 
 
-def _filled(framed: np.ndarray, radius: int, eps: float, min_samples: int) -> np.ndarray:
+def _filled(framed: Mask, radius: int, eps: float, min_samples: int) -> Mask:
     """Pixels in the middle of a rectangle full of mask that alone has enough pixels within ``eps``.
 
-    These are nearly all of a blob's, and need no counting.
+    These are nearly all pixels of a blob, and need no counting.
     """
     for high in range(1, radius + 1):
         for wide in (high, high + 1):
@@ -86,18 +94,18 @@ def _filled(framed: np.ndarray, radius: int, eps: float, min_samples: int) -> np
     return np.zeros_like(framed)
 
 
-def _all_within(mask: np.ndarray, reach: int, axis: int) -> np.ndarray:
+def _all_within(mask: Mask, reach: int, axis: int) -> Mask:
     """Whether all pixels up to ``reach`` away along an axis are in the mask; false where those leave the image."""
-    found = np.zeros_like(mask)
-    lines, into = (mask, found) if axis == 0 else (mask.T, found.T)
+    result = np.zeros_like(mask)
+    lines, into = (mask, result) if axis == 0 else (mask.T, result.T)
     inside = into[reach : len(lines) - reach]
     inside[...] = True
     for start in range(2 * reach + 1):
         inside &= lines[start : start + len(inside)]
-    return found
+    return result
 
 
-def _neighbours(framed: np.ndarray, radius: int, eps: float) -> np.ndarray:
+def _neighbours(framed: Mask, radius: int, eps: float) -> npt.NDArray[np.signedinteger]:
     """How many mask pixels lie within ``eps``, the pixel itself included; wrong in the frame of ``radius`` pixels."""
     height, width = framed.shape
     small = max(width, (2 * radius + 1) ** 2) < np.iinfo(np.int16).max
@@ -114,7 +122,7 @@ def _neighbours(framed: np.ndarray, radius: int, eps: float) -> np.ndarray:
     return count
 
 
-def _clusters_of_cores(cores: np.ndarray, reach: list[tuple[int, int]], eps: float) -> np.ndarray:
+def _clusters_of_cores(cores: Mask, reach: Reach, eps: float) -> Numbers:
     """Cluster numbers of the core pixels, ``NOISE`` elsewhere."""
     if eps < 1:  # every core is a cluster of its own
         clusters = np.full(cores.shape, NOISE, np.int32)
@@ -127,26 +135,26 @@ def _clusters_of_cores(cores: np.ndarray, reach: list[tuple[int, int]], eps: flo
     count = int(component_of.max(initial=-1)) + 1
     cluster_of = np.arange(count)
     if count > 1 and diagonal:
-        cluster_of = _merged(_painted(cores.shape, starts, ends, component_of), count, cores, reach)
+        cluster_of = _merged(_at_runs(cores.shape, starts, ends, component_of), count, cores, reach)
     numbers = cluster_of[component_of]
     # Runs are in row order, so a cluster's first one holds its first core.
     _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int32)
     rank[first.argsort()] = np.arange(first.size)
-    return _painted(cores.shape, starts, ends, rank[numbers])
+    return _at_runs(cores.shape, starts, ends, rank[numbers])
 
 
-def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flat indices where runs of pixels in a row start and of the pixel after each; the rim of the mask is empty."""
+def _runs(mask: Mask) -> tuple[Indices, Indices]:
+    """Flat indices of the first pixel of each run in a row, and of the pixel after its last; the rim is empty."""
     flat = mask.ravel()
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     return edges[::2], edges[1::2]
 
 
-def _joined(starts: np.ndarray, ends: np.ndarray, width: int, diagonal: bool) -> np.ndarray:
+def _joined(starts: Indices, ends: Indices, width: int, diagonal: bool) -> Numbers:
     """Which connected component each run belongs to."""
-    # Runs of the row below that begin before this one's end and end after its start; a pixel more on either side
-    # where corners count.
+    # Runs of the row below that begin before this run's end and end after its start. Where corners count, one pixel
+    # more on either side.
     more = 1 if diagonal else 0
     low = np.searchsorted(ends, starts + (width - more), side="right")
     high = np.searchsorted(starts, ends + (width + more), side="left")
@@ -156,13 +164,14 @@ def _joined(starts: np.ndarray, ends: np.ndarray, width: int, diagonal: bool) ->
     return _components(starts.size, above, low[above] + offset)
 
 
-def _components(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Numbers of the connected components of ``count`` things of which some pairs are linked."""
-    links = coo_matrix((np.ones(one.size, bool), (one, other)), shape=(count, count))
-    return connected_components(links, directed=False)[1]
+def _components(count: int, firsts: npt.NDArray[np.integer], seconds: npt.NDArray[np.integer]) -> Numbers:
+    """Numbers of the connected components of ``count`` nodes, of which the pairs (first, second) are linked."""
+    links = scipy.sparse.coo_matrix((np.ones(firsts.size, bool), (firsts, seconds)), shape=(count, count))
+    numbers: Numbers = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
+    return numbers
 
 
-def _painted(shape: tuple[int, int], starts: np.ndarray, ends: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+def _at_runs(shape: tuple[int, ...], starts: Indices, ends: Indices, numbers: npt.NDArray[np.integer]) -> Numbers:
     """The numbers of runs at their pixels, ``NOISE`` elsewhere; int32."""
     edges = np.zeros(2 * starts.size + 2, np.int64)
     edges[1:-1:2], edges[2:-1:2], edges[-1] = starts, ends, shape[0] * shape[1]
@@ -171,37 +180,37 @@ def _painted(shape: tuple[int, int], starts: np.ndarray, ends: np.ndarray, numbe
     return np.repeat(values, np.diff(edges)).reshape(shape)
 
 
-def _merged(components: np.ndarray, count: int, cores: np.ndarray, reach: list[tuple[int, int]]) -> np.ndarray:
-    """For each connected component of cores, which cluster it belongs to.
+def _merged(components: Numbers, count: int, cores: Mask, reach: Reach) -> npt.NDArray[np.integer]:
+    """For each connected component of cores, the number of the cluster that it belongs to.
 
-    The two nearest pixels of two components lie on their rims: from a pixel with all its eight neighbours in the
-    component, one step would lead nearer.
+    The two nearest pixels of two components lie on their rims, because a pixel that has all eight neighbours in its
+    component has a neighbour that is nearer.
     """
     rim = np.flatnonzero(cores & ~_surrounded(cores))
     numbers, width = components.ravel(), components.shape[1]
-    mine = numbers[rim]
-    one, two = [], []
+    components_of_rim = numbers[rim]
+    firsts, seconds = [], []
     for dy, dx in reach:
-        # Half of the disc, as nearness is mutual; pixels that touch are of one component.
+        # Half of the disc is enough, because distance is symmetric. Pixels that touch are of one component.
         if (dy, dx) > (0, 0) and max(abs(dy), abs(dx)) > 1:
-            other = numbers[rim + (dy * width + dx)]
-            near = (other != NOISE) & (other != mine)
+            neighbours = numbers[rim + (dy * width + dx)]
+            near = (neighbours != NOISE) & (neighbours != components_of_rim)
             if near.any():
-                one.append(mine[near])
-                two.append(other[near])
-    return _components(count, np.concatenate(one), np.concatenate(two)) if one else np.arange(count)
+                firsts.append(components_of_rim[near])
+                seconds.append(neighbours[near])
+    return _components(count, np.concatenate(firsts), np.concatenate(seconds)) if firsts else np.arange(count)
 
 
-def _surrounded(cores: np.ndarray) -> np.ndarray:
+def _surrounded(cores: Mask) -> Mask:
     """Pixels that have all eight neighbours; false in the outermost rows and columns."""
-    found = np.zeros_like(cores)
+    result = np.zeros_like(cores)
     lines = cores[:-2] & cores[1:-1] & cores[2:]
-    found[1:-1, 1:-1] = lines[:, :-2] & lines[:, 1:-1] & lines[:, 2:]
-    return found
+    result[1:-1, 1:-1] = lines[:, :-2] & lines[:, 1:-1] & lines[:, 2:]
+    return result
 
 
-def _add_border(clusters: np.ndarray, others: np.ndarray, reach: list[tuple[int, int]]) -> None:
-    """Give mask pixels that are no cores the lowest cluster among the cores within reach."""
+def _add_border(clusters: Numbers, others: Mask, reach: Reach) -> None:
+    """Give mask pixels that are no cores the lowest cluster number among the cores within reach."""
     flat = np.flatnonzero(others)
     if not flat.size:
         return

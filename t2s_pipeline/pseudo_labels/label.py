@@ -1,20 +1,38 @@
-"""A pseudo-label, and what all labellings do with a mask: box, distance to its edge, points that stay on it."""
+"""A pseudo-label, what a labelling is, and what all labellings do with a mask.
 
+Here and in the other files of this room, SciPy's submodules are reached as attributes of ``scipy``. It imports them
+at their first use, so that naming a labelling does not cost the second that importing them takes.
+"""
+
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from scipy import ndimage
+import numpy.typing as npt
+import scipy
 
 from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.geometry import Box, Point
+from t2s_pipeline.vision.geometry import FULL_SIDE, Box, Point
+
+Mask = npt.NDArray[np.bool_]
+"""bool (H, W): true on the target."""
+
+PixelBox = tuple[int, int, int, int]
+"""x0, y0, x1, y1: the indices of the first and the last pixel, both inclusive."""
+
+Pixel = tuple[int, int]
+"""x, y: the indices of a pixel."""
 
 
 @dataclass(frozen=True)
 class Label:
     """One labelled instance, in pixels of a square.
 
-    ``bbox`` holds the first and last pixel's index on either axis, both inclusive; ``points`` are indices of pixels
-    of the mask; ``area`` counts the instance's pixels.
+    Attributes:
+        bbox: the indices of the first and the last pixel on either axis, both inclusive.
+        points: indices of pixels of the mask.
+        area: the number of pixels of the instance.
     """
 
     bbox: Box
@@ -22,26 +40,49 @@ class Label:
     area: int
 
 
-def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of a mask (H, W) that is not empty; inclusive pixel indices."""
+@dataclass(frozen=True)
+class Labelling(ABC):
+    """A way to make labels of a mask. The fields are its parameters, which are recorded with the labels."""
+
+    side: int = FULL_SIDE
+    """Of the square whose pixels the labels are in."""
+
+    name: ClassVar[str]
+    """As recipes name it."""
+
+    @abstractmethod
+    def instances(self, mask: Mask) -> list[Mask]:
+        """The parts of a mask, bool (H, W), that are labelled: bool (side, side) each."""
+
+    @abstractmethod
+    def label(self, mask: Mask) -> list[Label]:
+        """The labels of a mask, bool (H, W), in pixels of the square; none for an empty mask."""
+
+
+def tight_box(mask: Mask) -> PixelBox:
+    """The box around a mask (H, W) that is not empty."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
 
-def edge_distance(mask: np.ndarray) -> np.ndarray:
+def edge_distance(mask: Mask) -> npt.NDArray[np.int32]:
     """Squared Euclidean distance of each mask pixel to the nearest pixel off the mask, 0 off it; int32 (H, W).
 
-    The image's own border is no edge, unless the mask fills the image and there is no other.
+    The border of the image is no edge, unless the mask fills the image and there is no other.
     """
     if mask.all():
         return edge_distance(np.pad(mask, 1))[1:-1, 1:-1]
-    # The nearest pixels and not SciPy's distances: those take half as long again, and squares are whole numbers.
-    away = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    # SciPy computes the nearest pixels and not the distances: distances take half as long again, and squares are
+    # whole numbers.
+    away: npt.NDArray[np.int32] = scipy.ndimage.distance_transform_edt(
+        mask, return_distances=False, return_indices=True
+    )
     away[0] -= np.arange(mask.shape[0], dtype=away.dtype)[:, None]
     away[1] -= np.arange(mask.shape[1], dtype=away.dtype)
     away *= away
     away[0] += away[1]
-    return away[0]
+    nearest: npt.NDArray[np.int32] = away[0]
+    return nearest
 
 
 def within(rows: slice, columns: slice) -> tuple[slice, slice]:
@@ -49,7 +90,7 @@ def within(rows: slice, columns: slice) -> tuple[slice, slice]:
     return slice(max(0, rows.start - 1), rows.stop + 1), slice(max(0, columns.start - 1), columns.stop + 1)
 
 
-def on_mask(point: tuple[int, int], mask: np.ndarray) -> tuple[int, int]:
+def on_mask(point: Pixel, mask: Mask) -> Pixel:
     """The point if it lies on the mask (H, W), else the nearest pixel that does (the first of several, row by row)."""
     x = min(max(point[0], 0), mask.shape[1] - 1)
     y = min(max(point[1], 0), mask.shape[0] - 1)
@@ -60,6 +101,6 @@ def on_mask(point: tuple[int, int], mask: np.ndarray) -> tuple[int, int]:
     return int(xs[nearest]), int(ys[nearest])
 
 
-def on_square(mask: np.ndarray, side: int) -> np.ndarray:
+def on_square(mask: Mask, side: int) -> Mask:
     """The mask (H, W) at ``side`` × ``side``, by nearest neighbour, as the prompter's square shows it."""
     return np.ascontiguousarray(mask if mask.shape == (side, side) else masks.nearest(mask, side, side))

@@ -1,45 +1,53 @@
-"""The labellings by name, with the settings that they have unless somebody says otherwise."""
+"""The labellings by name, with their default parameters."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from operator import attrgetter
+from typing import Any
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.overrides import replaced
+from t2s_pipeline.core.registry import Registry
+from t2s_pipeline.pseudo_labels.label import Labelling
 from t2s_pipeline.pseudo_labels.remote_reasoner import RemoteReasonerLabels
 from t2s_pipeline.pseudo_labels.seg_zero import SegZeroLabels
 from t2s_pipeline.pseudo_labels.vision_reasoner import VisionReasonerLabels
 
-Labelling = SegZeroLabels | VisionReasonerLabels | RemoteReasonerLabels
-"""``label`` makes the pseudo-labels of a mask; the fields are the parameters that are recorded with them."""
-
-LABELLINGS: dict[str, Labelling] = {
-    labelling.name: labelling for labelling in (SegZeroLabels(), VisionReasonerLabels(), RemoteReasonerLabels())
-}
+LABELLINGS: Registry[Labelling] = Registry(
+    "labelling", (SegZeroLabels(), VisionReasonerLabels(), RemoteReasonerLabels()), key=attrgetter("name")
+)
+"""Every labelling, by name."""
 
 
 def labelling(name: str, overrides: Iterable[str] = ()) -> Labelling:
-    """A labelling with ``key=value`` settings changed, e.g. ``eps=7``.
+    """A labelling with changed parameters.
+
+    Args:
+        name: of the labelling.
+        overrides: ``key=value``, for example ``eps=7``.
 
     Raises:
-        InputError: for an unknown name or setting, or a value that does not fit it.
+        InputError: for an unknown name or parameter, or a value that does not fit it.
     """
-    if name not in LABELLINGS:
-        raise InputError(f"There is no labelling {name!r}; there are {', '.join(LABELLINGS)}.")
-    chosen = LABELLINGS[name]
+    changed = LABELLINGS.named(name)
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
             raise InputError(f"{override!r} is not key=value.")
-        chosen = replaced(chosen, [key.strip()], text.strip(), key.strip())
-    return chosen
+        changed = replaced(changed, [key.strip()], text.strip(), key.strip())
+    return changed
 
 
-def recorded(name: str, settings: dict) -> Labelling:
-    """The labelling with the settings that ``parameters`` recorded."""
-    return replace(LABELLINGS[name], **{key: value for key, value in settings.items() if key != "method"})
+def recorded(name: str, settings: Mapping[str, Any]) -> Labelling:
+    """The labelling with the parameters that were recorded with labels, by ``parameters``.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    return replace(LABELLINGS.named(name), **{key: value for key, value in settings.items() if key != "method"})
 
 
-def parameters(chosen: Labelling) -> str:
-    """The settings as JSON, for the table."""
-    return json.dumps({"method": chosen.name, **asdict(chosen)}, sort_keys=True)
+def parameters(labelling: Labelling) -> str:
+    """The parameters as JSON, for the table."""
+    return json.dumps({"method": labelling.name, **asdict(labelling)}, sort_keys=True)

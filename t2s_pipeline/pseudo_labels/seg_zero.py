@@ -1,39 +1,40 @@
 """Seg-Zero's label: one box around the whole mask and two points inside it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from scipy import ndimage
+import numpy.typing as npt
+import scipy
 
 from t2s_pipeline.pseudo_labels.label import (
     Label,
+    Labelling,
+    Mask,
+    Pixel,
     edge_distance,
     on_mask,
     on_square,
     tight_box,
     within,
 )
-from t2s_pipeline.vision.geometry import FULL_SIDE
 
 
 @dataclass(frozen=True)
-class SegZeroLabels:
+class SegZeroLabels(Labelling):
     """Made at the mask's native size, then scaled to the square by ⌊v · side / native + 0.5⌋ (their code).
 
     Where scaling moves a point off the mask as the square shows it, the point goes to the nearest mask pixel there.
     """
 
-    side: int = FULL_SIDE
-    """Of the square whose pixels the labels are in."""
+    name: ClassVar[str] = "seg-zero"
 
-    name = "seg-zero"
-
-    def instances(self, mask: np.ndarray) -> list[np.ndarray]:
-        """What is labelled: the whole mask (side, side), if it is not empty."""
+    def instances(self, mask: Mask) -> list[Mask]:
+        """The whole mask (side, side), if it is not empty."""
         square = on_square(mask, self.side)
         return [square] if square.any() else []
 
-    def label(self, mask: np.ndarray) -> list[Label]:
+    def label(self, mask: Mask) -> list[Label]:
         """The label of a mask, bool (H, W); none for an empty one, also if it is empty only at the square's size."""
         if not mask.any():
             return []
@@ -56,37 +57,37 @@ class SegZeroLabels:
         return [Label(box, tuple(points), int(np.count_nonzero(square)))]
 
 
-def interior_points(mask: np.ndarray, count: int = 2) -> tuple[tuple[int, int], ...]:
+def interior_points(mask: Mask, count: int = 2) -> tuple[Pixel, ...]:
     """Points (x, y) of a mask that is not empty; Seg-Zero's two, or as many more by the same rule.
 
-    The first is the pixel farthest from the mask's edge. The next is the one farthest from the edge among those that
-    lie farther from the points so far than the median pixel does; where there is none, the first again. Of several,
-    the first in row order.
+    The first is the pixel farthest from the mask's edge. The next is the pixel farthest from the edge among those that
+    lie farther from the points so far than the median pixel does; if there is none, the first again. Of several
+    candidates, the first in row order.
     """
     x0, y0, x1, y1 = tight_box(mask)
     rows, columns = within(slice(y0, y1 + 1), slice(x0, x1 + 1))
     part = mask[rows, columns]
     ys, xs = np.nonzero(part)
     depth = _edge_distance_by_region(part)[ys, xs]
-    chosen = [int(depth.argmax())]
+    indices = [int(depth.argmax())]
     apart = np.full(depth.size, np.iinfo(np.int64).max)
     # Whatever the median of an even number is taken to be between the two in the middle, nothing lies between them.
     middle = (depth.size - 1) // 2
-    while len(chosen) < count:
-        apart = np.minimum(apart, (xs - xs[chosen[-1]]) ** 2 + (ys - ys[chosen[-1]]) ** 2)
+    while len(indices) < count:
+        apart = np.minimum(apart, (xs - xs[indices[-1]]) ** 2 + (ys - ys[indices[-1]]) ** 2)
         far = apart > np.partition(apart, middle)[middle]
-        chosen.append(int(np.where(far, depth, 0).argmax()) if far.any() else chosen[0])
-    return tuple((int(xs[index]) + columns.start, int(ys[index]) + rows.start) for index in chosen)
+        indices.append(int(np.where(far, depth, 0).argmax()) if far.any() else indices[0])
+    return tuple((int(xs[index]) + columns.start, int(ys[index]) + rows.start) for index in indices)
 
 
-def _edge_distance_by_region(mask: np.ndarray) -> np.ndarray:
-    """``edge_distance``, which costs as much as the box that it is asked for, of one connected region after another.
+def _edge_distance_by_region(mask: Mask) -> npt.NDArray[np.int32]:
+    """``edge_distance``, computed for one connected region after another, because its cost grows with the box.
 
-    The nearest pixel off a region touches the region, so it belongs to no other one.
+    The nearest pixel off a region touches the region, so it belongs to no other region.
     """
-    regions, _ = ndimage.label(mask, np.ones((3, 3)))
+    regions, _ = scipy.ndimage.label(mask, np.ones((3, 3)))
     distance = np.zeros(mask.shape, np.int32)
-    for number, box in enumerate(ndimage.find_objects(regions), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(regions), start=1):
         part = within(*box)
         region = regions[part] == number
         distance[part][region] = edge_distance(region)[region]

@@ -1,43 +1,49 @@
-"""A split's pseudo-labels as rows of the table, and back."""
+"""The pseudo-labels of a split as rows of the table ``pseudo_labels``, and back."""
 
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline.lake.schema import PSEUDO_LABELS
 from t2s_pipeline.lake.store import Partition, read_partition
-from t2s_pipeline.pseudo_labels.label import Label, on_square
-from t2s_pipeline.pseudo_labels.labellings import Labelling, parameters
+from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
+from t2s_pipeline.pseudo_labels.labellings import parameters
 from t2s_pipeline.vision.geometry import FULL_SIDE
 from t2s_pipeline.vision.masks import Rle, decode
 
 ENOUGH_FOR_PROCESSES = 400
-"""Masks from which on starting processes costs less than it saves."""
+"""The number of masks from which on starting processes costs less time than it saves."""
 
 
 def label_samples(samples: pa.Table, labelling: Labelling, processes: int = 1) -> pa.Table:
-    """Rows of ``pseudo_labels`` for the columns ``sample_id`` and ``mask``, in their order.
+    """Rows of ``pseudo_labels``, in the order of the samples.
 
-    An empty target has no rows, nor has one of which the labelling leaves nothing.
+    An empty target has no rows. A target of which the labelling labels nothing has none either.
+
+    Args:
+        samples: the columns ``sample_id`` and ``mask`` of the table ``samples``.
+        labelling: how the masks are labelled.
+        processes: how many processes share the work, if there is enough of it.
 
     Raises:
         InputError: if a mask is malformed.
     """
     ids, rles = (samples[column].to_pylist() for column in ("sample_id", "mask"))
     several = processes > 1 and len(ids) >= ENOUGH_FOR_PROCESSES
-    # Started afresh and not forked: the orchestrator has threads.
+    # The processes are spawned and not forked, because the orchestrator has threads.
     with ProcessPoolExecutor(processes, get_context("spawn")) if several else nullcontext() as pool:
-        make = partial(_rows, labelling)
-        made = pool.map(make, ids, rles, chunksize=32) if several else map(make, ids, rles)
-        return pa.Table.from_pylist([row for rows in made for row in rows], schema=PSEUDO_LABELS.schema)
+        rows_of = partial(_rows, labelling)
+        by_sample = map(rows_of, ids, rles) if pool is None else pool.map(rows_of, ids, rles, chunksize=32)
+        return pa.Table.from_pylist([row for rows in by_sample for row in rows], schema=PSEUDO_LABELS.schema)
 
 
-def _rows(labelling: Labelling, sample_id: str, rle: dict) -> list[dict]:
+def _rows(labelling: Labelling, sample_id: str, rle: dict[str, Any]) -> list[dict[str, Any]]:
     mask = decode(Rle.from_arrow(rle))
     labels = labelling.label(mask)
     if not labels:
@@ -57,19 +63,24 @@ def _rows(labelling: Labelling, sample_id: str, rle: dict) -> list[dict]:
 
 
 def read_labels(lake: Path, method: str, where: Partition) -> dict[str, tuple[Label, ...]]:
-    """Labels by sample, in pixels of the square of ``FULL_SIDE`` whatever the one they were made on.
+    """Labels by sample, in pixels of the square of ``FULL_SIDE``, whatever the square they were made on.
+
+    Args:
+        lake: the folder of the tables.
+        method: the name of the labelling.
+        where: dataset and split.
 
     Raises:
         NotMaterializedError: if the labels have not been made.
     """
     rows = read_partition(lake, PSEUDO_LABELS, {"method": method, **where})
-    found: dict[str, list[Label]] = {}
+    by_sample: dict[str, list[Label]] = {}
     for row in rows.sort_by([("sample_id", "ascending"), ("instance", "ascending")]).to_pylist():
-        found.setdefault(row["sample_id"], []).append(_label(row))
-    return {sample_id: tuple(labels) for sample_id, labels in found.items()}
+        by_sample.setdefault(row["sample_id"], []).append(_label(row))
+    return {sample_id: tuple(labels) for sample_id, labels in by_sample.items()}
 
 
-def _label(row: dict) -> Label:
+def _label(row: dict[str, Any]) -> Label:
     scale = FULL_SIDE / row["side"]
-    box = tuple(value * scale for value in row["bbox"])
-    return Label(box, tuple((x * scale, y * scale) for x, y in row["points"]), row["area"])
+    x0, y0, x1, y1 = (value * scale for value in row["bbox"])
+    return Label((x0, y0, x1, y1), tuple((x * scale, y * scale) for x, y in row["points"]), row["area"])

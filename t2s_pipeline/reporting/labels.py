@@ -5,14 +5,14 @@ from pathlib import Path
 
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.lake.prompts import prompts_from_arrow
-from t2s_pipeline.pseudo_labels import METHODS, SEARCH
+from t2s_pipeline.methods.registry import METHODS, methods_with_labels
+from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.reporting.examples import HEIGHT, View, first_rows
 from t2s_pipeline.vision.geometry import Frame
 from t2s_pipeline.vision.image_files import decode_image
 from t2s_pipeline.vision.masks import Rle, decode
 from t2s_pipeline.vision.panels import data_uri, panel
 
-NAMES = {"seg-zero": "Seg-Zero", "vision-reasoner": "VisionReasoner", "remote-reasoner": "RemoteReasoner"}
 SPLITS = ("test", "val", "train")
 
 
@@ -45,8 +45,9 @@ def label_section(lake: Path, dataset: str | None) -> Labels | None:
     The scene is the one in which the three methods' own prompts draw most differently: the largest gap between two
     IoUs, of several the first by id. So it shows what there is to see, and no typical case.
     """
+    methods = list(methods_with_labels())
     parts = store.list_partitions(lake, schema.LABEL_QUALITY)
-    found = [part for part in parts if part["method"] in METHODS and part["split"] in SPLITS]
+    found = [part for part in parts if part["method"] in methods and part["split"] in SPLITS]
     found.sort(key=lambda part: (part["dataset"] != dataset, SPLITS.index(part["split"])))
     if not found:
         return None
@@ -54,30 +55,30 @@ def label_section(lake: Path, dataset: str | None) -> Labels | None:
     columns = ["sample_id", "image_id", "prompt_combination", "prompts", "side", "iou", "gt_empty"]
     rows = {
         method: store.read_partition(lake, schema.LABEL_QUALITY, {"method": method, **place}, columns).to_pylist()
-        for method in (*METHODS, SEARCH)
+        for method in (*methods, SEARCH)
         if {"method": method, **place} in parts
     }
     own = {
         method: {row["sample_id"]: row for row in rows.get(method, ()) if row["prompt_combination"] == method}
-        for method in METHODS
+        for method in methods
     }
-    shared = [key for key in sorted(set.intersection(*map(set, own.values()))) if not own[METHODS[0]][key]["gt_empty"]]
+    shared = [key for key in sorted(set.intersection(*map(set, own.values()))) if not own[methods[0]][key]["gt_empty"]]
     if not shared:
         return None
 
     def gap(sample_id: str) -> float:
-        ious = [own[method][sample_id]["iou"] for method in METHODS]
+        ious = [own[method][sample_id]["iou"] for method in methods]
         return max(ious) - min(ious)
 
     chosen = max(shared, key=gap)
     combinations = list(dict.fromkeys(row["prompt_combination"] for row in rows.get(SEARCH, ())))
     part = {"dataset": place["dataset"], "split": place["split"]}
-    question, views = _views(lake, part, place["segmenter"], {method: own[method][chosen] for method in METHODS})
+    question, views = _views(lake, part, place["segmenter"], {method: own[method][chosen] for method in methods})
     return Labels(
         dataset=place["dataset"],
         split=place["split"],
         segmenter=place["segmenter"],
-        n=len(own[METHODS[0]]),
+        n=len(own[methods[0]]),
         combinations=["as the method feeds them", *combinations],
         ceilings=[_ceiling(method, of, combinations) for method, of in rows.items()],
         question=question,
@@ -91,8 +92,8 @@ def _ceiling(method: str, rows: list[dict], combinations: list[str]) -> Ceiling:
         ious = [row["iou"] for row in rows if row["prompt_combination"] == name]
         return 100 * sum(ious) / len(ious) if ious else None
 
-    name = NAMES.get(method, "best prompts found around the labels")
-    return Ceiling(name, [mean(method), *map(mean, combinations)])
+    title = "best prompts found around the labels" if method == SEARCH else METHODS[method].title
+    return Ceiling(title, [mean(method), *map(mean, combinations)])
 
 
 def _views(lake: Path, part: store.Partition, segmenter: str, own: dict[str, dict]) -> tuple[str, list[View]]:
@@ -110,7 +111,7 @@ def _views(lake: Path, part: store.Partition, segmenter: str, own: dict[str, dic
         prompts = prompts_from_arrow(row["prompts"])
         drawn = panel(image, prompts, Frame.square(row["side"]), predicted=mask, truth=truth, height=HEIGHT)
         count = f"{len(prompts)} label{'' if len(prompts) == 1 else 's'}"
-        views.append(View(NAMES[method], data_uri(drawn), f"{count} · IoU {row['iou']:.2f}", row["iou"] > 0.5))
+        views.append(View(METHODS[method].title, data_uri(drawn), f"{count} · IoU {row['iou']:.2f}", row["iou"] > 0.5))
     return (sample["questions"] or [""])[0], views
 
 

@@ -1,1 +1,1 @@
-"""What a completion earns: plain functions of completions and columns, and the recipes that weigh them."""
+"""What a completion earns: plain functions of completions and columns, one for each part of a reward."""

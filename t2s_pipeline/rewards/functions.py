@@ -1,12 +1,20 @@
-"""The reward functions of a recipe, ready for TRL. No torch: the segmenter is handed in."""
+"""The parts of rewards by name, and the reward functions of a recipe, ready for TRL.
 
+Nothing here imports torch: the segmenter is handed in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from t2s_pipeline.core.registry import Registry
+from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.recipe import Recipe
-from t2s_pipeline.methods.reward_weights import REWARDS
-from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
+from t2s_pipeline.methods.reward import REWARDS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination
 from t2s_pipeline.rewards import remote_reasoner, seg_zero, vision_reasoner
-from t2s_pipeline.rewards.format import RewardFunction, format_reward, json_reward, tags_reward
+from t2s_pipeline.rewards.completions import RewardFunction
+from t2s_pipeline.rewards.format import format_reward, tags_reward
 from t2s_pipeline.rewards.mask_iou import OnFailure, mask_iou_reward
 from t2s_pipeline.vision.geometry import Frame
 
@@ -14,30 +22,101 @@ if TYPE_CHECKING:
     from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 
 
+@dataclass(frozen=True)
+class RewardContext:
+    """What a part of a reward may use.
+
+    Attributes:
+        combination: the prompt combination that was asked for.
+        frame: the frame of the answers' coordinates.
+        repair: whether JSON that had to be repaired is accepted.
+        inference: how the segmenter is prompted with an answer.
+        segmenter: makes the masks that ``mask_iou`` judges; None if no part needs it.
+        on_failure: takes the number of completions and the reason when the segmenter fails.
+    """
+
+    combination: PromptCombination
+    frame: Frame
+    repair: bool
+    inference: Inference
+    segmenter: "Sam2Segmenter | None" = None
+    on_failure: OnFailure | None = None
+
+    def mask_iou(self) -> RewardFunction:
+        """The mask reward of the segmenter.
+
+        Raises:
+            ValueError: if there is no segmenter.
+        """
+        if self.segmenter is None:
+            raise ValueError("The reward part mask_iou needs a segmenter.")
+        inference = self.inference
+        return mask_iou_reward(
+            self.segmenter,
+            self.combination,
+            self.frame,
+            self.repair,
+            self.on_failure,
+            inference.prompts,
+            inference.multimask,
+        )
+
+
+@dataclass(frozen=True)
+class RewardPart:
+    """A part of a reward: its name in ``Reward.parts`` and in logs, and what makes its function."""
+
+    name: str
+    function: Callable[[RewardContext], RewardFunction]
+
+
+def _reading(build: Callable[[PromptCombination, Frame, bool], RewardFunction]) -> Callable[..., RewardFunction]:
+    """For a function that needs to know only how an answer is read."""
+    return lambda context: build(context.combination, context.frame, context.repair)
+
+
+REWARD_PARTS: Registry[RewardPart] = Registry(
+    "reward part",
+    (
+        RewardPart("format", _reading(format_reward)),
+        RewardPart("tags", lambda context: tags_reward(context.combination, context.frame)),
+        # The authors pay the form in two parts. The second is the whole of it, since it includes the tags.
+        RewardPart("json", _reading(format_reward)),
+        RewardPart("mask_iou", RewardContext.mask_iou),
+        RewardPart("box_iou", _reading(seg_zero.box_iou_reward)),
+        RewardPart("box_l1", _reading(seg_zero.box_l1_reward)),
+        RewardPart("points", _reading(seg_zero.points_reward)),
+        RewardPart("answer_format", _reading(vision_reasoner.answer_format_reward)),
+        RewardPart("accuracy", _reading(vision_reasoner.accuracy_reward)),
+        RewardPart("non_repeat", lambda _: vision_reasoner.non_repeat_reward()),
+        RewardPart("matched_iou", _reading(remote_reasoner.matched_iou_reward)),
+        RewardPart("count", _reading(remote_reasoner.count_reward)),
+    ),
+)
+"""Every part of a reward, by name."""
+
+
 def reward_functions(
     recipe: Recipe, segmenter: "Sam2Segmenter | None", frame: Frame, on_failure: OnFailure | None = None
 ) -> list[RewardFunction]:
-    """The parts of the recipe's reward, unweighted, in its order; each is named as its part.
+    """The parts of the recipe's reward, unweighted, in its order; ``__name__`` of each is the name of its part.
 
     Args:
-        segmenter: draws the masks that ``mask_iou`` judges, as the recipe's inference says; None if no part does.
-        frame: what the coordinates of answers count in; by default the square that the prompter sees.
-        on_failure: told when the segmenter fails.
+        recipe: names the reward and says how answers are read.
+        segmenter: makes the masks that ``mask_iou`` judges, as the recipe's inference says; None if no part needs it.
+        frame: the frame of the answers' coordinates; usually the square that the prompter sees.
+        on_failure: takes the number of completions and the reason when the segmenter fails.
+
+    Raises:
+        InputError: if the reward names a part that does not exist.
+        ValueError: if a part needs a segmenter and there is none.
     """
-    combination, inference, repair = PROMPT_COMBINATIONS[recipe.combination], recipe.inference, recipe.repair
-    how = (combination, frame, repair)
-    known = {
-        "format": lambda: format_reward(*how),
-        "tags": lambda: tags_reward(combination, frame),
-        "json": lambda: json_reward(*how),
-        "mask_iou": lambda: mask_iou_reward(segmenter, *how, on_failure, inference.prompts, inference.multimask),
-        "box_iou": lambda: seg_zero.box_iou_reward(*how),
-        "box_l1": lambda: seg_zero.box_l1_reward(*how),
-        "points": lambda: seg_zero.points_reward(*how),
-        "answer_format": lambda: vision_reasoner.answer_format_reward(*how),
-        "accuracy": lambda: vision_reasoner.accuracy_reward(*how),
-        "non_repeat": vision_reasoner.non_repeat_reward,
-        "matched_iou": lambda: remote_reasoner.matched_iou_reward(*how),
-        "count": lambda: remote_reasoner.count_reward(*how),
-    }
-    return [known[name]() for name in REWARDS[recipe.reward].names]
+    combination = PROMPT_COMBINATIONS[recipe.combination]
+    context = RewardContext(combination, frame, recipe.repair, recipe.inference, segmenter, on_failure)
+    functions = []
+    for name in REWARDS[recipe.reward].names:
+        function = REWARD_PARTS.named(name).function(context)
+        # TRL logs a part under the name of its function.
+        function.__name__ = name
+        functions.append(function)
+    return functions

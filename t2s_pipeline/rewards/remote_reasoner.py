@@ -1,7 +1,7 @@
-"""RemoteReasoner's reward: box IoU + count + format, each 0 to 1. No torch.
+"""RemoteReasoner's reward: box IoU + count + format, each between 0 and 1.
 
-The paper names these three parts and publishes no weights: equal ones are our interpretation, and so are the formulas.
-The format is ``json_reward`` without repair; an answer that does not parse earns 0 in all three.
+The paper names these three parts and publishes no weights: equal weights are our interpretation, and so are the
+formulas. The format is ``format_reward`` without repair. An answer that does not parse earns 0 in all three.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.parsing import MAX_OBJECTS, Answer, parse
 from t2s_pipeline.pseudo_labels.label import Label
-from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
+from t2s_pipeline.rewards.completions import RewardFunction, by_labels
 from t2s_pipeline.rewards.matching import box_array, label_boxes, matched_total, on_full_square, pixel_iou
-from t2s_pipeline.vision.geometry import Frame
+from t2s_pipeline.vision.geometry import Box, Frame
 
-Boxes = Sequence[Sequence[float]]
+Boxes = Sequence[Box | None]
 
 
 def matched_iou_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
-    """Sum of the IoUs of boxes matched with labels (Hungarian method), over the larger number of both.
+    """Sum of the IoUs of boxes matched with labels (Hungarian method), divided by the larger number of the two.
 
     Boxes are taken as pixels. An empty list for an empty target earns 1.
     """
@@ -27,7 +27,7 @@ def matched_iou_reward(combination: PromptCombination, frame: Frame, repair: boo
             return float(len(boxes) == len(labels))
         return matched_total(pixel_iou(box_array(boxes), label_boxes(labels))) / max(len(boxes), len(labels))
 
-    return _compared("matched_iou", judge, combination, frame, repair)
+    return _comparing_boxes(judge, combination, frame, repair)
 
 
 def count_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
@@ -36,27 +36,19 @@ def count_reward(combination: PromptCombination, frame: Frame, repair: bool = Fa
     def judge(boxes: Boxes, labels: Sequence[Label]) -> float:
         return 1 - abs(len(boxes) - len(labels)) / max(len(boxes), len(labels), 1)
 
-    return _compared("count", judge, combination, frame, repair)
+    return _comparing_boxes(judge, combination, frame, repair)
 
 
-def _compared(
-    name: str,
-    judge: Callable[[Boxes, Sequence[Label]], float],
-    combination: PromptCombination,
-    frame: Frame,
-    repair: bool,
+def _comparing_boxes(
+    judge: Callable[[Boxes, Sequence[Label]], float], combination: PromptCombination, frame: Frame, repair: bool
 ) -> RewardFunction:
-    """(completions, labels: the sample's labels for each of them) → a reward each."""
+    """The reward function that compares the boxes of an answer with the labels of its sample."""
 
-    def reward(completions: Completions, labels: Sequence[Sequence[Label]], **_: object) -> list[float | None]:
-        return [earned(text_of(text), own[:MAX_OBJECTS]) for text, own in zip(completions, labels, strict=True)]
-
-    def earned(text: str, own: Sequence[Label]) -> float:
-        # Boxes that repeat each other are counted here: dropping them is the evaluation's mercy.
+    def of_text(text: str, labels: Sequence[Label]) -> float:
+        # Boxes that repeat each other are counted here; only the evaluation drops them.
         answer = parse(text, combination, frame, repair, drop_duplicates=False)
         if not isinstance(answer, Answer):
             return 0.0
-        return judge([item.bbox for item in on_full_square(answer.objects, frame)], own)
+        return judge([item.bbox for item in on_full_square(answer.objects, frame)], labels[:MAX_OBJECTS])
 
-    reward.__name__ = name
-    return reward
+    return by_labels(of_text)

@@ -1,8 +1,9 @@
-"""Seg-Zero's reward: five unit parts. No torch.
+"""Seg-Zero's reward: five unit parts.
 
-The first, ``thinking``, is ``tags_reward``; the second, ``answer``, is ``json_reward`` without repair. Those here
-compare with the one label of the sample; where there is none (an empty target, which Seg-Zero cannot name), or where
-the answer does not parse, they are 0. Our parser also wants the box ordered and everything inside the image.
+The first, ``thinking``, is ``tags_reward``. The second, ``answer``, is ``format_reward`` without repair. The parts
+here compare an answer with the one label of the sample. They are 0 if there is no label (an empty target, which
+Seg-Zero cannot name) or if the answer does not parse. Our parser also requires that the box is ordered and that
+everything lies inside the image.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,22 +13,24 @@ import numpy as np
 from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.pseudo_labels.label import Label
-from t2s_pipeline.rewards.format import Completions, RewardFunction, text_of
+from t2s_pipeline.rewards.completions import RewardFunction, by_labels
 from t2s_pipeline.rewards.matching import box_array, label_boxes, mean_l1, on_full_square, pixel_iou
 from t2s_pipeline.vision.geometry import Frame, Point, PromptObject
 
 LEAST_IOU = 0.5
 MOST_L1 = 10.0
+"""Pixels of the square of 840."""
 MOST_POINT_DISTANCE = 100.0
+"""Pixels of the square of 840."""
 
 
 def box_iou_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
-    """1 for a box whose IoU with the label's is above 0.5, both taken as pixels."""
+    """1 for a box whose IoU with the label's box is above 0.5, both taken as pixels."""
 
     def near(item: PromptObject, label: Label) -> bool:
         return bool(pixel_iou(box_array([item.bbox]), label_boxes([label]))[0, 0] > LEAST_IOU)
 
-    return _compared("box_iou", near, combination, frame, repair)
+    return _comparing_objects(near, combination, frame, repair)
 
 
 def box_l1_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
@@ -36,11 +39,11 @@ def box_l1_reward(combination: PromptCombination, frame: Frame, repair: bool = F
     def near(item: PromptObject, label: Label) -> bool:
         return bool(mean_l1(box_array([item.bbox]), label_boxes([label]))[0, 0] < MOST_L1)
 
-    return _compared("box_l1", near, combination, frame, repair)
+    return _comparing_objects(near, combination, frame, repair)
 
 
 def points_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
-    """1 for two points inside the predicted box, less than 100 pixels from the label's.
+    """1 for two points inside the predicted box, less than 100 pixels from the label's points.
 
     The distance is the mean of the two, under whichever pairing makes it smaller.
     """
@@ -48,37 +51,35 @@ def points_reward(combination: PromptCombination, frame: Frame, repair: bool = F
     def near(item: PromptObject, label: Label) -> bool:
         if not all(inside(point, item) for point in item.positive_points):
             return False
-        (a, b), (one, other) = item.positive_points, label.points
-        straight, crossed = (np.hypot(*_less(a, p)) + np.hypot(*_less(b, q)) for p, q in ((one, other), (other, one)))
+        (a, b), (p, q) = item.positive_points, label.points
+        straight, crossed = _distance(a, p) + _distance(b, q), _distance(a, q) + _distance(b, p)
         return bool(min(straight, crossed) / 2 < MOST_POINT_DISTANCE)
 
-    return _compared("points", near, combination, frame, repair)
+    return _comparing_objects(near, combination, frame, repair)
 
 
 def inside(point: Point, item: PromptObject) -> bool:
-    """Whether a point lies in the object's box, its rim included."""
+    """Whether a point lies in the object's box, its rim included; False if the object has no box."""
+    if item.bbox is None:
+        return False
     x0, y0, x1, y1 = item.bbox
     return x0 <= point[0] <= x1 and y0 <= point[1] <= y1
 
 
-def _less(a: Point, b: Point) -> Point:
-    return a[0] - b[0], a[1] - b[1]
+def _distance(a: Point, b: Point) -> float:
+    return float(np.hypot(a[0] - b[0], a[1] - b[1]))
 
 
-def _compared(
-    name: str, near: Callable[[PromptObject, Label], bool], combination: PromptCombination, frame: Frame, repair: bool
+def _comparing_objects(
+    near: Callable[[PromptObject, Label], bool], combination: PromptCombination, frame: Frame, repair: bool
 ) -> RewardFunction:
-    """(completions, labels: the sample's labels for each of them) → 1 or 0 each."""
+    """The reward function that gives 1 or 0 for the one object of an answer and the one label of its sample."""
 
-    def reward(completions: Completions, labels: Sequence[Sequence[Label]], **_: object) -> list[float | None]:
-        return [float(judge(text_of(text), own)) for text, own in zip(completions, labels, strict=True)]
-
-    def judge(text: str, own: Sequence[Label]) -> bool:
+    def judge(text: str, labels: Sequence[Label]) -> float:
         answer = parse(text, combination, frame, repair)
-        if not own or not isinstance(answer, Answer):
-            return False
+        if not labels or not isinstance(answer, Answer):
+            return 0.0
         [item] = on_full_square(answer.objects, frame)
-        return near(item, own[0])
+        return float(near(item, labels[0]))
 
-    reward.__name__ = name
-    return reward
+    return by_labels(judge)

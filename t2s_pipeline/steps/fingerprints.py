@@ -28,6 +28,7 @@ _NOT_COUNTED = {
         "lake.together",
         "methods.experiments",
         "methods.recipe",
+        "methods.registry",
         "methods.system",
         "training.health",
         "training.keeping",

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
-from t2s_pipeline.methods.recipe import RECIPES
-from t2s_pipeline.pseudo_labels import METHODS, SEARCH
+from t2s_pipeline.methods.registry import methods_with_labels
+from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.steps.fingerprints import weights_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 
@@ -88,19 +88,25 @@ class Judge(Step):
     def writes(self) -> Sequence[LakePartition]:
         """One partition per method, and one for the search around the labels."""
         partition = {"segmenter": self.segmenter, "dataset": self.dataset, "split": self.split}
-        return [LakePartition(schema.LABEL_QUALITY, {"method": method, **partition}) for method in (*METHODS, SEARCH)]
+        return [
+            LakePartition(schema.LABEL_QUALITY, {"method": method, **partition})
+            for method in (*methods_with_labels(), SEARCH)
+        ]
 
     def reads(self) -> Sequence[LakePartition]:
         """The samples and each method's labels."""
         split = {"dataset": self.dataset, "split": self.split}
-        labels = [LakePartition(schema.PSEUDO_LABELS, {"method": method, **split}) for method in METHODS]
+        labels = [
+            LakePartition(schema.PSEUDO_LABELS, {"method": method.labels, **split})
+            for method in methods_with_labels().values()
+        ]
         return [LakePartition(schema.SAMPLES, split), *labels]
 
     def inputs(self, context: Context) -> Mapping[str, object]:
         """The segmenter's weights, and how each method prompts it."""
         return {
             "segmenter": weights_fingerprint(self.segmenter),
-            "inference": [RECIPES[method].inference for method in METHODS],
+            "inference": [method.recipe.inference for method in methods_with_labels().values()],
         }
 
     def work(self, context: Context, fingerprint: str) -> None:

@@ -8,7 +8,7 @@ from transformers import PrinterCallback
 
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.methods.reward_weights import REWARDS
+from t2s_pipeline.methods.reward import REWARDS
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
@@ -120,7 +120,7 @@ def _train(
         prompter.frame,
         prompter.answers,
         segmenter,
-        reward.parts,
+        tuple(reward.parts.items()),
     )
     book.resume(done)
     recorder = Recorder(experiment, log, book, prompts, progress, reward.valid_part, on_checkpoint)

@@ -18,7 +18,7 @@ from transformers import Trainer
 from trl import GRPOTrainer
 from trl.trainer.utils import pad
 
-from t2s_pipeline.rewards.format import text_of
+from t2s_pipeline.rewards.completions import text_of
 from t2s_pipeline.training import ranks
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt
 from t2s_pipeline.training.samples import ShownCompletion, best_and_worst

@@ -14,7 +14,7 @@ from t2s_pipeline.evaluation import generate  # noqa: E402
 from t2s_pipeline.evaluation.generate import generate_completions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
-from t2s_pipeline.methods.recipe import THINK2SEG  # noqa: E402
+from t2s_pipeline.methods.recipe import Recipe  # noqa: E402
 from t2s_pipeline.methods.system import System  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.prompters.prompter import Prompter  # noqa: E402
@@ -25,9 +25,7 @@ ANSWERS = {"system": "mini", **PLACE}
 
 @pytest.fixture
 def system(prompter_folder) -> System:
-    return System(
-        "mini", str(prompter_folder), "sam2-mini", THINK2SEG, GenerationSettings(8, batch_size=2), "synthetic"
-    )
+    return System("mini", str(prompter_folder), "sam2-mini", Recipe(), GenerationSettings(8, batch_size=2), "synthetic")
 
 
 @pytest.fixture

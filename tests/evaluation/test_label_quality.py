@@ -13,8 +13,7 @@ from t2s_pipeline.evaluation.prompt_search import improved, variants  # noqa: E4
 from t2s_pipeline.lake.schema import LABEL_QUALITY, PSEUDO_LABELS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
-from t2s_pipeline.pseudo_labels import METHODS, SEARCH  # noqa: E402
-from t2s_pipeline.pseudo_labels.ideal_prompts import combined  # noqa: E402
+from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH, ideal_prompts  # noqa: E402
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS  # noqa: E402
 from t2s_pipeline.pseudo_labels.table import label_samples  # noqa: E402
 from t2s_pipeline.vision import masks  # noqa: E402
@@ -27,14 +26,14 @@ PLACE = {"dataset": "real", "split": "test"}
 def judged(home, segmenter_file) -> dict[str, list[dict]]:
     """Rows of ``label_quality`` by method, of real scenes and a segmenter with random weights."""
     samples = read_partition(home / "lake", SAMPLES, PLACE)
-    for method in METHODS:
+    for method in LABELLINGS:
         rows = label_samples(samples, LABELLINGS[method])
         write_partition(home / "lake", PSEUDO_LABELS, {"method": method, **PLACE}, rows)
     name = f"sam2-mini@{segmenter_file}"
     judge_labels(home, name, "real", "test", "f", NoProgress())
     return {
         method: read_partition(home / "lake", LABEL_QUALITY, {"method": method, "segmenter": name, **PLACE}).to_pylist()
-        for method in (*METHODS, SEARCH)
+        for method in (*LABELLINGS, SEARCH)
     }
 
 
@@ -74,7 +73,7 @@ def test_the_search_is_at_least_as_good_as_every_method(judged):
     for row in judged[SEARCH]:
         same = [
             other["iou"]
-            for method in METHODS
+            for method in LABELLINGS
             for other in judged[method]
             if (other["sample_id"], other["prompt_combination"]) == (row["sample_id"], row["prompt_combination"])
         ]
@@ -89,7 +88,7 @@ def test_remote_reasoner_is_fed_the_centre_of_each_box(judged):
 
 def test_iou_is_what_the_stored_mask_has_with_the_truth(home, judged):
     truths = {row["sample_id"]: row["mask"] for row in read_partition(home / "lake", SAMPLES, PLACE).to_pylist()}
-    for method in METHODS:
+    for method in LABELLINGS:
         for row in judged[method]:
             if row["mask"] is not None and not row["gt_empty"]:
                 pair = [masks.decode(masks.Rle.from_arrow(value)) for value in (row["mask"], truths[row["sample_id"]])]
@@ -138,7 +137,7 @@ def test_variants_stay_on_the_square_and_points_on_their_side_of_the_mask():
 def test_combinations_share_their_points_and_negative_ones_are_off_the_mask():
     square = np.zeros((80, 80), bool)
     square[10:50, 10:30] = square[10:30, 10:60] = True  # an L: its box holds what is not target
-    found = combined([square], square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
+    found = ideal_prompts([square], square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
     four = found["bbox+pos4"][0].positive_points
     assert found["pos2"][0].positive_points == found["bbox+pos2"][0].positive_points == four[:2]
     assert len(set(four)) == 4 and all(square[int(y), int(x)] for x, y in four)
@@ -149,7 +148,7 @@ def test_combinations_share_their_points_and_negative_ones_are_off_the_mask():
 def test_a_large_image_is_searched_on_the_square(home, segmenter_file, monkeypatch):
     monkeypatch.setattr(label_quality, "MOST_SEARCHED", 10)
     samples = read_partition(home / "lake", SAMPLES, PLACE)
-    for method in METHODS:
+    for method in LABELLINGS:
         rows = label_samples(samples, LABELLINGS[method])
         write_partition(home / "lake", PSEUDO_LABELS, {"method": method, **PLACE}, rows)
     seen = []

@@ -18,7 +18,7 @@ from t2s_pipeline.evaluation.segment import segment_completions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, IMAGES, PREDICTIONS, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
 from t2s_pipeline.methods.inference import Inference  # noqa: E402
-from t2s_pipeline.methods.recipe import THINK2SEG  # noqa: E402
+from t2s_pipeline.methods.recipe import Recipe  # noqa: E402
 from t2s_pipeline.methods.system import System  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
@@ -41,7 +41,7 @@ OTHER = {"bbox_2d": [5, 5, 30, 30], "positive_points": [[10, 10], [20, 20]]}
 
 @pytest.fixture
 def system(segmenter_file) -> System:
-    return System("mini", "no prompter", f"sam2-mini@{segmenter_file}", THINK2SEG, GenerationSettings(8), "synthetic")
+    return System("mini", "no prompter", f"sam2-mini@{segmenter_file}", Recipe(), GenerationSettings(8), "synthetic")
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_the_segmenter_is_asked_as_the_recipe_says(home, system, monkeypatch):
         return real_segment(self, embedding, prompt_sets, source, outs, multimask)
 
     monkeypatch.setattr(Sam2Segmenter, "segment", watched)
-    as_rival = replace(system, recipe=replace(THINK2SEG, inference=Inference(multimask=True, box_centre=True)))
+    as_rival = replace(system, recipe=replace(Recipe(), inference=Inference(multimask=True, box_centre=True)))
     rows = predict(home, as_rival, (BRIDGE, 0, answer(BOX)))
     x0, y0, x1, y1 = BOX["bbox_2d"]
     for [[fed]], multimask in asked:

@@ -6,7 +6,8 @@ import pytest
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.inference import Inference
-from t2s_pipeline.methods.recipe import THINK2SEG, Recipe
+from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.methods.registry import METHODS
 from t2s_pipeline.vision.geometry import PromptObject
 
 BOX = PromptObject(bbox=(10.0, 20.0, 30.0, 60.0))
@@ -27,9 +28,10 @@ def test_points_that_are_there_stay_and_an_object_without_a_box_is_left_as_it_is
 
 
 def test_the_papers_recipe_is_the_default():
-    assert Recipe() == THINK2SEG
-    assert (THINK2SEG.combination, THINK2SEG.reward, THINK2SEG.labels) == ("bbox+pos2", "paper", "")
-    assert THINK2SEG.inference == Inference(multimask=False, box_centre=False)
+    recipe = METHODS["think2seg"].recipe
+    assert recipe == Recipe()
+    assert (recipe.combination, recipe.reward, recipe.labels) == ("bbox+pos2", "paper", "")
+    assert recipe.inference == Inference(multimask=False, box_centre=False)
 
 
 def test_a_recipe_survives_json():

@@ -8,7 +8,8 @@ import pytest
 
 from t2s_pipeline.lake.schema import PSEUDO_LABELS
 from t2s_pipeline.lake.store import write_partition
-from t2s_pipeline.pseudo_labels import METHODS, table
+from t2s_pipeline.methods.registry import METHODS
+from t2s_pipeline.pseudo_labels import table
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS, labelling
 from t2s_pipeline.vision.masks import encode
 from tests.pseudo_labels.masks_to_cluster import masks_to_cluster
@@ -23,10 +24,10 @@ def samples(masks: list[np.ndarray]) -> pa.Table:
 
 
 def test_the_labellings_are_the_methods_that_recipes_may_name():
-    assert tuple(LABELLINGS) == METHODS
+    assert list(LABELLINGS) == [method.labels for method in METHODS.values() if method.labels]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LABELLINGS)
 def test_rows_read_back_as_the_labels_they_were_made_from(method: str, tmp_path):
     masks = list(masks_to_cluster(side=40).values())[:12]
     chosen = labelling(method, ["side=84"])
@@ -49,7 +50,7 @@ def test_what_is_in_no_instance_is_counted():
     mask[10:15, 10:15] = mask[90, 90] = True
     left = {
         method: table.label_samples(samples([mask]), labelling(method, ["side=100"]))["left_out"].to_pylist()
-        for method in METHODS
+        for method in LABELLINGS
     }
     assert left == {"seg-zero": [0], "vision-reasoner": [1], "remote-reasoner": [1]}
 

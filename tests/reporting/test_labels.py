@@ -8,7 +8,8 @@ pytest.importorskip("matplotlib")
 
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema, store
-from t2s_pipeline.pseudo_labels import METHODS, SEARCH
+from t2s_pipeline.methods.registry import methods_with_labels
+from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.reporting.labels import label_section
 from t2s_pipeline.reporting.page import build_report
 from t2s_pipeline.vision.masks import encode
@@ -23,7 +24,7 @@ def settings(tmp_path) -> Settings:
     """Six scenes; the methods agree on all but the fourth, test_00003, where Seg-Zero draws a quarter."""
     report_lake.write(tmp_path / "lake", n=6)
     samples = store.read_partition(tmp_path / "lake", schema.SAMPLES, PART).to_pylist()
-    for method in (*METHODS, SEARCH):
+    for method in (*methods_with_labels(), SEARCH):
         rows = []
         for sample in samples:
             iou = 0.25 if (method, sample["sample_id"]) == ("seg-zero", "test_00003") else 0.75

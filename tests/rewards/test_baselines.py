@@ -5,14 +5,18 @@ import random
 
 import pytest
 
-from t2s_pipeline.methods.recipe import REMOTE_REASONER, SEG_ZERO, VISION_REASONER, Recipe
-from t2s_pipeline.methods.reward_weights import REWARDS
+from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.methods.registry import METHODS
+from t2s_pipeline.methods.reward import REWARDS
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.functions import reward_functions
 from t2s_pipeline.vision.geometry import Frame
 
 FRAME = Frame.square(840)
+SEG_ZERO, VISION_REASONER, REMOTE_REASONER = (
+    METHODS[name].recipe for name in ("seg-zero", "vision-reasoner", "remote-reasoner")
+)
 LABEL = Label((100, 100, 199, 199), ((150, 150), (120, 130)), 10_000)
 """100 × 100 pixels."""
 FAR = Label((600, 500, 699, 599), ((650, 550), (620, 530)), 10_000)
@@ -27,7 +31,7 @@ def parts(recipe: Recipe, answer: object, *labels: Label, frame: Frame = FRAME, 
 
 def total(recipe: Recipe, answer: object, *labels: Label, **options) -> float:
     earned = parts(recipe, answer, *labels, **options)
-    return sum(weight * earned[name] for name, weight in REWARDS[recipe.reward].parts)
+    return sum(weight * earned[name] for name, weight in REWARDS[recipe.reward].parts.items())
 
 
 def one(box, first=(150, 150), second=(120, 130)) -> dict:

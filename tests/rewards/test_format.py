@@ -2,9 +2,12 @@
 
 import pytest
 
-from t2s_pipeline.methods.reward_weights import REWARDS
+from t2s_pipeline.methods.inference import Inference
+from t2s_pipeline.methods.reward import REWARDS
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
-from t2s_pipeline.rewards.format import format_reward, json_reward, tags_reward, text_of
+from t2s_pipeline.rewards.completions import text_of
+from t2s_pipeline.rewards.format import format_reward
+from t2s_pipeline.rewards.functions import REWARD_PARTS, RewardContext
 from t2s_pipeline.vision.geometry import Frame
 
 BBOX, FRAME = PROMPT_COMBINATIONS["bbox"], Frame.square(168)
@@ -28,15 +31,14 @@ TO_REPAIR = '<think>a</think><answer>[{"bbox_2d": [1, 2, 30, 40]}</answer>'
         ("", 0, 0, 0),
     ],
 )
-def test_what_each_part_pays(text: str, format: int, tags: int, json: int):
-    assert format_reward(BBOX, FRAME)([text]) == [format]
-    assert tags_reward(BBOX, FRAME)([text]) == [tags]
-    assert json_reward(BBOX, FRAME)([text]) == [json]
+def test_what_each_part_pays(text: str, format: int, tags: int, json: int) -> None:
+    context = RewardContext(BBOX, FRAME, repair=True, inference=Inference())
+    parts = [REWARD_PARTS[name].function(context) for name in ("format", "tags", "json")]
+    assert [function([text]) for function in parts] == [[format], [tags], [json]]
 
 
 def test_whether_repaired_json_pays_is_a_choice():
     assert format_reward(BBOX, FRAME, repair=False)([TO_REPAIR, GOOD]) == [0, 1]
-    assert json_reward(BBOX, FRAME, repair=False)([TO_REPAIR, GOOD]) == [0, 1]
 
 
 def test_completions_come_as_texts_or_as_chat_messages():

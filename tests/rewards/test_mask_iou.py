@@ -12,7 +12,7 @@ pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
 from t2s_pipeline.methods.recipe import Recipe  # noqa: E402
-from t2s_pipeline.methods.reward_weights import REWARDS  # noqa: E402
+from t2s_pipeline.methods.reward import REWARDS  # noqa: E402
 from t2s_pipeline.rewards.functions import reward_functions  # noqa: E402
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward  # noqa: E402
 from t2s_pipeline.segmenters.miniature import build  # noqa: E402

@@ -14,7 +14,8 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import fingerprint_of, partition_file, read_partition
-from t2s_pipeline.pseudo_labels import METHODS, SEARCH
+from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
+from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.steps import fingerprints, runner
 from t2s_pipeline.steps.answers import Complete, Segment
 from t2s_pipeline.steps.files import Scenes, Tables
@@ -214,11 +215,11 @@ def test_a_rival_is_trained_on_its_labels_and_again_when_they_change(done: Setti
 
 
 def test_labels_are_judged_once_until_they_change(done: Settings, worker: StandIn):
-    for method in METHODS:
+    for method in LABELLINGS:
         skips(done, worker, Label(method, *TEST))
     judge = Judge("sam2-mini", *TEST)
     reports = Runner(done, worker, lambda _: None).run(judge)
-    assert [report.partition["method"] for report in reports] == [*METHODS, SEARCH]
+    assert [report.partition["method"] for report in reports] == [*LABELLINGS, SEARCH]
     assert skips(done, worker, judge)
     skips(done, worker, Label("remote-reasoner", *TEST, overrides=("least_share=0.01",)))
     assert not skips(done, worker, judge)

@@ -1,0 +1,61 @@
+"""Think2Seg-RS: the mask itself is the reward. Box and points in one call of the segmenter, single-mask output."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
+from t2s_pipeline.methods.method import Method
+from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.methods.shared_settings import FULL_SIZE_WATCH, embedded_experiment
+from t2s_pipeline.prompting.combinations import TABLE_6
+
+PROMPTERS_OF_TABLE_4 = ("internvl3-2b", "internvl3-8b", "llava-1.5-7b")
+SEGMENTERS_OF_TABLE_5 = ("sam2.1-tiny", "sam2.1-base-plus", "sam2.1-large")
+
+_EMBEDDED = embedded_experiment("think2seg-mini", Recipe())
+
+# Table 1. The authors' runs: 3B with 4 prompts per step for 5 epochs; 7B with 8 prompts of 12 completions for 8 epochs.
+_SMALL = Experiment(
+    name="think2seg-rs-3b",
+    prompter="Qwen/Qwen2.5-VL-3B-Instruct",
+    segmenter="sam2.1-small",
+    dataset="earthreason",
+    grpo=GRPOSettings(epochs=5, prompts_per_step=4, group_size=16, completions_per_pass=8),
+    recipe=Recipe(),
+    watch=FULL_SIZE_WATCH,
+)
+_LARGE = Experiment(
+    name="think2seg-rs-7b",
+    prompter="Qwen/Qwen2.5-VL-7B-Instruct",
+    segmenter="sam2.1-small",
+    dataset="earthreason",
+    grpo=GRPOSettings(epochs=8, prompts_per_step=8, group_size=12, completions_per_pass=8),
+    recipe=Recipe(),
+    watch=FULL_SIZE_WATCH,
+)
+
+
+def _ablations(base: Experiment) -> Iterator[Experiment]:
+    """The rows of Tables 4 to 6: ``base`` with one setting changed. Table 3 is the trained models on other data."""
+    for prompter in PROMPTERS_OF_TABLE_4:
+        yield replace(base, name=f"think2seg-rs-{prompter}", prompter=prompter)
+    for segmenter in SEGMENTERS_OF_TABLE_5:
+        yield replace(base, name=f"{base.name}-{segmenter}", segmenter=segmenter)
+    for combination in TABLE_6:
+        if combination != base.recipe.combination:
+            recipe = replace(base.recipe, combination=combination)
+            yield replace(base, name=f"{base.name}-{combination}", recipe=recipe)
+
+
+THINK2SEG = Method(
+    name="think2seg",
+    title="Think2Seg-RS",
+    recipe=Recipe(),
+    embedded=_EMBEDDED,
+    full_size=(_SMALL, _LARGE, *_ablations(_SMALL)),
+    zero_shot={
+        "zero-shot-mini": _EMBEDDED,
+        "zero-shot-qwen2.5-vl-3b": _SMALL,
+        "zero-shot-qwen2.5-vl-7b": _LARGE,
+    },
+)

@@ -1,0 +1,51 @@
+"""VisionReasoner: a box and a point for each cluster of the mask, best of three masks per object."""
+
+from dataclasses import replace
+
+from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
+from t2s_pipeline.methods.inference import Inference
+from t2s_pipeline.methods.method import Method
+from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.methods.reward import REWARDS, Reward
+from t2s_pipeline.methods.shared_settings import EMBEDDED_GRPO, FULL_SIZE_WATCH, embedded_experiment
+
+REWARDS.register(
+    Reward(
+        name="vision-reasoner",
+        parts={"tags": 1.0, "answer_format": 2.0, "accuracy": 3.0, "non_repeat": 1.0},
+        needs_labels=True,
+        combination="vision-reasoner",
+    )
+)
+
+_RECIPE = Recipe(
+    combination="vision-reasoner",
+    reward="vision-reasoner",
+    labels="vision-reasoner",
+    repair=False,
+    inference=Inference(multimask=True),
+)
+
+VISION_REASONER = Method(
+    name="vision-reasoner",
+    title="VisionReasoner",
+    recipe=_RECIPE,
+    # Its own KL weight and group size; 64 completions per step, as for every method. 50 steps: see seg_zero.py.
+    embedded=embedded_experiment(
+        "vision-reasoner-mini",
+        _RECIPE,
+        replace(EMBEDDED_GRPO, steps=50, prompts_per_step=8, group_size=8, beta=1e-2),
+    ),
+    full_size=(
+        # Table 1.
+        Experiment(
+            name="vision-reasoner",
+            prompter="Qwen/Qwen2.5-VL-7B-Instruct",
+            segmenter="sam2.1-large",
+            dataset="earthreason",
+            grpo=GRPOSettings(epochs=1, prompts_per_step=16, group_size=8, completions_per_pass=8, beta=1e-2),
+            recipe=_RECIPE,
+            watch=FULL_SIZE_WATCH,
+        ),
+    ),
+)
