@@ -7,6 +7,8 @@ from typing import ClassVar
 from t2s_pipeline.lake import schema
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.methods.reward import REWARDS
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.steps.fingerprints import weights_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 from t2s_pipeline.training.checkpoints import latest
@@ -53,6 +55,9 @@ class Train(Step):
         """The settings that the weights depend on, and the weights of base and segmenter."""
         return {
             "experiment": self.experiment.fingerprint,
+            # The settings hold names only. What they stand for may be defined outside this package.
+            "reward": REWARDS.named(self.experiment.recipe.reward),
+            "combination": str(PROMPT_COMBINATIONS.named(self.experiment.combination)),
             "base": weights_fingerprint(self.experiment.prompter),
             "segmenter": weights_fingerprint(self.experiment.segmenter),
         }
