@@ -53,6 +53,16 @@ class Recipe:
                 "set recipe.combination to it, or use another recipe.reward."
             )
 
+    @property
+    def combination_definition(self) -> str:
+        """The prompt combination with its keys, for fingerprints: a name says nothing about an extension's keys."""
+        return str(PROMPT_COMBINATIONS[self.combination])
+
+    @property
+    def reward_definition(self) -> str:
+        """The reward with its weights, for fingerprints: the files of the methods do not count as code."""
+        return str(REWARDS[self.reward])
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Recipe":
         """The inverse of ``dataclasses.asdict``. Settings stored before 0.2 call the combination ``schema``.

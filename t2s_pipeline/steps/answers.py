@@ -8,7 +8,6 @@ from typing import ClassVar
 from t2s_pipeline.lake import schema
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
-from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.steps.fingerprints import weights_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 
@@ -26,11 +25,6 @@ class _Answering(Step):
 
     def _partition(self, **more: str) -> dict[str, str]:
         return {"system": self.system.name, **more, "dataset": self.dataset, "split": self.split}
-
-    @property
-    def _combination(self) -> str:
-        """What the prompter is asked for: the definition and not the name only, which a module of others may define."""
-        return str(PROMPT_COMBINATIONS.named(self.system.combination))
 
     def _options(self) -> tuple[str, ...]:
         """Further options of the worker's command."""
@@ -63,7 +57,7 @@ class Complete(_Answering):
         """The prompter's weights, how it is asked and how it generates."""
         return {
             "prompter": weights_fingerprint(self.system.prompter),
-            "prompts": [self._combination, self.system.recipe.coordinates],
+            "prompts": [self.system.recipe.combination_definition, self.system.recipe.coordinates],
             "generation": self.system.generation,
         }
 
@@ -88,7 +82,7 @@ class Segment(_Answering):
         """The segmenter's weights and how it is prompted."""
         return {
             "segmenter": weights_fingerprint(self.system.segmenter),
-            "combination": self._combination,
+            "combination": self.system.recipe.combination_definition,
             "inference": self.system.recipe.inference,
         }
 
@@ -117,7 +111,7 @@ class Agree(_Answering):
             "sampling": self.sampling,
             "prompter": weights_fingerprint(self.system.prompter),
             "segmenter": weights_fingerprint(self.system.segmenter),
-            "prompts": self._combination,
+            "prompts": self.system.recipe.combination_definition,
             "inference": self.system.recipe.inference,
         }
 

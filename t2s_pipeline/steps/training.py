@@ -7,8 +7,6 @@ from typing import ClassVar
 from t2s_pipeline.lake import schema
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
-from t2s_pipeline.methods.reward import REWARDS
-from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.steps.fingerprints import weights_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 from t2s_pipeline.training.checkpoints import latest
@@ -56,8 +54,8 @@ class Train(Step):
         return {
             "experiment": self.experiment.fingerprint,
             # The settings hold names only. What they stand for may be defined outside this package.
-            "reward": REWARDS.named(self.experiment.recipe.reward),
-            "combination": str(PROMPT_COMBINATIONS.named(self.experiment.combination)),
+            "reward": self.experiment.recipe.reward_definition,
+            "combination": self.experiment.recipe.combination_definition,
             "base": weights_fingerprint(self.experiment.prompter),
             "segmenter": weights_fingerprint(self.experiment.segmenter),
         }
