@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from t2s_pipeline.core.errors import InputError, MissingWorkerError
+from t2s_pipeline.core.errors import MissingWorkerError
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -86,16 +86,3 @@ class Settings:
                 "or point T2S_WORKER_PYTHON at a python that has torch, transformers, trl and sam2."
             )
         return self.worker_python
-
-
-def embedding_cache_bytes() -> int:
-    """How many bytes of embeddings may be kept on disk: T2S_EMBEDDING_CACHE_GB, by default none.
-
-    Raises:
-        InputError: if it is no number.
-    """
-    given = os.environ.get("T2S_EMBEDDING_CACHE_GB") or "0"
-    try:
-        return int(float(given) * 1e9)
-    except (ValueError, OverflowError) as fault:
-        raise InputError(f"T2S_EMBEDDING_CACHE_GB is {given!r}: give a number of gigabytes, 0 for none.") from fault

@@ -25,8 +25,9 @@ from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH, ideal_prompts
 from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
 from t2s_pipeline.pseudo_labels.labellings import recorded
 from t2s_pipeline.pseudo_labels.table import read_labels
+from t2s_pipeline.segmenters.embedding import Embedding
 from t2s_pipeline.segmenters.load import load_segmenter
-from t2s_pipeline.segmenters.sam2 import Embedding, Sam2Segmenter
+from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE, Frame, PromptObject
 from t2s_pipeline.vision.image_files import decode_image

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from t2s_pipeline.segmenters.sam2 import Embedding, Sam2Segmenter
+from t2s_pipeline.segmenters.embedding import Embedding
+from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
 
 STEP = 0.06

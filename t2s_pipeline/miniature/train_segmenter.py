@@ -25,7 +25,8 @@ from t2s_pipeline.miniature.evaluate_segmenter import BEST, prompt_quality
 from t2s_pipeline.miniature.segmenter_pool import HELD_OUT, SIDE, TRAIN, PooledScene, draw_pool
 from t2s_pipeline.miniature.segmenter_prompts import around, poor_prompt, training_kind, training_prompt
 from t2s_pipeline.segmenters.miniature import MiniatureSam2Config, build
-from t2s_pipeline.segmenters.sam2 import MEAN, STD, Sam2Segmenter, labelled_points
+from t2s_pipeline.segmenters.points import labelled_points
+from t2s_pipeline.segmenters.sam2 import MEAN, STD, Sam2Segmenter
 
 LEARNING_RATE = 1e-3
 WARMUP_STEPS = 100

@@ -1,7 +1,8 @@
-"""Answers drawn under a combination's grammar, so that each one parses as far as a grammar can say.  [torch]
+"""Answers sampled under the grammar of a prompt combination, so that they parse as far as a grammar can ensure it.
 
-The grammar covers the whole string: think block, answer block, JSON. Which numbers make a box (x0 < x1) is beyond it;
-such answers are still format errors. Off by default: what a prompter would have got wrong is a result too.
+The grammar covers the whole text: think block, answer block and JSON. It cannot say which numbers make a box
+(x0 < x1); answers with wrong boxes are still format errors. It is off by default, because the mistakes that a prompter
+makes without it are a result too.
 """
 
 from functools import lru_cache
@@ -22,8 +23,19 @@ def logits_processor(
     combination: PromptCombination,
     frame: Frame,
 ) -> LogitsProcessor:
-    """For one call of ``generate``; ``vocabulary`` is the number of logits."""
-    return GrammarProcessor(_compiled(tokenizer, vocabulary, tuple(end_ids), grammar(combination, frame)))
+    """The processor for one call of ``generate``.
+
+    Args:
+        tokenizer: of the prompter.
+        vocabulary: the number of logits.
+        end_ids: the tokens that end an answer.
+        combination: the prompts that the answer holds.
+        frame: the frame of its coordinates.
+    """
+    processor: LogitsProcessor = GrammarProcessor(
+        _compiled(tokenizer, vocabulary, tuple(end_ids), grammar(combination, frame))
+    )
+    return processor
 
 
 @lru_cache(maxsize=8)

@@ -1,11 +1,11 @@
-"""Prompters by name: the embedded miniature, a released model, or a folder with a checkpoint.  [torch]"""
+"""A prompter by its name: the embedded miniature, a published model, or a folder with a checkpoint."""
 
 import json
 from pathlib import Path
 
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompters.families import released
+from t2s_pipeline.prompters.families import published_model
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompters.weights import folder_of, weights_sha256
 
@@ -13,29 +13,31 @@ ADAPTERS = "adapter_config.json"
 
 
 def load_prompter(name_or_path: str, device: str = "cpu", coordinates: str = "pixels") -> Prompter:
-    """The prompter of that name (``prompters.weights.folder_of``), run by transformers; it is seen to see.
+    """The prompter of that name, run by transformers. It is checked that its output depends on the image.
 
     Args:
-        coordinates: what it is asked to write, a recipe's choice.
+        name_or_path: what ``prompters.weights.folder_of`` takes.
+        device: a torch device.
+        coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
 
     Raises:
-        InputError: if there is none, or it is not on this machine.
-        T2SError: if its answers do not depend on the image.
+        InputError: if there is no such prompter, or it is not on this machine.
+        T2SError: if its output does not depend on the image.
     """
     folder = folder_of(name_or_path)
     if (folder / ADAPTERS).is_file():
-        prompter = _adapted(_name(name_or_path), folder, device, coordinates)
+        prompter = _with_adapters(_name(name_or_path), folder, device, coordinates)
     else:
         prompter = Prompter(_name(name_or_path), folder, device, coordinates)
-    prompter.check_sees()
+    prompter.check_depends_on_image()
     return prompter
 
 
-def _adapted(name: str, folder: Path, device: str, coordinates: str) -> Prompter:
-    """A base with the low-rank adapters of a folder, as training leaves them, added to its weights.
+def _with_adapters(name: str, folder: Path, device: str, coordinates: str) -> Prompter:
+    """A base with the low-rank adapters of a folder, as training writes them, merged into its weights.
 
     Raises:
-        InputError: if the base is not where the adapters say it was.
+        InputError: if the base is not at the place that the adapters name.
     """
     from peft import PeftModel
 
@@ -49,7 +51,18 @@ def _adapted(name: str, folder: Path, device: str, coordinates: str) -> Prompter
 def load_answerer(
     name_or_path: str, settings: GenerationSettings, device: str = "cpu", coordinates: str = "pixels"
 ) -> Chat:
-    """A prompter that can only ``answer``, run by the backend that the settings name."""
+    """A prompter that can only ``answer``, run by the backend that the settings name.
+
+    Args:
+        name_or_path: what ``prompters.weights.folder_of`` takes.
+        settings: how it will be asked.
+        device: a torch device; vLLM chooses its own.
+        coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
+
+    Raises:
+        InputError: if there is no such prompter, it is not on this machine, or the backend is not installed.
+        T2SError: if its output does not depend on the image (checked with transformers only).
+    """
     if settings.backend == "transformers":
         return load_prompter(name_or_path, device, coordinates)
     from t2s_pipeline.prompters.vllm import VllmPrompter
@@ -58,5 +71,5 @@ def load_answerer(
 
 
 def _name(name_or_path: str) -> str:
-    """What the prompter is called in tables: a folder by its own name."""
-    return name_or_path if released(name_or_path) else name_or_path.rstrip("/").rpartition("/")[2]
+    """The prompter's name in tables: for a folder, the folder's own name."""
+    return name_or_path if published_model(name_or_path) else name_or_path.rstrip("/").rpartition("/")[2]

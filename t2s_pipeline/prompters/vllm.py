@@ -1,34 +1,43 @@
-"""A prompter run by vLLM (extra ``[vllm]``), for evaluation on a GPU; training keeps to transformers.  [torch]
+"""A prompter run by vLLM (extra ``[vllm]``), for evaluation on a GPU. Training uses transformers only.
 
-It schedules by itself, so a whole window of questions is handed over at once. Written against vLLM 0.33's documented
-interface; it needs a GPU and has not been run here (docs/performance.md has the command).
+vLLM schedules by itself, so it gets a whole window of questions at once. This module follows the documented interface
+of vLLM 0.33. It needs a GPU and has not been run yet (docs/performance.md has the command).
 """
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompting.combinations import PromptCombination
 
+if TYPE_CHECKING:
+    from vllm.outputs import CompletionOutput
+
 MAX_PROMPT_TOKENS = 2048
-"""Image and instruction: Qwen2.5-VL's 900 image tokens or InternVL3's 1280, and some 150 of text."""
+"""Image and instruction: 900 image tokens for Qwen2.5-VL or 1280 for InternVL3, and about 150 tokens of text."""
 
 
 class VllmPrompter(Chat):
-    """A released prompter behind vLLM's offline engine."""
+    """A published prompter in vLLM's offline engine."""
 
     def __init__(
         self, name: str, folder: Path, settings: GenerationSettings, coordinates: str = "pixels", **engine: object
-    ):
-        """Load from a local folder: safetensors only, no remote code.
+    ) -> None:
+        """Load from a local folder: only safetensors, no remote code.
 
         Args:
-            engine: further arguments of ``vllm.LLM``.
+            name: the name of the prompter in tables.
+            folder: the folder with the checkpoint.
+            settings: how it will be asked.
+            coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
+            **engine: more arguments of ``vllm.LLM``.
 
         Raises:
             InputError: if vLLM is not installed, or the folder lacks a model of a known family.
@@ -47,23 +56,23 @@ class VllmPrompter(Chat):
             "max_model_len": MAX_PROMPT_TOKENS + settings.max_new_tokens,
             "limit_mm_per_prompt": {"image": 1},
             "seed": settings.seed,
-            # A checkpoint's own defaults (a repetition penalty) must not creep in.
+            # A checkpoint's own defaults (a repetition penalty) must have no effect.
             "generation_config": "vllm",
         }
         self.engine = LLM(model=str(folder), **{**options, **engine})
 
     def answer(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[NDArray[np.uint8]],
         questions: Sequence[str],
         combination: PromptCombination,
         settings: GenerationSettings,
     ) -> list[Completion]:
-        """Answers as ``Prompter.answer`` gives them; vLLM batches by itself."""
+        """The same as ``Prompter.answer``, in batches that vLLM makes."""
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
-        begun = time.perf_counter()
+        start = time.perf_counter()
         rules = {}
         if settings.constrained:
             from t2s_pipeline.prompting.grammar import grammar
@@ -85,11 +94,10 @@ class VllmPrompter(Chat):
             for image, question in zip(images, questions, strict=True)
         ]
         outputs = self.engine.generate(prompts, sampling, use_tqdm=False)
-        seconds = (time.perf_counter() - begun) / len(prompts)
+        seconds = (time.perf_counter() - start) / len(prompts)
         return [_completion(output.outputs[0], seconds) for output in outputs]
 
 
-def _completion(found, seconds: float) -> Completion:
-    """``found`` is a ``vllm.outputs.CompletionOutput``."""
-    reason = "stop" if found.finish_reason == "stop" else "length"
-    return Completion(found.text, len(found.token_ids), reason, seconds)
+def _completion(output: "CompletionOutput", seconds: float) -> Completion:
+    reason = "stop" if output.finish_reason == "stop" else "length"
+    return Completion(output.text, len(output.token_ids), reason, seconds)

@@ -1,62 +1,48 @@
-"""Where a prompter's files lie: embedded, a folder, or the local Hub cache at a pinned commit.  No torch."""
+"""The files of a prompter: embedded in this repository, in a folder, or in the local Hub cache at a pinned commit."""
 
 import hashlib
-import os
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.hub_cache import cached_snapshot
 from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
-from t2s_pipeline.prompters.families import RELEASES, Release, released
+from t2s_pipeline.prompters.families import published_model, published_models
 
-MINIATURE = "qwen2.5-vl-mini"
-EMBEDDED = EMBEDDED_WEIGHTS / "prompter"
+EMBEDDED_PROMPTER = "qwen2.5-vl-mini"
+"""The name of the prompter whose weights are in this repository."""
 
-FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
-"""Of a published checkpoint; weights in other formats and Python files are never fetched."""
+EMBEDDED_FOLDER = EMBEDDED_WEIGHTS / "prompter"
+"""The folder with its checkpoint."""
+
+FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
+"""What is taken of a published checkpoint. Weights in other formats and Python files are never fetched."""
 
 
 def folder_of(name_or_path: str) -> Path:
-    """The folder with the checkpoint: by a name of ``RELEASES``, a Hub id, ``owner/model@commit``, or a path.
+    """The folder with a checkpoint.
 
-    A published checkpoint is taken from the local Hub cache. It is fetched into it only if HF_HUB_OFFLINE=0 says that
-    downloads are wanted.
+    A published checkpoint is taken from the local Hub cache. It is downloaded only if HF_HUB_OFFLINE=0.
+
+    Args:
+        name_or_path: ``qwen2.5-vl-mini``, the name of a published model (``published_models``), its Hub id,
+            ``owner/model@commit`` for any other model of the Hub, or a folder.
 
     Raises:
         InputError: if there is no such checkpoint on this machine.
     """
-    if name_or_path == MINIATURE:
-        return EMBEDDED
+    if name_or_path == EMBEDDED_PROMPTER:
+        return EMBEDDED_FOLDER
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return folder
-    release = released(name_or_path)
-    if release is None:
-        known = ", ".join([MINIATURE, *RELEASES])
+    model = published_model(name_or_path)
+    if model is None:
+        names = ", ".join([EMBEDDED_PROMPTER, *published_models()])
         raise InputError(
-            f"No prompter {name_or_path!r}: give {known}, owner/model@commit of another one, or a folder with a "
-            "saved model."
+            f"There is no prompter {name_or_path!r}: use {names}, owner/model@commit for another model of the Hub, or "
+            "a folder with a saved model."
         )
-    return _from_hub(release)
-
-
-def _from_hub(release: Release) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    try:
-        return Path(
-            snapshot_download(
-                release.hub_id,
-                revision=release.revision,
-                allow_patterns=FILES,
-                local_files_only=os.environ.get("HF_HUB_OFFLINE", "1") != "0",
-            )
-        )
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError) as fault:
-        raise InputError(
-            f"{release.hub_id} is not in the local Hub cache at its pinned commit ({type(fault).__name__}): fetch it "
-            f"with `hf download {release.hub_id} --revision {release.revision}`, or set HF_HUB_OFFLINE=0."
-        ) from fault
+    return cached_snapshot(model.hub_id, model.revision, FILES)
 
 
 def weights_sha256(folder: Path) -> str:

@@ -1,8 +1,8 @@
-"""How the embedded segmenter is built: sam2's own classes at a size that trains on a laptop.
+"""The network of the embedded segmenter: sam2's own classes at a size that trains on a laptop.
 
-It is a SAM2 image model and nothing else: Hiera trunk, feature pyramid, prompt encoder, mask decoder. The
-video parts (memory attention, memory encoder, object pointers) are left out because no image prompt reaches
-them. Weights live in ``miniature/weights/segmenter`` and are made by ``train_segmenter``.
+It is a SAM2 image model: Hiera trunk, feature pyramid, prompt encoder and mask decoder. The video parts (memory
+attention, memory encoder, object pointers) are left out, because no image prompt reaches them. The weights are in
+``miniature/weights/segmenter``. ``miniature/train_segmenter.py`` makes them.
 """
 
 from dataclasses import dataclass
@@ -12,37 +12,32 @@ from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
 from sam2.modeling.sam2_base import SAM2Base
 
-from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
-
-WEIGHTS = EMBEDDED_WEIGHTS / "segmenter" / "model.safetensors"
-"""The embedded weights: fp16, keys as in ``SAM2Base.state_dict()``."""
-
 
 @dataclass(frozen=True)
 class MiniatureSam2Config:
-    """The size of the miniature. Strides are SAM2's: tokens of 16 px, mask logits of 4 px."""
+    """The size of the miniature. The strides are SAM2's: a token covers 16 pixels, a mask logit 4 pixels."""
 
     image_size: int = 128
-    """Side of the input square in pixels; a multiple of 32."""
+    """The side of the input square in pixels, a multiple of 32."""
     embed_dim: int = 24
     """Channels of the first stage; they double at each stage."""
     stages: tuple[int, int, int, int] = (1, 2, 3, 1)
-    """Transformer blocks a stage, at strides 4, 8, 16 and 32."""
+    """Transformer blocks per stage, at strides 4, 8, 16 and 32."""
     windows: tuple[int, int, int, int] = (8, 4, 8, 4)
-    """Attention window a stage, in tokens. Each divides the feature map, so nothing is padded."""
+    """The side of the attention window per stage, in tokens. Each divides the feature map, so nothing is padded."""
     global_blocks: tuple[int, ...] = (4,)
-    """Blocks that attend over the whole map."""
+    """The blocks whose attention covers the whole map."""
     hidden_dim: int = 128
-    """Channels of the neck, the prompt embeddings and the mask decoder; masks use an eighth of it."""
+    """Channels of the neck, the prompt embeddings and the mask decoder. Masks use an eighth of them."""
 
 
 def build(config: MiniatureSam2Config | None = None) -> SAM2Base:
     """A miniature SAM2 with random weights, on the CPU, in training mode.
 
-    Two things differ from the released models besides size. Every pyramid level hears from the coarser ones
-    (released: only strides 16 and 32), because a stride-4 stage of one block knows edges but not objects. And
-    the single-mask output is always the single-mask token: the released models' stability fallback to the
-    three-mask tokens stays off.
+    Besides the size, two things differ from the released models. Every level of the pyramid receives features of the
+    coarser levels (released: only strides 16 and 32), because a stride-4 stage of one block recognizes edges but not
+    objects. And the single-mask output is always that of the single-mask token: the released models' fallback to the
+    three-mask tokens, for unstable masks, is off.
     """
     config = config or MiniatureSam2Config()
     trunk = Hiera(
@@ -54,7 +49,7 @@ def build(config: MiniatureSam2Config | None = None) -> SAM2Base:
         window_pos_embed_bkg_spatial_size=(8, 8),
     )
     neck = FpnNeck(
-        # sam2 warms a cache for 1024-pixel inputs on CUDA unless told not to
+        # By default sam2 fills a cache for inputs of 1024 pixels on CUDA.
         position_encoding=PositionEmbeddingSine(config.hidden_dim, warmup_cache=False),
         d_model=config.hidden_dim,
         backbone_channel_list=trunk.channel_list,

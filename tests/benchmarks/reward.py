@@ -31,9 +31,8 @@ from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward
-from t2s_pipeline.segmenters import miniature
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
-from t2s_pipeline.segmenters.load import RELEASED, build_released
+from t2s_pipeline.segmenters.registry import EMBEDDED_SEGMENTER, SEGMENTERS
 from t2s_pipeline.segmenters.sam2 import Counts, Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -45,7 +44,7 @@ def main(arguments: list[str] | None = None) -> dict:
     torch.set_num_threads(options.threads or torch.get_num_threads())
     torch.manual_seed(0)
     if options.sizes:
-        result = {name: _size(name, options) for name in RELEASED}
+        result = {name: _size(name, options) for name in SEGMENTERS if name != EMBEDDED_SEGMENTER}
     else:
         result = _measure(options)
     where = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
@@ -56,7 +55,7 @@ def main(arguments: list[str] | None = None) -> dict:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--segmenter", default="sam2.1-small", choices=["sam2-mini", *RELEASED])
+    parser.add_argument("--segmenter", default="sam2.1-small", choices=list(SEGMENTERS))
     parser.add_argument("--side", type=int, default=840, help="of the square, in pixels")
     parser.add_argument("--completions", type=int, default=16)
     parser.add_argument("--repeat", type=float, default=0.0, help="share of objects copied from earlier completions")
@@ -195,7 +194,7 @@ def _cached(segmenter: Sam2Segmenter, group: Group, encode: float, options: argp
 def _size(name: str, options: argparse.Namespace) -> dict:
     """Masks a second after the image is encoded, and how far bfloat16 is from float32."""
     group = Group(options.side, options.completions, options.repeat)
-    model = build_released(name)
+    model = SEGMENTERS[name].build()
     sets = [parse(text, COMBINATION, group.frame).objects for text in group.completions]
     found = {}
     for bfloat16 in (False, True):
@@ -218,8 +217,7 @@ def _size(name: str, options: argparse.Namespace) -> dict:
 
 
 def _segmenter(name: str, device: str) -> Sam2Segmenter:
-    model = miniature.build() if name == "sam2-mini" else build_released(name)
-    return Sam2Segmenter(model, name, "random", device)
+    return Sam2Segmenter(SEGMENTERS[name].build(), name, "random", device)
 
 
 def _timed(work, options: argparse.Namespace) -> float:

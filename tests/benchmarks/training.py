@@ -38,7 +38,8 @@ from t2s_pipeline.miniature.prompter import PrompterShape, build_processor, trai
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.templates import instruction
-from t2s_pipeline.segmenters.load import build_released, load_segmenter
+from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.segmenters.registry import SEGMENTERS
 from t2s_pipeline.training.architecture import architecture
 from t2s_pipeline.training.estimate import memory
 from t2s_pipeline.training.presets import with_preset
@@ -103,7 +104,7 @@ def _plan(home: Path, options: argparse.Namespace) -> Experiment:
     if options.model == "tiny":
         models = [f"prompter={save_prompter(home / 'prompter')}", f"segmenter={save_segmenter(home / 's.safetensors')}"]
         return experiment("think2seg-mini", [*settings, *models, "grpo.group_size=2"])
-    save_file(build_released("sam2.1-small").state_dict(), home / "small.safetensors")
+    save_file(SEGMENTERS["sam2.1-small"].build().state_dict(), home / "small.safetensors")
     models = [f"prompter={random_3b(home / 'prompter')}", f"segmenter=sam2.1-small@{home / 'small.safetensors'}"]
     return experiment("think2seg-rs-3b", with_preset("one-141gb", [*settings, *models, "dataset=synthetic"]))
 

@@ -175,7 +175,7 @@ def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeyp
 
 
 def test_prompts_the_segmenter_draws_nothing_for_are_an_empty_mask(home, system, monkeypatch):
-    from t2s_pipeline.segmenters.sam2 import ScoredRunLengths
+    from t2s_pipeline.segmenters.scored_masks import ScoredRunLengths
 
     def nothing(self, embedding, prompt_sets, source, outs, multimask):
         empty = tuple(masks.encode(np.zeros((out.height, out.width), bool)) for out in outs)

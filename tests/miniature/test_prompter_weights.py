@@ -8,14 +8,14 @@ pytestmark = pytest.mark.worker
 from t2s_pipeline.miniature.measure_prompter import measure  # noqa: E402
 from t2s_pipeline.miniature.prompter import WEIGHTS  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.prompters.weights import MINIATURE  # noqa: E402
+from t2s_pipeline.prompters.weights import EMBEDDED_PROMPTER  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def measured():
-    return measure(load_prompter(MINIATURE), load_segmenter("sam2-mini"), count=64)
+    return measure(load_prompter(EMBEDDED_PROMPTER), load_segmenter("sam2-mini"), count=64)
 
 
 @pytest.mark.parametrize("name", PROMPT_COMBINATIONS)

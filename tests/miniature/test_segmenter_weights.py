@@ -17,7 +17,7 @@ from t2s_pipeline.miniature.evaluate_segmenter import BEST, GROUP, prompt_qualit
 from t2s_pipeline.miniature.segmenter_pool import SIDE, TEST, draw_pool  # noqa: E402
 from t2s_pipeline.miniature.segmenter_prompts import degrade  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
-from t2s_pipeline.segmenters.miniature import WEIGHTS  # noqa: E402
+from t2s_pipeline.segmenters.registry import EMBEDDED_FILE as WEIGHTS  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import GenerationSettings
-from t2s_pipeline.prompters.families import FAMILIES, RELEASES, released
+from t2s_pipeline.prompters.families import FAMILIES, published_model, published_models
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.coordinates import Coordinates
 from t2s_pipeline.prompting.parsing import Answer, parse
@@ -34,6 +34,8 @@ SIDES = {"qwen2_5_vl": 112, "qwen3_vl": 128, "internvl": 112, "llava": 112}
 """Pixel budgets of 112² and 128², and two of the processors' own 56-pixel squares."""
 IMAGE_TOKENS = {"qwen2_5_vl": 16, "qwen3_vl": 16, "internvl": 20, "llava": 16}
 """4 × 4 merged cells of 28 or 32 pixels; 5 tiles of 4; 4 × 4 patches of 14."""
+VISION = ("model.visual.", "model.vision_tower.", "model.multi_modal_projector.")
+"""The parameters that see the image, or translate what they see for the language model."""
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
@@ -79,8 +81,8 @@ def test_image_tokens_are_as_many_as_features_and_the_image_matters(family, prom
 def test_a_model_that_does_not_see_is_refused(prompter, monkeypatch):
     real = prompter.inputs
     monkeypatch.setattr(prompter, "inputs", lambda images, *rest: real([np.zeros_like(i) for i in images], *rest))
-    with pytest.raises(T2SError, match="does not see"):
-        prompter.check_sees()
+    with pytest.raises(T2SError, match="does not depend on the image"):
+        prompter.check_depends_on_image()
 
 
 def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(prompter, images):
@@ -122,7 +124,7 @@ def test_a_training_pass_reaches_every_part_of_the_model(prompter, images):
     labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
     prompter.model(**inputs, labels=labels).loss.backward()
     prompter.model.eval()
-    seeing = set(prompter.vision_parameters())
+    seeing = {name for name, _ in prompter.model.named_parameters() if name.startswith(VISION)}
     moved = {name for name, p in prompter.model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     spared = {name for name, _ in prompter.model.named_parameters()} - moved
     # CLIP's last layer and class head lie behind the layer that LLaVA reads; biases of keys move no softmax.
@@ -208,29 +210,30 @@ def copied(folder: Path, target: Path) -> Path:
 
 def test_a_released_name_is_found_in_the_hub_cache_at_its_pinned_commit(family, tmp_path, monkeypatch):
     model_type, folder = family
-    name = next(n for n in RELEASES if FAMILIES[model_type].name.split("-")[0].lower() in n)
+    model = FAMILIES[model_type].models[0]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match=f"hf download {RELEASES[name].hub_id} --revision {RELEASES[name].revision}"):
-        folder_of(name)
-    place = tmp_path / f"models--{RELEASES[name].hub_id.replace('/', '--')}" / "snapshots" / RELEASES[name].revision
+    with pytest.raises(InputError, match=f"hf download {model.hub_id} --revision {model.revision}"):
+        folder_of(model.name)
+    place = tmp_path / f"models--{model.hub_id.replace('/', '--')}" / "snapshots" / model.revision
     place.parent.mkdir(parents=True)
     place.symlink_to(folder, target_is_directory=True)
-    assert folder_of(name) == folder_of(RELEASES[name].hub_id) == place
-    assert load_prompter(name).name == name
+    assert folder_of(model.name) == folder_of(model.hub_id) == place
+    assert load_prompter(model.name).name == model.name
 
 
 def test_every_release_is_pinned_and_any_other_must_be():
-    assert all(len(release.revision) == 40 for release in RELEASES.values())
-    assert released("someone/else@" + "0" * 40).hub_id == "someone/else"
-    assert released("someone/else") is None and released("someone/else@main") is None
-    with pytest.raises(InputError, match="No prompter 'someone/else'"):
+    assert all(len(model.revision) == 40 for model in published_models().values())
+    pinned = published_model("someone/else@" + "0" * 40)
+    assert pinned is not None and pinned.hub_id == "someone/else"
+    assert published_model("someone/else") is None and published_model("someone/else@main") is None
+    with pytest.raises(InputError, match="There is no prompter 'someone/else'"):
         folder_of("someone/else")
 
 
 def test_another_architecture_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "internvl_chat"}')
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match=r"internvl_chat.*-hf port"):
+    with pytest.raises(InputError, match=r"internvl_chat.*ends in -hf"):
         load_prompter(str(tmp_path))
 
 

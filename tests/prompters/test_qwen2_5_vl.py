@@ -110,5 +110,5 @@ def test_the_same_weights_have_the_same_sha256(folder, prompter):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"expected config\.json"):
         load_prompter(str(tmp_path))
-    with pytest.raises(InputError, match="No prompter"):
+    with pytest.raises(InputError, match="There is no prompter"):
         load_prompter(str(tmp_path / "missing"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.registry import Registry
 from t2s_pipeline.vision.geometry import Frame
 
 pytestmark = pytest.mark.worker
@@ -14,20 +15,22 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from t2s_pipeline.segmenters import miniature  # noqa: E402
-from t2s_pipeline.segmenters.load import RELEASED, build_released, load_segmenter  # noqa: E402
+from t2s_pipeline.segmenters import registry  # noqa: E402
+from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
+from t2s_pipeline.segmenters.miniature import build  # noqa: E402
+from t2s_pipeline.segmenters.registry import EMBEDDED_FILE, SEGMENTERS, PublishedFile  # noqa: E402
 
 
 def test_the_miniature_is_embedded_and_its_weights_are_named():
     segmenter = load_segmenter("sam2-mini")
     assert segmenter.frame == Frame.square(128)
-    assert segmenter.sha256 == hashlib.sha256(miniature.WEIGHTS.read_bytes()).hexdigest()
+    assert segmenter.sha256 == hashlib.sha256(EMBEDDED_FILE.read_bytes()).hexdigest()
     assert next(segmenter.model.parameters()).dtype == torch.float32
 
 
 def test_other_weights_of_the_miniature_by_path(tmp_path):
     torch.manual_seed(1)
-    weights = {name: value.contiguous() for name, value in miniature.build().state_dict().items()}
+    weights = {name: value.contiguous() for name, value in build().state_dict().items()}
     save_file(weights, tmp_path / "mine.safetensors")
     torch.save({"model": weights}, tmp_path / "mine.pt")
     ours = load_segmenter(f"sam2-mini@{tmp_path / 'mine.safetensors'}")
@@ -41,7 +44,7 @@ def test_other_weights_of_the_miniature_by_path(tmp_path):
 @pytest.mark.slow
 def test_a_released_checkpoint_by_name_or_by_its_own_file_name(tmp_path):
     path = tmp_path / "sam2.1_hiera_tiny.pt"
-    torch.save({"model": build_released("sam2.1-tiny").state_dict()}, path)
+    torch.save({"model": SEGMENTERS["sam2.1-tiny"].build().state_dict()}, path)
     by_name = load_segmenter(f"sam2.1-tiny@{path}")
     by_file = load_segmenter(str(path))
     assert by_name.name == by_file.name == "sam2.1-tiny"
@@ -58,19 +61,21 @@ def test_the_checkpoint_in_the_hub_cache_is_held_against_its_known_sha256(tmp_pa
     (repository / "refs" / "main").write_text("c" * 40)
     path = repository / "snapshots" / ("c" * 40) / "sam2.1_hiera_tiny.pt"
     path.parent.mkdir(parents=True)
-    torch.save({"model": build_released("sam2.1-tiny").state_dict()}, path)
-    with pytest.raises(InputError, match="is not the checkpoint that Meta released"):
+    torch.save({"model": SEGMENTERS["sam2.1-tiny"].build().state_dict()}, path)
+    with pytest.raises(InputError, match=r"is not the published checkpoint of sam2\.1-tiny"):
         load_segmenter("sam2.1-tiny")
-    ours = replace(RELEASED["sam2.1-tiny"], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    monkeypatch.setitem(RELEASED, "sam2.1-tiny", ours)
+    tiny, sha256 = SEGMENTERS["sam2.1-tiny"], hashlib.sha256(path.read_bytes()).hexdigest()
+    assert isinstance(tiny.weights, PublishedFile)
+    ours = replace(tiny, weights=replace(tiny.weights, sha256=sha256))
+    monkeypatch.setattr(registry, "SEGMENTERS", Registry("segmenter", [ours]))
     for name in ("sam2.1-tiny", "facebook/sam2.1-hiera-tiny"):
-        assert (load_segmenter(name).name, load_segmenter(name).sha256) == ("sam2.1-tiny", ours.sha256)
+        assert (load_segmenter(name).name, load_segmenter(name).sha256) == ("sam2.1-tiny", sha256)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sam3-huge", "is no segmenter"),
+        ("sam3-huge", r"no segmenter 'sam3-huge'.*sam2-mini, sam2.1-tiny"),
         ("sam2.1-small", "needs its checkpoint"),
         ("sam2.1-small@/nowhere/sam2.1_hiera_small.pt", "is not at /nowhere"),
         ("sam2-mini@/nowhere/model.safetensors", "is not at /nowhere"),

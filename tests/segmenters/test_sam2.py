@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 
 from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
 
-from t2s_pipeline.segmenters.load import build_released  # noqa: E402
 from t2s_pipeline.segmenters.miniature import build  # noqa: E402
+from t2s_pipeline.segmenters.registry import SEGMENTERS  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 PROMPTER = Frame(84, 84)
@@ -122,7 +122,7 @@ def run_once_for_equal_pixels(segmenter: Sam2Segmenter, monkeypatch) -> None:
 )
 def test_the_released_architectures_agree_with_the_predictor_for_every_prompt_combination(name, sizes, monkeypatch):
     torch.manual_seed(0)
-    segmenter = Sam2Segmenter(build_released(name), name, "random", at_once=100)
+    segmenter = Sam2Segmenter(SEGMENTERS[name].build(), name, "random", at_once=100)
     assert segmenter.frame == Frame.square(1024)
     run_once_for_equal_pixels(segmenter, monkeypatch)
     for native in sizes:

@@ -1,0 +1,105 @@
+"""The segmenters by name: how the network of each is built, and where its weights are.
+
+This module can be imported without torch. A segmenter's function imports what it needs when it builds the network.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.registry import Registry
+from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
+
+if TYPE_CHECKING:
+    from sam2.modeling.sam2_base import SAM2Base
+
+EMBEDDED_SEGMENTER = "sam2-mini"
+"""The name of the segmenter whose weights are in this repository."""
+
+EMBEDDED_FILE = EMBEDDED_WEIGHTS / "segmenter" / "model.safetensors"
+"""Its weights: fp16, keys as in ``SAM2Base.state_dict()``."""
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A published checkpoint: the Hub repository, the file in it, and the file's SHA-256."""
+
+    hub_id: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A frozen SAM2 image model.
+
+    Attributes:
+        name: its name in experiments and in the column ``segmenter`` of the tables.
+        build: builds the network with random weights, on the CPU.
+        image_size: the side, in pixels, of the square that the network sees.
+        weights: a file on this machine or a published one. None: people must write ``name@FILE``.
+    """
+
+    name: str
+    build: "Callable[[], SAM2Base]"
+    image_size: int
+    weights: Path | PublishedFile | None = None
+
+
+def _build_miniature() -> "SAM2Base":
+    from t2s_pipeline.segmenters.miniature import build
+
+    return build()
+
+
+def _sam21(size: str, config: str, sha256: str) -> Segmenter:
+    """A SAM 2.1 that Meta released; ``config`` is the name of sam2's configuration file."""
+
+    def build() -> "SAM2Base":
+        from t2s_pipeline.segmenters.released import build_released
+
+        return build_released(config)
+
+    published = PublishedFile(f"facebook/sam2.1-hiera-{size}", f"sam2.1_hiera_{size.replace('-', '_')}.pt", sha256)
+    return Segmenter(f"sam2.1-{size}", build, 1024, published)
+
+
+SEGMENTERS = Registry(
+    "segmenter",
+    (
+        Segmenter(EMBEDDED_SEGMENTER, _build_miniature, 128, EMBEDDED_FILE),
+        _sam21("tiny", "sam2.1_hiera_t.yaml", "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
+        _sam21("small", "sam2.1_hiera_s.yaml", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
+        _sam21("base-plus", "sam2.1_hiera_b+.yaml", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
+        _sam21("large", "sam2.1_hiera_l.yaml", "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    ),
+)
+
+
+def find_segmenter(name_or_path: str) -> tuple[Segmenter, Path | None]:
+    """The segmenter that a text names, and the file of its weights if the text names one.
+
+    Args:
+        name_or_path: one of
+
+            - the name of a registered segmenter, such as ``sam2-mini`` or ``sam2.1-small``;
+            - the Hub id of a published one, such as ``facebook/sam2.1-hiera-small``;
+            - either of them with other weights of the same network: ``sam2-mini@/path/model.safetensors``;
+            - the path of a file whose name is that of a published file, such as ``/models/sam2.1_hiera_small.pt``. The
+              suffix may differ.
+
+    Raises:
+        InputError: if there is no such segmenter.
+    """
+    name, _, file = name_or_path.partition("@")
+    for segmenter in SEGMENTERS.values():
+        published = segmenter.weights if isinstance(segmenter.weights, PublishedFile) else None
+        if name == segmenter.name or (published and name == published.hub_id):
+            return segmenter, Path(file) if file else None
+        if published and not file and Path(name).stem == Path(published.file).stem:
+            return segmenter, Path(name)
+    raise InputError(
+        f"There is no segmenter {name_or_path!r}: use one of {', '.join(SEGMENTERS)}, or NAME@FILE for other weights."
+    )
