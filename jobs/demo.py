@@ -19,7 +19,6 @@ from assets.resources import GPU, WorkerLauncher
 from assets.training import announce
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import catalog
-from t2s_pipeline.datasets.registry import splits_of
 from t2s_pipeline.methods.experiments import BASELINE
 from t2s_pipeline.methods.registry import METHODS, embedded_methods
 from t2s_pipeline.methods.system import System
@@ -83,7 +82,7 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, worker: WorkerLaun
     if config.scenes:
         folder = Path(config.scenes)
         dataset = catalog.add_dataset(settings, folder)
-        available = splits_of(folder)
+        available = catalog.find_dataset(settings, dataset).splits
         splits = [split for split in available if split != "train"] or available
     scenes = Scenes(config.train_scenes, config.val_scenes, config.test_scenes)
     record(context, settings, worker.runner(context, config.fresh).run(scenes))

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from t2s_pipeline.checks.claims import Check, Finding, LakeCheck
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.published_counts import EMPTY_TARGETS, SAMPLES
+from t2s_pipeline.datasets.registry import published_empty_targets, published_samples
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import Partition, list_partitions, read_partition, scan
 from t2s_pipeline.vision import masks
@@ -77,7 +77,7 @@ def _questions_have_words(rows: pa.Table) -> Finding:
 def _as_published(lake: Path, partition: Partition) -> Finding:
     """The number of samples beside the published one, and what was set aside where they differ."""
     samples = read_partition(lake, schema.SAMPLES, partition, ["sample_id"]).num_rows
-    published = SAMPLES.get((partition["dataset"], partition["split"]))
+    published = published_samples(partition["dataset"], partition["split"])
     if published is None:
         return Finding(True, f"{samples} samples; no count was published", {"samples": samples})
     numbers: dict[str, int | str] = {"samples": samples, "published": published}
@@ -94,7 +94,7 @@ def _as_published(lake: Path, partition: Partition) -> Finding:
 def _empty_targets(lake: Path, partition: Partition) -> Finding:
     flags = read_partition(lake, schema.SAMPLES, partition, ["is_empty"])["is_empty"]
     empty = pc.sum(flags).as_py() or 0
-    published = EMPTY_TARGETS.get((partition["dataset"], partition["split"]))
+    published = published_empty_targets(partition["dataset"], partition["split"])
     numbers = {"empty": empty} if published is None else {"empty": empty, "published": published}
     said = "" if published is None else f", {published} were published"
     return Finding(published in (None, empty), f"{empty} empty targets{said}", numbers)

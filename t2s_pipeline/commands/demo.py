@@ -32,13 +32,14 @@ def demo(
 ) -> None:
     """Run the whole pipeline: files, tables, training, completions, masks, scores, leaderboard, results page."""
     from t2s_pipeline.commands.instance import prepare
-    from t2s_pipeline.datasets.registry import splits_of
+    from t2s_pipeline.datasets.earthreason import EARTHREASON
+    from t2s_pipeline.datasets.registry import dataset_at
     from t2s_pipeline.methods.registry import embedded_methods
 
     settings = Settings.from_env()
     settings.require_worker()
     if scenes is not None:
-        splits_of(scenes)
+        dataset_at(EARTHREASON.name, scenes)
     known = embedded_methods()
     methods = [name.removesuffix("-mini") for name in method or known]
     if unknown := set(methods) - set(known):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def ingest(
     name: Annotated[
         str,
-        typer.Argument(help="earthreason, rrsis-d, risbench, refsegrs, custom, or a folder in EarthReason's layout."),
+        typer.Argument(help="A benchmark (t2s doctor lists them), custom, or a folder in EarthReason's layout."),
     ],
     root: Annotated[
         Path | None, typer.Option(help="The folder of the benchmark. It is stored for later commands.")

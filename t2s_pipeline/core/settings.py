@@ -1,6 +1,7 @@
 """Where things live and which interpreter does the GPU work: read from the environment once, passed down."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,26 @@ REPO = Path(__file__).resolve().parents[2]
 EMBEDDED_WEIGHTS = Path(__file__).resolve().parents[1] / "miniature" / "weights"
 """The weights of the embedded models: ``prompter/`` and ``segmenter/``."""
 
-ROOT_VARIABLES = {
-    "earthreason": "T2S_EARTHREASON_ROOT",
-    "rrsis-d": "T2S_RRSIS_D_ROOT",
-    "risbench": "T2S_RISBENCH_ROOT",
-    "refsegrs": "T2S_REFSEGRS_ROOT",
-}
-"""Benchmark → the environment variable that names its folder."""
+_ROOT_VARIABLE = re.compile(r"T2S_([A-Z0-9]+(?:_[A-Z0-9]+)*)_ROOT")
+
+
+def root_variable(dataset: str) -> str:
+    """The environment variable that names a benchmark's folder.
+
+    >>> root_variable("rrsis-d")
+    'T2S_RRSIS_D_ROOT'
+    """
+    return f"T2S_{dataset.upper().replace('-', '_')}_ROOT"
+
+
+def _roots(environment: Mapping[str, str]) -> dict[str, Path]:
+    """The folders that variables such as ``T2S_RRSIS_D_ROOT`` name, by dataset: the inverse of ``root_variable``."""
+    variables = {name: _ROOT_VARIABLE.fullmatch(name) for name in environment}
+    return {
+        match[1].lower().replace("_", "-"): Path(environment[name]).expanduser().resolve()
+        for name, match in variables.items()
+        if match and environment[name]
+    }
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class Settings:
     worker_python: Path
     sql_dir: Path = field(default=REPO / "sql")
     roots: Mapping[str, Path] = field(default_factory=dict, hash=False)
-    """Benchmark → its folder, as far as the environment names it."""
+    """Dataset → its folder, for every variable ``T2S_<NAME>_ROOT`` of the environment."""
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -38,9 +52,7 @@ class Settings:
         # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
         worker = Path(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python").expanduser()
         packaged = Path(__file__).parents[1] / "sql"
-        named = {key: os.environ.get(variable) for key, variable in ROOT_VARIABLES.items()}
-        roots = {key: Path(root).expanduser().resolve() for key, root in named.items() if root}
-        return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql", roots)
+        return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql", _roots(os.environ))
 
     @property
     def lake(self) -> Path:

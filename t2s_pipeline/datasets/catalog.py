@@ -1,187 +1,176 @@
-"""The datasets that are known, and where each one's files lie.
+"""The datasets that are known, and where the files of each lie.
 
-A benchmark's folder is named by the environment (``settings.ROOT_VARIABLES``) or by ``t2s ingest NAME --root PATH``,
-which remembers it in ``T2S_HOME/datasets.json``; the environment comes first. A dataset of a user's own is remembered
-there too: a folder in EarthReason's layout as its path, anything else as an object with the paths it is made of.
+A benchmark's folder is named by its environment variable, or by ``t2s ingest NAME --root PATH``, which writes it to
+``T2S_HOME/datasets.json``. The environment variable comes first. Datasets of your own are written to that file too: a
+folder in EarthReason's layout as its path, anything else as an object with the paths of its files.
 """
 
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.settings import ROOT_VARIABLES, Settings
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.datasets.custom_coco import CustomCoco
+from t2s_pipeline.datasets.custom_table import CustomTable
+from t2s_pipeline.datasets.dataset import Dataset, dataset_name
+from t2s_pipeline.datasets.earthreason import EARTHREASON
 from t2s_pipeline.datasets.layout import SPLITS
-from t2s_pipeline.datasets.records import Reader
-from t2s_pipeline.datasets.registry import (
-    BENCHMARKS,
-    EMBEDDED,
-    CustomCoco,
-    CustomReader,
-    CustomTable,
-    find_root,
-    key_of,
-    reader_of,
-    slug,
-)
+from t2s_pipeline.datasets.registry import BENCHMARKS, EMBEDDED, dataset_at, folder_name
+
+CustomReader = CustomTable | CustomCoco
+"""Readers of your own files, which are given every path: `t2s ingest custom`."""
+
+Entry = str | dict[str, str]
+"""What ``datasets.json`` holds about a dataset: a folder, or the paths of a custom reader."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset and how it is read; ``origin`` says who named its folder."""
-
-    key: str
-    root: Path
-    reader: Reader
-    origin: str
-
-    @property
-    def splits(self) -> list[str]:
-        """Those of train, val and test that it has."""
-        return self.reader.splits(self.root)
-
-
-def find_dataset(settings: Settings, key: str) -> Dataset:
-    """The dataset, its layout found.
+def find_dataset(settings: Settings, name: str) -> Dataset:
+    """The dataset of that name.
 
     Raises:
-        InputError: if nobody named its folder yet, the folder is gone, or is not in its layout.
+        InputError: if its folder is not known, is missing, or is not in its layout.
     """
-    if key == EMBEDDED:
-        return Dataset(key, _there(settings.scenes, key), reader_of(key), "drawn by the pipeline")
-    if key in settings.roots:
-        variable = ROOT_VARIABLES[key]
-        return Dataset(key, find_root(_there(settings.roots[key], key), key), reader_of(key), variable)
-    entry = _known(settings).get(key)
+    if name == EMBEDDED:
+        return dataset_at(name, _existing(settings.scenes, name), "painted by the pipeline")
+    if name in BENCHMARKS and name in settings.roots:
+        return dataset_at(name, _existing(settings.roots[name], name), BENCHMARKS[name].root_variable)
+    entry = _entries(settings).get(name)
     if entry is None:
-        how = f"`t2s ingest {key} --root FOLDER` names one"
-        how += f", or the environment variable {ROOT_VARIABLES[key]}" if key in BENCHMARKS else ""
-        raise InputError(f"No folder is known for the dataset {key}: {how}.")
-    origin = str(_known_file(settings))
+        variable = f", or the environment variable {BENCHMARKS[name].root_variable}" if name in BENCHMARKS else ""
+        raise InputError(
+            f"The folder of the dataset {name} is not known. Name it with `t2s ingest {name} --root FOLDER`{variable}."
+        )
     if isinstance(entry, str):
-        return Dataset(key, find_root(_there(Path(entry), key), key), reader_of(key), origin)
-    reader, root = _custom(settings, key, entry)
-    return Dataset(key, root, reader, origin)
+        return dataset_at(name, _existing(Path(entry), name), str(_datasets_file(settings)))
+    return _custom(settings, name, entry)
 
 
 def known_datasets(settings: Settings) -> list[str]:
-    """The embedded scenes, the benchmarks whose folder somebody named, and datasets of a user's own."""
-    return list(dict.fromkeys([EMBEDDED, *settings.roots, *_known(settings)]))
+    """The embedded scenes, the benchmarks whose folder is known, and datasets of your own."""
+    from_environment = [name for name in settings.roots if name in BENCHMARKS]
+    return list(dict.fromkeys([EMBEDDED, *from_environment, *_entries(settings)]))
 
 
 def readable_splits(settings: Settings) -> tuple[list[tuple[str, str]], list[str]]:
-    """(dataset, split) of everything that can be asked for, and what is wrong with datasets that were named.
+    """(dataset, split) of everything that can be read, and what is wrong with the datasets that cannot be read.
 
-    The benchmarks are among them even where nobody named their folder: reading one then says how to.
+    All benchmarks are included. Reading one whose folder is not known fails with a message that says how to name it.
     """
-    offered = [(key, split) for key in (EMBEDDED, *BENCHMARKS) for split in SPLITS]
+    offered = [(EMBEDDED, split) for split in SPLITS]
+    offered += [(benchmark.name, split) for benchmark in BENCHMARKS.values() for split in benchmark.splits]
     faults: list[str] = []
-    for key in known_datasets(settings):
-        if key != EMBEDDED and key not in BENCHMARKS:
+    for name in known_datasets(settings):
+        if name != EMBEDDED and name not in BENCHMARKS:
             try:
-                offered += [(key, split) for split in find_dataset(settings, key).splits]
+                offered += [(name, split) for split in find_dataset(settings, name).splits]
             except InputError as error:
                 faults.append(str(error))
     return offered, faults
 
 
 def add_dataset(settings: Settings, root: Path) -> str:
-    """Remember a user's folder as a dataset and return its key: the folder's name, made fit for a key.
+    """Store your own folder as a dataset, and return its name, which is made from the name of the folder.
 
-    A second folder of the same name gets a key of its own, so that it does not replace the first one's results.
+    A second folder of the same name gets another dataset name, so that it does not replace the results of the first.
 
     Raises:
-        InputError: if it is not a folder in EarthReason's layout.
+        InputError: if the folder is not in EarthReason's layout.
     """
-    root = find_root(root.expanduser().resolve())
-    known = _known(settings)
-    for key, entry in known.items():
+    root = dataset_at(EARTHREASON.name, root.expanduser().resolve()).root
+    entries = _entries(settings)
+    for name, entry in entries.items():
         if entry == str(root):
-            return key
-    key = slug(root)
-    if key in known or (key in BENCHMARKS and key != "earthreason"):
-        key = f"{key}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"
-    _remember(settings, key, str(root))
-    return key
+            return name
+    name = folder_name(root)
+    if name in entries or (name in BENCHMARKS and name != EARTHREASON.name):
+        name = f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"
+    _store(settings, name, str(root))
+    return name
 
 
-def add_benchmark(settings: Settings, key: str, root: Path) -> None:
-    """Remember where a benchmark lies.
+def add_benchmark(settings: Settings, name: str, root: Path) -> None:
+    """Store where a benchmark lies.
 
     Raises:
-        InputError: if the folder is not in the benchmark's layout, or the environment names another one.
+        InputError: if the folder is not in the benchmark's layout, or the environment variable names another folder.
     """
     root = root.expanduser().resolve()
-    found = find_root(root, key)
-    named = settings.roots.get(key)
-    if named is not None and find_root(named, key) != found:
-        raise InputError(f"{ROOT_VARIABLES[key]} names {named}, not {root}: change or unset it.")
-    _remember(settings, key, str(found))
+    dataset = dataset_at(name, root)
+    from_environment = settings.roots.get(name)
+    if from_environment is not None and dataset_at(name, from_environment).root != dataset.root:
+        variable = BENCHMARKS[name].root_variable
+        raise InputError(f"{variable} names {from_environment}, not {root}: change or unset the variable.")
+    _store(settings, name, str(dataset.root))
 
 
-def add_custom(settings: Settings, name: str, reader: CustomReader) -> str:
-    """Remember images, masks and questions of a user's own under a name, made fit for a key.
+def add_custom(settings: Settings, wish: str, reader: CustomReader) -> str:
+    """Store images, masks and questions of your own as a dataset, and return its name.
+
+    The name is ``wish`` in lower case, with hyphens for other characters.
 
     Raises:
-        InputError: if the name is taken by other files, or there is nothing to read.
+        InputError: if the name belongs to other files, or a file is missing.
     """
-    key = key_of(name)
-    if not key or key == EMBEDDED or key in BENCHMARKS:
-        raise InputError(f"{name!r} cannot be the name of your own dataset: give another one with --name.")
-    entry: dict[str, str] = {field: str(value) for field, value in vars(reader).items()}
-    known = _known(settings).get(key)
-    if known not in (None, entry):
-        raise InputError(f"The dataset {key} is made of other files: give this one a name of its own with --name.")
-    _custom(settings, key, entry)
-    _remember(settings, key, entry)
-    return key
+    name = dataset_name(wish)
+    if not name or name == EMBEDDED or name in BENCHMARKS:
+        raise InputError(f"{wish!r} cannot be the name of your own dataset: give another name with --name.")
+    entry: Entry = {field: str(value) for field, value in vars(reader).items()}
+    entries = _entries(settings)
+    if name in entries and entries[name] != entry:
+        raise InputError(f"The dataset {name} consists of other files: give another name with --name.")
+    _custom(settings, name, entry)
+    _store(settings, name, entry)
+    return name
 
 
-def _custom(settings: Settings, key: str, entry: Any) -> tuple[Reader, Path]:
-    """The reader that an entry of ``datasets.json`` describes, and the folder that holds all of its files."""
-    fields = dict(entry) if isinstance(entry, dict) else {}
-    paths = {field: Path(str(value)) for field, value in fields.items() if field != "split"}
-    split = str(fields.get("split"))
+def _custom(settings: Settings, name: str, entry: object) -> Dataset:
+    """The dataset that an object of ``datasets.json`` describes."""
+    fields = {str(field): str(value) for field, value in entry.items()} if isinstance(entry, dict) else {}
+    split = fields.pop("split", "")
+    paths = {field: Path(value) for field, value in fields.items()}
+    reader: CustomReader
     if paths.keys() == {"images", "masks", "queries"}:
-        reader = CustomTable(**paths, split=split)
+        reader = CustomTable(paths["images"], paths["masks"], paths["queries"], split)
     elif paths.keys() == {"images", "annotations"}:
-        reader = CustomCoco(**paths, split=split)
+        reader = CustomCoco(paths["images"], paths["annotations"], split)
     else:
-        said = f"{_known_file(settings)} says nothing usable of the dataset {key}"
-        raise InputError(f"{said}: `t2s ingest` names it anew.")
-    gone = [str(path) for path in paths.values() if not path.exists()]
-    if gone:
-        raise InputError(f"{gone[0]} of the dataset {key} is gone: put it back, or name another one.")
-    return reader, Path(os.path.commonpath([path if path.is_dir() else path.parent for path in paths.values()]))
+        raise InputError(
+            f"The entry of the dataset {name} in {_datasets_file(settings)} has other keys than expected: "
+            "run `t2s ingest` for it again."
+        )
+    missing = [path for path in paths.values() if not path.exists()]
+    if missing:
+        raise InputError(f"{missing[0]} of the dataset {name} is missing: restore it, or run `t2s ingest` again.")
+    root = os.path.commonpath([path if path.is_dir() else path.parent for path in paths.values()])
+    return Dataset(name, Path(root), reader, origin=str(_datasets_file(settings)))
 
 
-def _there(root: Path, key: str) -> Path:
+def _existing(root: Path, name: str) -> Path:
     if not root.is_dir():
-        raise InputError(f"The folder {root} of the dataset {key} is gone: put it back, or name another one.")
+        raise InputError(f"The folder {root} of the dataset {name} is missing: restore it, or name another folder.")
     return root
 
 
-def _remember(settings: Settings, key: str, entry: str | dict[str, str]) -> None:
-    with atomic_file(_known_file(settings)) as temporary:
-        temporary.write_text(json.dumps({**_known(settings), key: entry}, indent=1, sort_keys=True) + "\n")
+def _store(settings: Settings, name: str, entry: Entry) -> None:
+    with atomic_file(_datasets_file(settings)) as temporary:
+        temporary.write_text(json.dumps({**_entries(settings), name: entry}, indent=1, sort_keys=True) + "\n")
 
 
-def _known_file(settings: Settings) -> Path:
+def _datasets_file(settings: Settings) -> Path:
     return settings.home / "datasets.json"
 
 
-def _known(settings: Settings) -> dict[str, Any]:
-    path = _known_file(settings)
+def _entries(settings: Settings) -> dict[str, object]:
+    path = _datasets_file(settings)
     if not path.is_file():
         return {}
     try:
         content = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}): mend it, or delete it and ingest again.") from error
+        raise InputError(f"{path} is not JSON ({error}): correct it, or delete it and ingest again.") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} is no object of datasets: mend it, or delete it and ingest again.")
+        raise InputError(f"{path} holds no JSON object: correct it, or delete it and ingest again.")
     return content

@@ -25,7 +25,7 @@ MAX_OUTLINE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentation:
+class CocoMask:
     """What an annotation holds under ``segmentation``; several parts are united.
 
     ``annotations`` are the segmentations of several annotations, united as well. ``width`` and ``height`` are those

@@ -1,7 +1,8 @@
 """Your own COCO file: run lengths or polygons, with questions or without.
 
-An annotation that carries text (``questions``, ``question``, ``caption`` or ``sentences``) is a sample of its own. The
-others are gathered: one sample an image and category, asked for by the category's name, its mask the union of theirs.
+An annotation that carries text (``questions``, ``question``, ``caption`` or ``sentences``) is a sample. The other
+annotations are joined: one sample per image and category. Its question is the category's name, and its mask is the
+union of their masks.
 """
 
 from collections.abc import Iterator
@@ -9,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from t2s_pipeline.datasets.coco import CocoFile, Segmentation, read_coco, stated_size
-from t2s_pipeline.datasets.layout import NamedFiles, is_text, names_below, require_folder
-from t2s_pipeline.datasets.records import Record, RejectRecord
-from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
+from t2s_pipeline.datasets.annotated_images import Index, IndexReader, Row
+from t2s_pipeline.datasets.coco import CocoFile, CocoMask, read_coco, stated_size
+from t2s_pipeline.datasets.layout import NamedFiles, is_text, require_folder
+from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.vision.image_files import UnusableFileError
 
 TEXTS = ("questions", "question", "caption", "sentences")
 
 
 @dataclass(frozen=True)
-class CustomCoco:
+class CustomCoco(IndexReader):
     """The reader of one file, which is one split; both paths are absolute."""
 
     images: Path
@@ -27,52 +28,44 @@ class CustomCoco:
     split: str
 
     def splits(self, root: Path) -> list[str]:
+        """The one split, if the file is there."""
         return [self.split] if self.annotations.is_file() else []
 
-    def sources(self, root: Path, split: str) -> list[Scene]:
-        folder = NamedFiles(require_folder(self.images, "give the folder of the images with --images."))
+    def index(self, root: Path, split: str) -> Index:
+        """The annotations. Raises InputError if the folder or the file is missing, or it is no COCO file."""
+        images = NamedFiles(require_folder(self.images, "give the folder of the images with --images."))
         content = read_coco(self.annotations)
-        rejects = [RejectRecord(place, "invalid_entry", found) for place, found in content.strays]
-        rows: list[Row] = []
-        for entry in _rows(self.annotations.name, content):
-            (rejects if isinstance(entry, RejectRecord) else rows).append(entry)
-        scenes = scenes_of(rows, folder, None)
-        return [Scene(rejects=tuple(rejects)), *scenes] if rejects else scenes
-
-    def files(self, root: Path, split: str) -> list[str]:
-        pictures = (path for scene in self.sources(root, split) for path in scene.files)
-        return names_below(root, [self.annotations, *pictures])
-
-    def read(self, root: Path, source: Scene) -> list[Record]:
-        return read_scene(root, source)
+        return Index([self.annotations], _rows(self.annotations.name, content), images)
 
 
 def _rows(file: str, content: CocoFile) -> Iterator[Row | RejectRecord]:
-    gathered: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
+    for place, fault in content.strays:
+        yield RejectRecord(place, "invalid_entry", fault)
+    joined: dict[tuple[Any, str], list[dict[str, Any]]] = {}
     annotated: set[Any] = set()
     for key, annotation in content.annotations.items():
-        where = f"{file}#annotation={key}"
+        place = f"{file}#annotation={key}"
         try:
             image = _image_of(annotation, content)
             annotated.add(image["id"])
             texts = _texts(annotation)
         except UnusableFileError as error:
-            yield RejectRecord(where, error.reason, error.detail)
+            yield RejectRecord(place, error.reason, error.detail)
             continue
         category = content.category(annotation.get("category_id"))
         if texts:
-            drawing = Segmentation((annotation.get("segmentation"),), *stated_size(image))
-            yield Row(where, image["file_name"], texts, drawing, sample_id=str(key), category=category)
+            mask = CocoMask((annotation.get("segmentation"),), *stated_size(image))
+            yield Row(place, image["file_name"], texts, mask, sample_id=str(key), category=category)
         elif category is None:
-            yield RejectRecord(where, "blank_question", f"none of {', '.join(TEXTS)}, and no category with a name")
+            yield RejectRecord(place, "blank_question", f"none of {', '.join(TEXTS)}, and no category with a name")
         else:
-            gathered.setdefault((image["id"], category), []).append(annotation)
-    for (image_id, category), annotations in gathered.items():
+            joined.setdefault((image["id"], category), []).append(annotation)
+    for (image_id, category), annotations in joined.items():
         image = content.images[image_id]
-        drawing = Segmentation(tuple(each.get("segmentation") for each in annotations), *stated_size(image))
-        where = f"{file}#image={image_id},category={category}"
+        mask = CocoMask(tuple(annotation.get("segmentation") for annotation in annotations), *stated_size(image))
+        place = f"{file}#image={image_id},category={category}"
         sample_id = f"{Path(image['file_name']).stem}-{category}"
-        yield Row(where, image["file_name"], (category,), drawing, sample_id=sample_id, category=category)
+        yield Row(place, image["file_name"], (category,), mask, sample_id=sample_id, category=category)
     for image_id in content.images:
         if image_id not in annotated:
             yield RejectRecord(f"{file}#image={image_id}", "no_annotation", "no annotation belongs to this image")
@@ -87,14 +80,14 @@ def _image_of(annotation: dict[str, Any], content: CocoFile) -> dict[str, Any]:
 
 
 def _texts(annotation: dict[str, Any]) -> tuple[str, ...]:
-    """The annotation's own questions, from the first key that holds some."""
+    """The questions of an annotation, from the first of ``TEXTS`` that holds some."""
     for key in TEXTS:
-        value = annotation.get(key)
-        values = value if isinstance(value, list) else [value]
-        texts = [(each.get("raw") or each.get("sent")) if isinstance(each, dict) else each for each in values]
+        content = annotation.get(key)
+        values = content if isinstance(content, list) else [content]
+        texts = [(value.get("raw") or value.get("sent")) if isinstance(value, dict) else value for value in values]
         if any(text is not None and not (isinstance(text, str) and is_text(text)) for text in texts):
             raise UnusableFileError("invalid_row", f"{key} is no text and no list of texts")
-        found = tuple(text.strip() for text in texts if text is not None)
-        if found:
-            return found
+        stripped = tuple(text.strip() for text in texts if text is not None)
+        if stripped:
+            return stripped
     return ()

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, names_below, require_folder
+from t2s_pipeline.datasets.annotated_images import Index, IndexReader, NoTarget, Row
+from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, require_folder
 from t2s_pipeline.datasets.query_files import Query, read_queries
-from t2s_pipeline.datasets.records import Record, RejectRecord
-from t2s_pipeline.datasets.scene import NoTarget, Row, Scene, read_scene, scenes_of
+from t2s_pipeline.datasets.records import RejectRecord
 
 
 @dataclass(frozen=True)
-class CustomTable:
-    """The reader; all paths are absolute. ``split`` is that of rows that state none."""
+class CustomTable(IndexReader):
+    """The reader; all paths are absolute. ``split`` is the split of rows that state none."""
 
     images: Path
     masks: Path
@@ -28,44 +28,39 @@ class CustomTable:
     split: str
 
     def splits(self, root: Path) -> list[str]:
+        """The splits that the rows state; the reader's own split if they state none."""
         if not self.queries.is_file():
             return []
-        there = {self._split(entry) for entry in read_queries(self.queries) if isinstance(entry, Query)}
-        return [split for split in SPLITS if split in there] or [self.split]
+        stated = {self._split(entry) for entry in read_queries(self.queries) if isinstance(entry, Query)}
+        return [split for split in SPLITS if split in stated] or [self.split]
 
-    def sources(self, root: Path, split: str) -> list[Scene]:
+    def index(self, root: Path, split: str) -> Index:
+        """The rows of the split. Raises InputError if a folder or the table is missing, or it is no such table."""
         images = NamedFiles(require_folder(self.images, "give the folder of the images with --images."))
         masks = NamedFiles(require_folder(self.masks, "give the folder of the masks with --masks."))
-        rejects: list[RejectRecord] = []
+        return Index([self.queries], self._rows(split), images, masks)
+
+    def _rows(self, split: str) -> Iterator[Row | RejectRecord]:
+        # A row that states no usable split is reported once, with the reader's own split.
         queries: list[Query] = []
         for entry in read_queries(self.queries):
             if isinstance(entry, RejectRecord):
-                # A row that cannot be read names no split; it is told once.
-                rejects += [entry] if split == self.split else []
+                if split == self.split:
+                    yield entry
             elif self._split(entry) not in SPLITS:
-                found = f"its split is {entry.split!r}, not one of {', '.join(SPLITS)}"
-                rejects += [RejectRecord(entry.row, "invalid_row", found)] if split == self.split else []
+                if split == self.split:
+                    detail = f"its split is {entry.split!r}, not one of {', '.join(SPLITS)}"
+                    yield RejectRecord(entry.row, "invalid_row", detail)
             elif self._split(entry) == split:
                 queries.append(entry)
-        rows: list[Row] = []
-        for entry in _merged(queries):
-            (rejects if isinstance(entry, RejectRecord) else rows).append(entry)
-        scenes = scenes_of(rows, images, masks)
-        return [Scene(rejects=tuple(rejects)), *scenes] if rejects else scenes
-
-    def files(self, root: Path, split: str) -> list[str]:
-        pictures = (path for scene in self.sources(root, split) for path in scene.files)
-        return names_below(root, [self.queries, *pictures])
-
-    def read(self, root: Path, source: Scene) -> list[Record]:
-        return read_scene(root, source)
+        yield from _merged(queries)
 
     def _split(self, query: Query) -> str:
         return query.split or self.split
 
 
 def _merged(queries: list[Query]) -> Iterator[Row | RejectRecord]:
-    """One row a sample: the questions of its rows in order. Rows that contradict its first one are set aside."""
+    """One row per sample, with the questions of all its rows in order. A row that contradicts the first is a reject."""
     samples: dict[object, Row] = {}
     places: dict[object, tuple[str, str]] = {}
     for query in queries:
@@ -74,12 +69,11 @@ def _merged(queries: list[Query]) -> Iterator[Row | RejectRecord]:
         key = query.sample_id or place
         known = samples.get(key)
         if known is None:
-            drawing = None if mask.strip() else NoTarget()
             samples[key] = Row(
                 query.row,
                 query.image,
                 query.questions,
-                drawing,
+                None if mask.strip() else NoTarget(),
                 mask=mask,
                 sample_id=query.sample_id,
                 answers=query.answers,

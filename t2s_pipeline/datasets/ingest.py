@@ -1,28 +1,26 @@
-"""A split of a benchmark → its images, samples, selections and rejects in the lake.
+"""A split of a dataset → its images, samples, selections and rejects in the lake.
 
-Everything streams through, a row group at a time, so memory does not grow with the split; the four partitions
-appear together at the end.
+The records are written one row group at a time, so memory does not grow with the split. The four partitions appear
+together at the end.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from t2s_pipeline.core.progress import NoProgress, Progress
+from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.question_choice import question_choices
 from t2s_pipeline.datasets.reading import read_records
-from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, RejectRecord, SampleRecord
-from t2s_pipeline.datasets.registry import reader_of
+from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES, SELECTIONS
 from t2s_pipeline.lake.store import replacing_partitions
 from t2s_pipeline.lake.table import Table
 
 TABLES = (IMAGES, SAMPLES, SELECTIONS, REJECTS)
-"""What a split is read into."""
+"""The tables that a split is read into."""
 
 IMAGES_AT_ONCE = 16
 BYTES_AT_ONCE = 32 * 1024 * 1024
@@ -30,77 +28,33 @@ ROWS_AT_ONCE = 1024
 _SILENT = NoProgress()
 
 
-@dataclass(frozen=True)
-class IngestReport:
-    """What an ingested split holds; ``rejects`` counts what was set aside, by reason."""
-
-    images: int
-    samples: int
-    empty: int
-    questions: int
-    rejects: dict[str, int]
-
-
-@dataclass(frozen=True)
-class DatasetTables:
-    """A split in memory, for small ones."""
-
-    images: pa.Table
-    samples: pa.Table
-    selections: pa.Table
-    rejects: pa.Table
-
-
-def ingest_split(
-    lake: Path,
-    name: str,
-    root: Path,
-    split: str,
-    fingerprint: str = "",
-    progress: Progress = _SILENT,
-    reader: Reader | None = None,
-) -> IngestReport:
-    """Write the split's partitions of dataset ``name``, all in one step and each carrying ``fingerprint``.
+def ingest_split(lake: Path, dataset: Dataset, split: str, fingerprint: str = "", progress: Progress = _SILENT) -> None:
+    """Read a split into the tables of ``TABLES``. Their four partitions appear in one step.
 
     Args:
-        reader: of a dataset that its name does not tell the layout of.
+        lake: the folder of the tables.
+        dataset: where the files are and how they are read.
+        split: train, val or test.
+        fingerprint: what the partitions are made from; it is stored with them.
+        progress: where to report how many images are read.
 
     Raises:
-        InputError: if the folder is missing or not in the reader's layout. A bad file inside it is a reject.
+        InputError: if the folder is missing or not in the reader's layout. A bad file inside it becomes a reject.
     """
-    records = read_records(reader or reader_of(name), root, split, progress)
-    counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    with replacing_partitions(lake, TABLES, {"dataset": name, "split": split}, fingerprint) as writers:
+    records = read_records(dataset, split, progress)
+    with replacing_partitions(lake, TABLES, {"dataset": dataset.name, "split": split}, fingerprint) as writers:
         writer_of = {table.name: writer for table, writer in zip(TABLES, writers, strict=True)}
-        for table, rows in _batches(name, records):
+        for table, rows in _batches(dataset.published_rule, records):
             writer_of[table.name].add(pa.RecordBatch.from_pylist(rows, schema=table.schema))
-            counts[table.name] += len(rows)
-            if table is SAMPLES:
-                counts["empty"] += sum(row["is_empty"] for row in rows)
-                counts["questions"] += sum(len(row["questions"]) for row in rows)
-            elif table is REJECTS:
-                reasons.update(row["reason"] for row in rows)
-    return IngestReport(counts[IMAGES.name], counts[SAMPLES.name], counts["empty"], counts["questions"], dict(reasons))
 
 
-def read_dataset(
-    name: str, root: Path, split: str, progress: Progress = _SILENT, reader: Reader | None = None
-) -> DatasetTables:
-    """The same tables in memory: for tests, and for datasets that fit."""
-    rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
-    for table, more in _batches(name, read_records(reader or reader_of(name), root, split, progress)):
-        rows[table.name] += more
-    return DatasetTables(*(pa.Table.from_pylist(rows[table.name], schema=table.schema) for table in TABLES))
-
-
-def _batches(name: str, records: Iterable[Record]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
-    """The records as rows of their tables, some at a time."""
+def _batches(published_rule: str, records: Iterable[Record]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    """The records as rows of their tables, in batches."""
     images: list[dict[str, Any]] = []
     samples: list[dict[str, Any]] = []
-    chosen: list[dict[str, Any]] = []
+    choices: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
-    small = ((SAMPLES, samples), (SELECTIONS, chosen), (REJECTS, rejects))
+    small = ((SAMPLES, samples), (SELECTIONS, choices), (REJECTS, rejects))
     size = 0
     for record in records:
         match record:
@@ -109,7 +63,7 @@ def _batches(name: str, records: Iterable[Record]) -> Iterator[tuple[Table, list
                 size += len(record.data)
             case SampleRecord():
                 samples.append(_sample_row(record))
-                chosen += map(vars, question_choices(name, record.sample_id, len(record.questions)))
+                choices += map(vars, question_choices(published_rule, record.sample_id, len(record.questions)))
             case RejectRecord():
                 rejects.append(vars(record))
         if len(images) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:

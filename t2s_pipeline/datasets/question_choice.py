@@ -8,7 +8,7 @@ every rule.
   for every system.
 * ``first``: the first question. RRSIS-D is evaluated this way, because its references have several sentences.
 
-The reference protocol asks by the rule that ``published_rule`` names.
+The reference protocol asks by the dataset's ``published_rule``.
 """
 
 import hashlib
@@ -19,8 +19,7 @@ CHOICE_SEED = "think2seg-rs reference draw 1"
 """Part of the hash. Another text chooses other questions, and so makes another protocol."""
 
 BY_HASH, FIRST = "by_hash", "first"
-PUBLISHED_RULE: dict[str, str] = {"rrsis-d": FIRST}
-"""Dataset → the rule of its published numbers; ``by_hash`` for every other."""
+"""The rules, as the table stores them."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,14 @@ def asked_questions(sample_id: str, count: int, max_questions: int | None = None
     return sorted(ordered_questions(rule, sample_id, range(count))[:max_questions])
 
 
-def published_rule(dataset: str) -> str:
-    """The rule that the dataset's published numbers follow."""
-    return PUBLISHED_RULE.get(dataset, BY_HASH)
+def question_choices(published_rule: str, sample_id: str, count: int) -> Iterator[QuestionChoice]:
+    """What every rule chooses among a sample's questions.
 
-
-def question_choices(dataset: str, sample_id: str, questions: int) -> Iterator[QuestionChoice]:
-    """What every rule chooses among the sample's ``questions`` (at least one)."""
-    published = published_rule(dataset)
+    Args:
+        published_rule: the rule that the dataset's published numbers follow.
+        sample_id: the sample.
+        count: how many questions the sample has, at least one.
+    """
     for rule, seed in ((BY_HASH, CHOICE_SEED), (FIRST, "")):
-        index = ordered_questions(rule, sample_id, range(questions))[0]
-        yield QuestionChoice(rule, sample_id, index, seed, rule == published)
+        index = ordered_questions(rule, sample_id, range(count))[0]
+        yield QuestionChoice(rule, sample_id, index, seed, rule == published_rule)

@@ -1,6 +1,6 @@
 """A split's files → its records, in order, and the fingerprint of those files.
 
-Sources are decoded in threads, since decoding leaves the interpreter lock alone, and kept in order.
+Threads decode the sources, because decoding releases the interpreter lock. The records keep the order of the sources.
 """
 
 import hashlib
@@ -13,25 +13,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from t2s_pipeline.core.progress import NoProgress, Progress
-from t2s_pipeline.datasets.records import ImageRecord, Reader, Record, SampleRecord
-from t2s_pipeline.datasets.registry import reader_of
+from t2s_pipeline.datasets.dataset import Dataset
+from t2s_pipeline.datasets.records import ImageRecord, Record, SampleRecord
 
 _SILENT = NoProgress()
-A, B = TypeVar("A"), TypeVar("B")
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
-def split_fingerprint(
-    dataset: str, root: Path, split: str, progress: Progress = _SILENT, reader: Reader | None = None
-) -> str:
-    """sha256 over the names and contents of every file the split is read from.
+def split_fingerprint(dataset: Dataset, split: str, progress: Progress = _SILENT) -> str:
+    """sha256 over the names and contents of every file that the split is read from.
 
-    Times of change play no part, so a copied folder is the same data.
+    Modification times do not count, so a copied folder is the same data.
+
+    Raises:
+        InputError: if the folder is missing or not in the reader's layout.
     """
-    files = (reader or reader_of(dataset)).files(root, split)
+    files = dataset.reader.files(dataset.root, split)
     digest = hashlib.sha256()
     progress.start(f"checking {split}", len(files))
     with ThreadPoolExecutor(_threads()) as pool:
-        contents = _in_order(pool, lambda name: _content_hash(root / name), files)
+        contents = _in_order(pool, lambda name: _content_hash(dataset.root / name), files)
         for done, (name, content) in enumerate(zip(files, contents, strict=True), start=1):
             digest.update(os.fsencode(name) + b"\0" + content)
             progress.advance(done)
@@ -43,31 +45,32 @@ def _content_hash(path: Path) -> bytes:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        # Ingest will set the file aside for the same reason.
+        # Ingest will reject the file for the same reason.
         return f"unreadable: {error.errno}".encode()
 
 
-def read_records(reader: Reader, root: Path, split: str, progress: Progress = _SILENT) -> Iterator[Record]:
+def read_records(dataset: Dataset, split: str, progress: Progress = _SILENT) -> Iterator[Record]:
     """Every record of the split, in the order of its sources; files of the same bytes become one image.
 
     Raises:
-        InputError: at once, if the folder is missing or not in the reader's layout.
+        InputError: before the first record, if the folder is missing or not in the reader's layout.
     """
-    return _records(reader, root, split, reader.sources(root, split), progress)
+    return _records(dataset, split, dataset.reader.sources(dataset.root, split), progress)
 
 
-def _records(reader: Reader, root: Path, split: str, sources: Sequence[Any], progress: Progress) -> Iterator[Record]:
+def _records(dataset: Dataset, split: str, sources: Sequence[Any], progress: Progress) -> Iterator[Record]:
     progress.start(f"reading {split}", len(sources))
     stored: dict[bytes, str] = {}
     with ThreadPoolExecutor(_threads()) as pool:
-        for done, records in enumerate(_in_order(pool, lambda s: _read(reader, root, s), sources), start=1):
+        batches = _in_order(pool, lambda source: _read(dataset, source), sources)
+        for done, records in enumerate(batches, start=1):
             yield from _once(records, stored)
             progress.advance(done)
 
 
-def _read(reader: Reader, root: Path, source: Any) -> list[Record]:
-    """The source's records, what is costly about them computed while we are in a thread of our own."""
-    records = reader.read(root, source)
+def _read(dataset: Dataset, source: Any) -> list[Record]:
+    """The source's records. Their hashes and areas are computed here, in the source's own thread."""
+    records = dataset.reader.read(dataset.root, source)
     for record in records:
         match record:
             case ImageRecord():
@@ -78,7 +81,7 @@ def _read(reader: Reader, root: Path, source: Any) -> list[Record]:
 
 
 def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
-    """A source's records, without the image if it is stored already; its samples then belong to that one."""
+    """A source's records. An image that is stored already is left out, and its samples get the id of the stored one."""
     same: dict[str, str] = {}
     for record in records:
         if isinstance(record, ImageRecord):
@@ -91,9 +94,11 @@ def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
         yield record
 
 
-def _in_order(pool: ThreadPoolExecutor, call: Callable[[A], B], arguments: Iterable[A]) -> Iterator[B]:
-    """As ``pool.map``, but no more than a few results wait to be taken, however slow the taker."""
-    waiting: deque[Future[B]] = deque()
+def _in_order(
+    pool: ThreadPoolExecutor, call: Callable[[Argument], Result], arguments: Iterable[Argument]
+) -> Iterator[Result]:
+    """As ``pool.map``, but only a few results wait at a time, however slow the consumer is."""
+    waiting: deque[Future[Result]] = deque()
     for argument in arguments:
         waiting.append(pool.submit(call, argument))
         if len(waiting) > 2 * _threads():

@@ -1,88 +1,84 @@
-"""Which reader reads which dataset, where its layout lies, and what a folder of a user's own is called."""
+"""The benchmarks that can be read, and where the layout of a dataset lies below a folder."""
 
-import re
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.custom_coco import CustomCoco
-from t2s_pipeline.datasets.custom_table import CustomTable
-from t2s_pipeline.datasets.earthreason import EarthReason
+from t2s_pipeline.core.registry import Registry
+from t2s_pipeline.datasets.benchmark import Benchmark
+from t2s_pipeline.datasets.dataset import Dataset, dataset_name
+from t2s_pipeline.datasets.earthreason import EARTHREASON
 from t2s_pipeline.datasets.layout import located
-from t2s_pipeline.datasets.phrases import REFSEGRS, RISBENCH
-from t2s_pipeline.datasets.records import Reader
-from t2s_pipeline.datasets.rrsis_d import RrsisD
+from t2s_pipeline.datasets.question_choice import BY_HASH
+from t2s_pipeline.datasets.refsegrs import REFSEGRS
+from t2s_pipeline.datasets.risbench import RISBENCH
+from t2s_pipeline.datasets.rrsis_d import RRSIS_D
 
 EMBEDDED = "synthetic"
+"""The name of the embedded scenes, which are painted in EarthReason's layout."""
 CUSTOM = "custom"
-BENCHMARKS: dict[str, Reader] = {
-    "earthreason": EarthReason(),
-    "rrsis-d": RrsisD(),
-    "risbench": RISBENCH,
-    "refsegrs": REFSEGRS,
-}
-"""The published ones: dataset key → reader."""
+"""The word for your own data on the command line: ``t2s ingest custom``."""
 
-READERS: dict[str, Reader] = {EMBEDDED: EarthReason(), **BENCHMARKS}
-"""Any other key is a user's own: a folder in EarthReason's layout unless it was ingested as something else."""
-
-CustomReader = CustomTable | CustomCoco
-"""Readers that are told every path: `t2s ingest custom`."""
-
-LAYOUTS = {
-    "earthreason": "train, val or test, each with images/, labels/ and QAs/",
-    "rrsis-d": "images/rrsisd/JPEGImages/, rrsisd/instances.json and rrsisd/refs(unc).p",
-    "risbench": "img_rgb/, mask/ and output_phrase_train.txt, _val.txt or _test.txt",
-    "refsegrs": "images/, masks/ and output_phrase_train.txt, _val.txt or _test.txt",
-}
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark", [EARTHREASON, RRSIS_D, RISBENCH, REFSEGRS])
+"""The published datasets by name."""
 
 
-def reader_of(name: str) -> Reader:
-    """The dataset's reader."""
-    return READERS.get(name, READERS["earthreason"])
+def layout_of(name: str) -> Benchmark:
+    """The benchmark whose layout a dataset has.
+
+    A benchmark has its own layout. The embedded scenes and every folder of your own have EarthReason's.
+    """
+    return BENCHMARKS.get(name, EARTHREASON)
 
 
-def find_root(root: Path, name: str = "earthreason") -> Path:
-    """The folder that holds the dataset's layout: ``root``, or the only such folder a little below.
+def dataset_at(name: str, root: Path, origin: str = "") -> Dataset:
+    """The dataset of that name in ``root``, or in the only folder a little below it that has the layout.
+
+    Args:
+        name: the dataset's name; it decides the layout.
+        root: a folder.
+        origin: who named the folder, for messages.
 
     Raises:
-        InputError: if the folder is missing, or holds no dataset of that layout or several.
+        InputError: if the folder is missing, or holds no dataset of that layout, or several.
     """
+    benchmark = layout_of(name)
     if not root.is_dir():
-        raise InputError(f"There is no folder {root}: give the folder that holds {_layout(name)}.")
-    found = located(root, reader_of(name).splits)
-    if found is None:
-        raise InputError(f"{root} is not in the layout of {name}: give the folder that holds {_layout(name)}.")
-    return found
+        raise InputError(f"There is no folder {root}: give the folder that holds {benchmark.layout}.")
+    folder = located(root, benchmark.reader.splits)
+    if folder is None:
+        raise InputError(f"{root} is not in the layout of {name}: give the folder that holds {benchmark.layout}.")
+    return benchmark.dataset(folder, name, origin)
 
 
-def splits_of(root: Path, name: str = "earthreason") -> list[str]:
-    """Those of train, val and test that the folder has. Raises as ``find_root``."""
-    return reader_of(name).splits(find_root(root, name))
+def folder_name(root: Path) -> str:
+    """The name of a dataset of your own: that of its folder, in lower case, with hyphens for other characters.
 
-
-def _layout(name: str) -> str:
-    return LAYOUTS.get(name, LAYOUTS["earthreason"])
-
-
-def slug(root: Path) -> str:
-    """The dataset key of a user's own folder: its name in lower case, runs of other characters as hyphens.
-
-    >>> slug(Path("/data/Real scenes"))
+    >>> folder_name(Path("/data/Real scenes"))
     'real-scenes'
 
-    A folder called EarthReason gets the key ``earthreason``, as it should.
+    A folder that is called EarthReason is the benchmark ``earthreason``.
 
     Raises:
-        InputError: if nothing is left, or the key is that of the embedded scenes.
+        InputError: if nothing remains, or the name is that of the embedded scenes.
     """
-    key = key_of(root.resolve().name)
-    if not key:
-        raise InputError(f"{root} has no letter or digit to name a dataset by: rename the folder.")
-    if key == EMBEDDED:
-        raise InputError(f"{key} is the name of the embedded scenes: rename the folder {root}.")
-    return key
+    name = dataset_name(root.resolve().name)
+    if not name:
+        raise InputError(f"The name of the folder {root} has no letter or digit: rename the folder.")
+    if name == EMBEDDED:
+        raise InputError(f"{name} is the name of the embedded scenes: rename the folder {root}.")
+    return name
 
 
-def key_of(name: str) -> str:
-    """A name as a dataset key; empty if it has no letter or digit."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:64]
+def published_rule(name: str) -> str:
+    """The rule of ``question_choice`` that a dataset's published numbers follow."""
+    return BENCHMARKS[name].published_rule if name in BENCHMARKS else BY_HASH
+
+
+def published_samples(name: str, split: str) -> int | None:
+    """How many samples the authors count in a split; None if nobody published a number."""
+    return BENCHMARKS[name].samples.get(split) if name in BENCHMARKS else None
+
+
+def published_empty_targets(name: str, split: str) -> int | None:
+    """How many samples of a split have no target, as the authors count; None if nobody published a number."""
+    return BENCHMARKS[name].empty_targets.get(split) if name in BENCHMARKS else None

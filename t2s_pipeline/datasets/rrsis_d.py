@@ -2,21 +2,24 @@
 
 On disk: ``images/rrsisd/JPEGImages/*.jpg``, ``rrsisd/instances.json`` (COCO: images, annotations, categories) and
 ``rrsisd/refs(unc).p``, a pickle of a list of references: ref_id, ann_id, image_id, category_id, split and
-sentences [{raw, sent, tokens, sent_id}]. Masks are run lengths or polygons; several parts are united.
+sentences [{raw, sent, tokens, sent_id}]. Masks are run lengths or polygons; the mask of several parts is their union.
 
-A reference is a sample: its id is ``ref_id``, its questions are all its sentences as they were written (``raw``), in
-their order. That the field evaluates the first one is a selection over them (``selections``), not a loss here.
+A reference is a sample. Its id is ``ref_id``, its questions are all its sentences as they were written (``raw``), in
+their order. The field evaluates the first sentence; that is a question choice, and no sentence is lost here.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.coco import CocoFile, Segmentation, read_coco, stated_size
-from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, is_text, names_below, require_folder
-from t2s_pipeline.datasets.records import Record, RejectRecord
+from t2s_pipeline.datasets.annotated_images import Index, IndexReader, Row
+from t2s_pipeline.datasets.benchmark import Benchmark
+from t2s_pipeline.datasets.coco import CocoFile, CocoMask, read_coco, stated_size
+from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, is_text, require_folder
+from t2s_pipeline.datasets.question_choice import FIRST
+from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.datasets.restricted_pickle import read_pickle
-from t2s_pipeline.datasets.scene import Row, Scene, read_scene, scenes_of
 from t2s_pipeline.vision.image_files import UnusableFileError
 
 IMAGES = Path("images", "rrsisd", "JPEGImages")
@@ -24,84 +27,98 @@ INSTANCES = Path("rrsisd", "instances.json")
 REFS = Path("rrsisd", "refs(unc).p")
 
 
-class RrsisD:
+class RrsisD(IndexReader):
     """The reader."""
 
     def splits(self, root: Path) -> list[str]:
-        """All of them: which are there, only the references say."""
+        """All splits, if the files are there: which splits exist is written in the references only."""
         return list(SPLITS) if (root / REFS).is_file() and (root / INSTANCES).is_file() else []
 
-    def sources(self, root: Path, split: str) -> list[Scene]:
+    def index(self, root: Path, split: str) -> Index:
+        """The references of the split. Raises InputError if a file is missing or has another content."""
         images = NamedFiles(require_folder(root / IMAGES, f"RRSIS-D has {IMAGES}/, {INSTANCES} and {REFS}."))
         references = read_pickle(root / REFS)
         if not isinstance(references, list):
             raise InputError(f"{root / REFS} holds a {type(references).__name__}: a list of references was expected.")
         instances = read_coco(root / INSTANCES)
-        # What belongs to no split is told once, with the first.
-        strays = instances.strays if split == SPLITS[0] else []
-        rejects = [RejectRecord(place, "invalid_entry", found) for place, found in strays]
-        rows: list[Row] = []
-        for place, reference in enumerate(references):
-            where = f"{REFS.name}[{place}]"
-            try:
-                if _split(reference) == split:
-                    rows.append(_row(where, reference, instances))
-            except UnusableFileError as error:
-                if split in (SPLITS[0], _stated(reference)):
-                    rejects.append(RejectRecord(where, error.reason, error.detail))
-        scenes = scenes_of(rows, images, None)
-        return [Scene(rejects=tuple(rejects)), *scenes] if rejects else scenes
-
-    def files(self, root: Path, split: str) -> list[str]:
-        pictures = (path for scene in self.sources(root, split) for path in scene.files)
-        return names_below(root, [root / INSTANCES, root / REFS, *pictures])
-
-    def read(self, root: Path, source: Scene) -> list[Record]:
-        return read_scene(root, source)
+        return Index([root / INSTANCES, root / REFS], _rows(references, instances, split), images)
 
 
-def _stated(reference: Any) -> Any:
+RRSIS_D = Benchmark(
+    name="rrsis-d",
+    reader=RrsisD(),
+    layout="images/rrsisd/JPEGImages/, rrsisd/instances.json and rrsisd/refs(unc).p",
+    samples={"train": 12_181, "val": 1740, "test": 3481},
+    published_rule=FIRST,
+    is_referring=True,
+)
+
+
+def _rows(references: list[Any], instances: CocoFile, split: str) -> Iterator[Row | RejectRecord]:
+    # What belongs to no split is reported once, with the first split.
+    if split == SPLITS[0]:
+        for place, fault in instances.strays:
+            yield RejectRecord(place, "invalid_entry", fault)
+    for number, reference in enumerate(references):
+        place = f"{REFS.name}[{number}]"
+        try:
+            if _split(reference) == split:
+                yield _row(place, reference, instances)
+        except UnusableFileError as error:
+            if split in (SPLITS[0], _stated(reference)):
+                yield RejectRecord(place, error.reason, error.detail)
+
+
+def _stated(reference: Any) -> object:
     return reference.get("split") if isinstance(reference, dict) else None
 
 
 def _split(reference: Any) -> str:
     stated = _stated(reference)
-    if stated not in SPLITS:
+    if not isinstance(stated, str) or stated not in SPLITS:
         raise UnusableFileError("invalid_reference", f"its split is {stated!r:.40}, not one of {', '.join(SPLITS)}")
     return stated
 
 
-def _row(where: str, reference: dict[str, Any], instances: CocoFile) -> Row:
-    """Raises UnusableFileError if the reference leads to no annotation or image, or has no sentence."""
-    ids = {key: reference.get(key) for key in ("ref_id", "ann_id", "image_id")}
-    for key, value in ids.items():
-        if not isinstance(value, int | str):
-            raise UnusableFileError("invalid_reference", f"{key} is a {type(value).__name__}")
-    annotation, image = instances.annotations.get(ids["ann_id"]), instances.images.get(ids["image_id"])
+def _row(place: str, reference: dict[str, Any], instances: CocoFile) -> Row:
+    """The reference as a row.
+
+    Raises:
+        UnusableFileError: if it leads to no annotation or image, or has no list of sentences.
+    """
+    ref_id, ann_id, image_id = (_id(reference, key) for key in ("ref_id", "ann_id", "image_id"))
+    annotation, image = instances.annotations.get(ann_id), instances.images.get(image_id)
     if annotation is None:
-        raise UnusableFileError("missing_annotation", f"there is no annotation {ids['ann_id']}")
+        raise UnusableFileError("missing_annotation", f"there is no annotation {ann_id}")
     if image is None or not isinstance(image.get("file_name"), str):
-        raise UnusableFileError("missing_image", f"no image with the id {ids['image_id']} has a file name")
+        raise UnusableFileError("missing_image", f"no image with the id {image_id} has a file name")
     category = instances.category(annotation.get("category_id", reference.get("category_id")))
-    drawing = Segmentation((annotation.get("segmentation"),), *stated_size(image))
+    mask = CocoMask((annotation.get("segmentation"),), *stated_size(image))
     return Row(
-        where,
+        place,
         image["file_name"],
         _sentences(reference.get("sentences")),
-        drawing,
-        sample_id=str(ids["ref_id"]),
+        mask,
+        sample_id=str(ref_id),
         category=category,
     )
+
+
+def _id(reference: dict[str, Any], key: str) -> int | str:
+    value = reference.get(key)
+    if not isinstance(value, int | str):
+        raise UnusableFileError("invalid_reference", f"{key} is a {type(value).__name__}")
+    return value
 
 
 def _sentences(sentences: Any) -> tuple[str, ...]:
     """As written: ``raw``, or where it is missing ``sent``, its form in lower case without punctuation."""
     if not isinstance(sentences, list):
         raise UnusableFileError("invalid_reference", "sentences is no list")
-    found = []
+    texts = []
     for sentence in sentences:
         text = (sentence.get("raw") or sentence.get("sent")) if isinstance(sentence, dict) else None
         if text is not None and not (isinstance(text, str) and is_text(text)):
             raise UnusableFileError("invalid_reference", "a sentence is no text")
-        found.append((text or "").strip())
-    return tuple(found)
+        texts.append((text or "").strip())
+    return tuple(texts)

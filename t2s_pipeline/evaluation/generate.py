@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.datasets.question_choice import asked_questions, published_rule
+from t2s_pipeline.datasets.question_choice import asked_questions
+from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.store import StagedPartition, read_partition

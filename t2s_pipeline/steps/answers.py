@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.lake import schema
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
@@ -109,6 +110,7 @@ class Agree(_Answering):
         """How the system is sampled, asked and segmented, and the weights of both models."""
         return {
             "sampling": self.sampling,
+            "published_rule": published_rule(self.dataset),
             "prompter": weights_fingerprint(self.system.prompter),
             "segmenter": weights_fingerprint(self.system.segmenter),
             "prompts": self.system.recipe.combination_definition,

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.catalog import find_dataset, known_datasets
-from t2s_pipeline.datasets.published_counts import SAMPLES as PUBLISHED
-from t2s_pipeline.datasets.registry import BENCHMARKS, EMBEDDED, LAYOUTS
+from t2s_pipeline.datasets.registry import BENCHMARKS, EMBEDDED, published_samples
 from t2s_pipeline.lake.schema import REJECTS, SAMPLES
 from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS
@@ -66,13 +65,13 @@ def _dataset(settings: Settings, key: str) -> DatasetState:
         found = find_dataset(settings, key)
         root, origin, there = str(found.root), found.origin, found.splits
     except InputError as error:
-        fault = "it is drawn by `t2s demo`" if key == EMBEDDED else str(error)
+        fault = "`t2s demo` paints it" if key == EMBEDDED else str(error)
     ingested = [one["split"] for one in list_partitions(settings.lake, SAMPLES) if one["dataset"] == key]
-    published = [split for name, split in PUBLISHED if name == key]
+    benchmark = BENCHMARKS.get(key)
+    published = benchmark.samples if benchmark else {}
     splits = [split for split in ("train", "val", "test") if split in {*there, *ingested, *published}]
-    return DatasetState(
-        key, root, origin, fault, LAYOUTS.get(key, ""), tuple(_split(settings, key, each) for each in splits)
-    )
+    layout = benchmark.layout if benchmark else ""
+    return DatasetState(key, root, origin, fault, layout, tuple(_split(settings, key, split) for split in splits))
 
 
 def _split(settings: Settings, key: str, split: str) -> SplitState:
@@ -83,4 +82,4 @@ def _split(settings: Settings, key: str, split: str) -> SplitState:
             counts.append(len(read_partition(settings.lake, table, {"dataset": key, "split": split}, [column])))
         except NotMaterializedError:
             counts.append(None)
-    return SplitState(split, counts[0], counts[1], PUBLISHED.get((key, split)))
+    return SplitState(split, counts[0], counts[1], published_samples(key, split))

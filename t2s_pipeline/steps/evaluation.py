@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.datasets.registry import BENCHMARKS
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import list_partitions, write_partition
 from t2s_pipeline.methods.system import System
@@ -20,8 +21,6 @@ from t2s_pipeline.systems import watched_folder
 from t2s_pipeline.systems.watched_folder import ForeignCheckpoint
 
 VALIDATION, TEST = "val", "test"
-REFERRING = ("rrsis-d", "risbench", "refsegrs")
-"""The benchmarks that the chosen checkpoints are tried on without having been trained on them (the paper's Table 3)."""
 
 
 def evaluate(runner: Runner, system: System, dataset: str, split: str) -> list[StepReport]:
@@ -50,7 +49,8 @@ def final_splits(settings: Settings, dataset: str) -> Iterator[tuple[str, str]]:
 
     These are the test splits of ``dataset`` and of the referring benchmarks, as far as they are in the lake.
     """
-    for key in dict.fromkeys((dataset, *REFERRING)):
+    referring = [benchmark.name for benchmark in BENCHMARKS.values() if benchmark.is_referring]
+    for key in dict.fromkeys((dataset, *referring)):
         if is_read(settings, key, TEST):
             yield key, TEST
 

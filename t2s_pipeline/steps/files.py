@@ -10,6 +10,7 @@ from t2s_pipeline.datasets import ingest
 from t2s_pipeline.datasets.catalog import find_dataset
 from t2s_pipeline.datasets.reading import split_fingerprint
 from t2s_pipeline.datasets.synthetic.layout import write_scenes
+from t2s_pipeline.steps.fingerprints import reader_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 
 
@@ -76,20 +77,16 @@ class Tables(Step):
         return [LakePartition(table, partition) for table in ingest.TABLES]
 
     def inputs(self, context: Context) -> Mapping[str, object]:
-        """The contents of all files of the split."""
+        """The contents of all files of the split, and how they are read."""
         source = find_dataset(context.settings, self.dataset)
-        files = split_fingerprint(self.dataset, source.root, self.split, context.progress, source.reader)
-        return {"files": files, "dataset": self.dataset}
+        return {
+            "files": split_fingerprint(source, self.split, context.progress),
+            "dataset": self.dataset,
+            "reader": reader_fingerprint(type(source.reader).__module__),
+            "parameters": source.parameters,
+        }
 
     def work(self, context: Context, fingerprint: str) -> None:
         """Read the split; the four tables change together."""
         source = find_dataset(context.settings, self.dataset)
-        ingest.ingest_split(
-            context.settings.lake,
-            self.dataset,
-            source.root,
-            self.split,
-            fingerprint,
-            context.progress,
-            source.reader,
-        )
+        ingest.ingest_split(context.settings.lake, source, self.split, fingerprint, context.progress)

@@ -22,6 +22,8 @@ _NOT_COUNTED = {
         "core.progress",
         "core.registry",
         "core.settings",
+        "datasets.benchmark",
+        "datasets.registry",
         "lake.row_groups",
         "lake.schema",
         "lake.store",
@@ -39,8 +41,8 @@ _NOT_COUNTED = {
     )
 }
 """Modules that no result depends on: how work is launched, reported and stored. Experiments and recipes count by
-their settings, and tables by their columns. A module that is not named here counts, so that a new module is never
-forgotten."""
+their settings, tables by their columns, and a benchmark by its reader and its rule. A module that is not named here
+counts, so that a new module is never forgotten."""
 
 
 @cache
@@ -50,6 +52,15 @@ def code_fingerprint(module: str) -> str:
     Comments, docstrings and formatting do not count (``core.fingerprints.code_fingerprint``).
     """
     return fingerprints.code_fingerprint(*counted_modules(f"t2s_pipeline.{module}"))
+
+
+@cache
+def reader_fingerprint(module: str) -> str:
+    """The fingerprint of a dataset reader's code: its module and every module of ours that it imports.
+
+    A module outside of this package counts alone.
+    """
+    return fingerprints.code_fingerprint(*(counted_modules(module) if _source(module) else {module}))
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from t2s_pipeline.datasets.question_choice import published_rule
+from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
 from t2s_pipeline.evaluation.pairs import all_differences, pairs
 from t2s_pipeline.evaluation.published import PUBLISHED_CSV, published_metrics
@@ -49,6 +49,10 @@ class Score(Step):
         """The samples and the system's predictions."""
         predictions = {**self._split, "system": self.system_name, "segmenter": self.segmenter_name}
         return [LakePartition(schema.SAMPLES, self._split), LakePartition(schema.PREDICTIONS, predictions)]
+
+    def inputs(self, context: Context) -> Mapping[str, object]:
+        """The rule that chooses the question of a sample."""
+        return {"published_rule": published_rule(self.dataset)}
 
     def work(self, context: Context, fingerprint: str) -> None:
         """Score every answer."""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.core.settings import REPO, Settings
-from t2s_pipeline.datasets.published_counts import SAMPLES as PUBLISHED
+from t2s_pipeline.datasets.registry import published_samples
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
 from t2s_pipeline.methods.experiment import Experiment
@@ -20,9 +20,6 @@ from t2s_pipeline.training.estimate import DEVICES, Device, Memory, StepTime, ch
 
 EMBEDDED = "qwen2.5-vl-mini"
 """The embedded prompter. It trains on a CPU."""
-
-KNOWN_SAMPLES = {name: count for (name, split), count in PUBLISHED.items() if split == "train"}
-"""The published number of training images of a benchmark, for one that is not in the lake yet."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def training_plan(experiment: Experiment, settings: Settings) -> TrainingPlan:
     needed = None if sizes is None else memory(experiment, sizes)
     return TrainingPlan(
         experiment,
-        counted if counted is not None else KNOWN_SAMPLES.get(experiment.dataset),
+        counted if counted is not None else published_samples(experiment.dataset, "train"),
         counted is not None,
         sizes,
         needed,

@@ -29,6 +29,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from t2s_pipeline.core.progress import StderrProgress
 from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import read_partition
@@ -68,7 +69,7 @@ def main() -> None:
 def measure(home: Path, options: argparse.Namespace) -> dict[str, object]:
     """Both ways, on scenes drawn for it."""
     write_scenes(home / "scenes", train=4 * options.steps, val=1, test=1, workers=1, progress=False)
-    ingest_split(home / "lake", "synthetic", home / "scenes", "train")
+    ingest_split(home / "lake", dataset_at("synthetic", home / "scenes"), "train")
     plan = _plan(home, options)
     train(plan, home, "", StderrProgress(), options.device)
     rows = read_partition(home / "lake", TRAINING_LOG, {"run": plan.run}).to_pylist()[1:]

@@ -9,6 +9,8 @@ from t2s_pipeline.checks import dataset_checks
 from t2s_pipeline.checks.claims import Finding
 from t2s_pipeline.checks.table_checks import CHECKS, checks_of
 from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.refsegrs import REFSEGRS
+from t2s_pipeline.datasets.registry import BENCHMARKS, dataset_at
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES
 from t2s_pipeline.lake.store import Partition, read_partition, write_partition
 from tests.data import make_earthreason, make_phrases, make_rrsis_d
@@ -19,7 +21,7 @@ TEST = {"dataset": "refsegrs", "split": "test"}
 @pytest.fixture
 def lake(tmp_path) -> Path:
     for split in ("train", "test"):
-        ingest_split(tmp_path, "refsegrs", make_phrases.REFSEGRS, split)
+        ingest_split(tmp_path, dataset_at("refsegrs", make_phrases.REFSEGRS), split)
     return tmp_path
 
 
@@ -35,7 +37,7 @@ def test_every_readers_splits_pass_every_blocking_check(tmp_path):
         ("rrsis-d", make_rrsis_d.HERE),
     ):
         for split in ("train", "val"):
-            ingest_split(tmp_path, name, root, split)
+            ingest_split(tmp_path, dataset_at(name, root), split)
             for table in ("images", "samples", "selections", "rejects"):
                 for check in checks_of(table):
                     found = check.on(tmp_path, {"dataset": name, "split": split})
@@ -43,7 +45,7 @@ def test_every_readers_splits_pass_every_blocking_check(tmp_path):
 
 
 def test_a_difference_from_the_published_count_tells_both_numbers_and_what_is_missing(lake):
-    ingest_split(lake, "refsegrs", make_phrases.REFSEGRS, "val")
+    ingest_split(lake, dataset_at("refsegrs", make_phrases.REFSEGRS), "val")
     found = finding(lake, "samples", "as_many_as_published", {**TEST, "split": "val"})
     assert not found.passed
     assert found.sentence == "1 samples where 431 were published, 1 set aside, 429 not in the files at all"
@@ -52,23 +54,21 @@ def test_a_difference_from_the_published_count_tells_both_numbers_and_what_is_mi
 
 
 def test_the_published_count_is_met_exactly(lake, monkeypatch):
-    monkeypatch.setitem(dataset_checks.SAMPLES, ("refsegrs", "test"), 2)
+    monkeypatch.setitem(REFSEGRS.samples, "test", 2)
     assert finding(lake, "samples", "as_many_as_published").passed
-    monkeypatch.delitem(dataset_checks.SAMPLES, ("refsegrs", "test"))
+    monkeypatch.delitem(REFSEGRS.samples, "test")
     assert finding(lake, "samples", "as_many_as_published").passed  # nobody published one
 
 
 def test_the_published_counts_are_the_papers():
-    totals: dict[str, int] = {}
-    for (name, _), count in dataset_checks.SAMPLES.items():
-        totals[name] = totals.get(name, 0) + count
+    totals = {name: sum(benchmark.samples.values()) for name, benchmark in BENCHMARKS.items()}
     assert totals == {"earthreason": 5434, "rrsis-d": 17_402, "risbench": 52_471, "refsegrs": 4420}
 
 
 def test_empty_targets_are_counted_beside_the_published_number(lake, tmp_path):
     found = finding(lake, "samples", "empty_targets_counted")
     assert (found.passed, found.sentence) == (True, "0 empty targets")
-    ingest_split(lake, "earthreason", make_earthreason.HERE, "train")
+    ingest_split(lake, dataset_at("earthreason", make_earthreason.HERE), "train")
     found = finding(lake, "samples", "empty_targets_counted", {"dataset": "earthreason", "split": "train"})
     assert (found.passed, found.sentence) == (False, "1 empty targets, 60 were published")
 
@@ -82,14 +82,8 @@ def test_an_image_of_train_in_test_is_named_from_both_sides(lake):
 
 
 def test_another_datasets_images_are_no_leak(lake):
-    ingest_split(lake, "copy", make_phrases.REFSEGRS, "train", reader=make_reader())
+    ingest_split(lake, REFSEGRS.dataset(make_phrases.REFSEGRS, "copy"), "train")
     assert finding(lake, "images", "not_in_train_and_test", {"dataset": "copy", "split": "train"}).passed
-
-
-def make_reader():
-    from t2s_pipeline.datasets.phrases import REFSEGRS
-
-    return REFSEGRS
 
 
 def rewritten(lake: Path, **changes: object) -> None:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.settings import ROOT_VARIABLES, Settings
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
@@ -28,18 +28,29 @@ def settings(tmp_path, monkeypatch) -> Settings:
     return Settings.from_env()
 
 
-def test_every_benchmark_has_a_variable_and_a_reader():
-    assert set(ROOT_VARIABLES) == set(BENCHMARKS) == set(TREES)
+def test_every_benchmark_has_a_variable_and_a_tree_here():
+    assert set(BENCHMARKS) == set(TREES)
+    assert {benchmark.root_variable for benchmark in BENCHMARKS.values()} == {
+        "T2S_EARTHREASON_ROOT",
+        "T2S_RRSIS_D_ROOT",
+        "T2S_RISBENCH_ROOT",
+        "T2S_REFSEGRS_ROOT",
+    }
+
+
+def test_a_root_variable_of_no_benchmark_is_no_dataset(settings, monkeypatch):
+    monkeypatch.setenv("T2S_NOTHING_ROOT", "/nowhere")
+    assert catalog.known_datasets(Settings.from_env()) == ["synthetic"]
 
 
 @pytest.mark.parametrize("key", TREES)
 def test_a_benchmark_is_found_by_its_variable_below_an_extra_folder(key, tmp_path, monkeypatch):
     shutil.copytree(TREES[key], tmp_path / "downloads" / "extra" / "it", symlinks=True)
     monkeypatch.setenv("T2S_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv(ROOT_VARIABLES[key], str(tmp_path / "downloads"))
+    monkeypatch.setenv(BENCHMARKS[key].root_variable, str(tmp_path / "downloads"))
     found = catalog.find_dataset(Settings.from_env(), key)
     assert found.root == (tmp_path / "downloads" / "extra" / "it").resolve()
-    assert found.origin == ROOT_VARIABLES[key]
+    assert found.origin == BENCHMARKS[key].root_variable
     assert found.splits == ["train", "val", "test"]
 
 
@@ -62,11 +73,11 @@ def test_the_environment_comes_first_and_a_contradiction_is_told(settings, tmp_p
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "is no JSON"),
-        ("[]", "no object of datasets"),
-        ('{"mine": 7}', "says nothing usable of the dataset mine"),
-        ('{"mine": {"images": "/nowhere", "annotations": "/nowhere"}}', "/nowhere of the dataset mine is gone"),
-        ('{"mine": "/nowhere"}', "/nowhere of the dataset mine is gone"),
+        ("{", "is not JSON"),
+        ("[]", "holds no JSON object"),
+        ('{"mine": 7}', "entry of the dataset mine .* has other keys"),
+        ('{"mine": {"images": "/nowhere", "annotations": "/nowhere"}}', "/nowhere of the dataset mine is missing"),
+        ('{"mine": "/nowhere"}', "/nowhere of the dataset mine is missing"),
         ('{"mine": "/proc"}', "is not in the layout"),
     ],
 )
@@ -107,7 +118,7 @@ def test_a_name_that_is_taken_or_none_is_refused(settings, name):
 
 def test_other_files_under_a_name_in_use_are_refused(settings):
     catalog.add_custom(settings, "mine", custom())
-    with pytest.raises(InputError, match="made of other files"):
+    with pytest.raises(InputError, match="consists of other files"):
         catalog.add_custom(settings, "mine", custom("val"))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from t2s_pipeline.datasets.coco import Segmentation
+from t2s_pipeline.datasets.coco import CocoMask
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.image_files import UnusableFileError
 
@@ -17,7 +17,7 @@ SIDES = st.integers(1, 60)
 
 
 def drawn(value: object, width: int, height: int) -> np.ndarray:
-    return masks.decode(Segmentation((value,)).mask(width, height))
+    return masks.decode(CocoMask((value,)).mask(width, height))
 
 
 @st.composite
@@ -51,7 +51,7 @@ def test_parts_are_united(many):
     cut = [mask[:height, :width] for mask in many]
     parts = [{"size": [height, width], "counts": masks.encode(mask).counts} for mask in cut]
     assert np.array_equal(drawn(parts, width, height), np.logical_or.reduce(cut))
-    together = Segmentation(tuple(parts)).mask(width, height)
+    together = CocoMask(tuple(parts)).mask(width, height)
     assert np.array_equal(masks.decode(together), np.logical_or.reduce(cut))
 
 
@@ -113,4 +113,4 @@ def test_hostile_segmentations_are_refused_with_a_reason(value, reason):
 
 def test_an_annotation_made_for_another_size_is_refused():
     with pytest.raises(UnusableFileError, match="annotated at 800×800, image 20×12"):
-        Segmentation(([[0, 0, 5, 0, 5, 5]],), 800, 800).mask(20, 12)
+        CocoMask(([[0, 0, 5, 0, 5, 5]],), 800, 800).mask(20, 12)

@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
-from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
 from t2s_pipeline.datasets.query_files import Query, read_queries
 from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.masks import Rle
 from tests.data.make_custom import HERE, make
 from tests.data.make_earthreason import target
-from tests.datasets.reading import rejects, samples
+from tests.datasets.reading import DatasetTables, read_tables, rejects, samples
 
 TABLES = ["questions.csv", "questions.jsonl", "questions.parquet"]
 
@@ -33,7 +32,7 @@ def table(name: str, split: str = "test") -> CustomTable:
 
 
 def read(reader: CustomTable | CustomCoco, split: str = "test") -> DatasetTables:
-    return read_dataset("mine", HERE, split, reader=reader)
+    return read_tables("mine", HERE, split, reader=reader)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -85,7 +84,7 @@ def test_the_script_makes_the_tree_that_is_checked_in(tmp_path):
     make(tmp_path)
     for name in TABLES:
         reader = CustomTable(tmp_path / "images", tmp_path / "masks", tmp_path / name, "test")
-        assert read_dataset("mine", tmp_path, "test", reader=reader).samples.equals(read(table(name)).samples)
+        assert read_tables("mine", tmp_path, "test", reader=reader).samples.equals(read(table(name)).samples)
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,17 @@ from PIL import Image
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.earthreason import EarthReason, parse_qa
-from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.image_files import UnusableFileError
 from t2s_pipeline.vision.masks import Rle
 from tests.data.make_earthreason import HERE, Split, file_of, make, picture, qa, target
+from tests.datasets.reading import DatasetTables, read_tables
 
 REAL = Path(__file__).resolve().parent.parent / "data" / "real_scenes"
 
 
 def read(root: Path, split: str) -> DatasetTables:
-    return read_dataset("earthreason", root, split)
+    return read_tables("earthreason", root, split)
 
 
 def by_id(tables: DatasetTables) -> dict[str, dict]:

@@ -18,6 +18,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import hub_export
 from t2s_pipeline.datasets.hub_export import export_split
 from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.vision import masks
@@ -32,8 +33,8 @@ TRAIN = {"dataset": "risbench", "split": "train"}
 def settings(tmp_path_factory) -> Settings:
     home = tmp_path_factory.mktemp("home")
     for split in ("train", "val"):
-        ingest_split(home / "lake", "risbench", RISBENCH, split)
-    ingest_split(home / "lake", "earthreason", EARTHREASON, "train")
+        ingest_split(home / "lake", dataset_at("risbench", RISBENCH), split)
+    ingest_split(home / "lake", dataset_at("earthreason", EARTHREASON), "train")
     return Settings(home, home / "python")
 
 

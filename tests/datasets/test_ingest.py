@@ -12,25 +12,36 @@ import pytest
 from PIL import Image
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.ingest import ingest_split, read_dataset
+from t2s_pipeline.datasets.dataset import Dataset
+from t2s_pipeline.datasets.earthreason import EarthReason
+from t2s_pipeline.datasets.ingest import ingest_split
 from t2s_pipeline.datasets.reading import split_fingerprint
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
 from tests.data.make_earthreason import HERE, Split, file_of, picture
+from tests.datasets.reading import read_tables
 
 VAL = {"dataset": "look-alike", "split": "val"}
 
 
+def at(root: Path) -> Dataset:
+    return dataset_at("look-alike", root)
+
+
+LOOK_ALIKE = at(HERE)
+
+
 def test_the_lake_holds_what_the_reader_read_under_one_fingerprint(tmp_path):
-    report = ingest_split(tmp_path, "look-alike", HERE, "val", "f00d")
-    tables = read_dataset("look-alike", HERE, "val")
+    ingest_split(tmp_path, LOOK_ALIKE, "val", "f00d")
+    tables = read_tables("look-alike", HERE, "val")
     assert read_partition(tmp_path, IMAGES, VAL).equals(tables.images)
     assert read_partition(tmp_path, SAMPLES, VAL).equals(tables.samples)
     assert read_partition(tmp_path, REJECTS, VAL).equals(tables.rejects)
     assert {fingerprint_of(tmp_path, table, VAL) for table in (IMAGES, SAMPLES, REJECTS)} == {"f00d"}
-    assert (report.images, report.samples, report.empty, report.questions) == (3, 3, 0, 6)
-    assert report.rejects["corrupt_image"] == 3
-    assert sum(report.rejects.values()) == tables.rejects.num_rows
+    assert (tables.images.num_rows, tables.samples.num_rows) == (3, 3)
+    assert sum(map(len, tables.samples["questions"].to_pylist())) == 6
+    assert tables.rejects["reason"].to_pylist().count("corrupt_image") == 3
 
 
 def test_progress_counts_every_source(tmp_path):
@@ -47,21 +58,21 @@ def test_progress_counts_every_source(tmp_path):
 
         def result(self, **metadata: object) -> None: ...
 
-    ingest_split(tmp_path, "look-alike", HERE, "train", progress=Counting())
+    ingest_split(tmp_path, LOOK_ALIKE, "train", progress=Counting())
     assert seen == [-11, *range(1, 12)]
 
 
 def test_order_does_not_depend_on_which_file_was_read_first(tmp_path):
-    first = read_dataset("look-alike", HERE, "val")
+    first = read_tables("look-alike", HERE, "val")
     for _ in range(3):
-        again = read_dataset("look-alike", HERE, "val")
+        again = read_tables("look-alike", HERE, "val")
         assert again.samples.equals(first.samples)
         assert again.rejects.equals(first.rejects)
 
 
 def test_a_split_that_is_not_there_writes_nothing(tmp_path):
     with pytest.raises(InputError):
-        ingest_split(tmp_path / "lake", "look-alike", tmp_path, "val")
+        ingest_split(tmp_path / "lake", Dataset("look-alike", tmp_path, EarthReason()), "val")
     assert not (tmp_path / "lake").exists()
 
 
@@ -74,7 +85,7 @@ def copy(tmp_path) -> Path:
 def test_a_copy_with_other_times_is_the_same_data(copy):
     for path in (copy / "test").rglob("*"):
         os.utime(path, (0, 0))
-    assert split_fingerprint("x", copy, "test") == split_fingerprint("x", HERE, "test")
+    assert split_fingerprint(at(copy), "test") == split_fingerprint(LOOK_ALIKE, "test")
 
 
 @pytest.mark.parametrize("folder", ["images", "labels", "QAs"])
@@ -83,17 +94,17 @@ def test_one_changed_byte_of_the_same_length_is_other_data(copy, folder):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert split_fingerprint("x", copy, "test") != split_fingerprint("x", HERE, "test")
+    assert split_fingerprint(at(copy), "test") != split_fingerprint(LOOK_ALIKE, "test")
 
 
 def test_renamed_added_and_removed_files_are_other_data(copy):
-    marks = {split_fingerprint("x", copy, "test")}
+    marks = {split_fingerprint(at(copy), "test")}
     (copy / "test" / "QAs" / "first.json").rename(copy / "test" / "QAs" / "third.json")
-    marks.add(split_fingerprint("x", copy, "test"))
+    marks.add(split_fingerprint(at(copy), "test"))
     (copy / "test" / "QAs" / "third.json").unlink()
-    marks.add(split_fingerprint("x", copy, "test"))
+    marks.add(split_fingerprint(at(copy), "test"))
     (copy / "test" / "images" / "notes.txt").write_text("would become a reject")
-    marks.add(split_fingerprint("x", copy, "test"))
+    marks.add(split_fingerprint(at(copy), "test"))
     assert len(marks) == 4
 
 
@@ -101,7 +112,7 @@ def test_other_splits_and_clutter_do_not_count(copy):
     (copy / "test" / "images" / ".DS_Store").write_bytes(b"x")
     (copy / "test" / "images" / "Thumbs.db").write_bytes(b"x")
     (copy / "val" / "QAs" / "good.json").unlink()
-    assert split_fingerprint("x", copy, "test") == split_fingerprint("x", HERE, "test")
+    assert split_fingerprint(at(copy), "test") == split_fingerprint(LOOK_ALIKE, "test")
 
 
 def test_the_fingerprint_of_two_hundred_scenes_takes_no_time(tmp_path):
@@ -110,7 +121,7 @@ def test_the_fingerprint_of_two_hundred_scenes_takes_no_time(tmp_path):
     for n in range(200):
         split.sample(f"{n:04}", n, image=data)
     began = time.process_time()
-    split_fingerprint("x", tmp_path, "val")
+    split_fingerprint(at(tmp_path), "val")
     assert time.process_time() - began < 1
 
 
@@ -118,14 +129,18 @@ INGEST_AND_MEASURE = """
     import resource, sys
     from pathlib import Path
     from t2s_pipeline.datasets import ingest
+    from t2s_pipeline.datasets.registry import dataset_at
     from t2s_pipeline.lake import row_groups
+    from t2s_pipeline.lake.schema import IMAGES
+    from t2s_pipeline.lake.store import read_partition
     ingest.BYTES_AT_ONCE = row_groups.GROUP_BYTES = 8_000_000
     def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     lake, root = Path(sys.argv[1]), Path(sys.argv[2])
-    ingest.ingest_split(lake, "warm", root, "test")
+    ingest.ingest_split(lake, dataset_at("warm", root), "test")
     before = peak()
-    report = ingest.ingest_split(lake, "large", root, "train")
-    print(report.images, peak() - before)
+    ingest.ingest_split(lake, dataset_at("large", root), "train")
+    images = read_partition(lake, IMAGES, {"dataset": "large", "split": "train"}, ["image_id"])
+    print(images.num_rows, peak() - before)
 """
 
 

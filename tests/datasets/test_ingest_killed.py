@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from t2s_pipeline.datasets.ingest import TABLES, ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.lake.store import partition_file, read_partition
 from tests.data import make_earthreason, make_phrases, make_rrsis_d
 from tests.data.make_earthreason import Split, file_of
@@ -36,11 +37,11 @@ def content(lake: Path, dataset: str, split: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", TREES)
 def test_reading_again_gives_byte_identical_tables(name, tmp_path):
     for split in ("train", "val"):
-        ingest_split(tmp_path / "one", name, TREES[name], split, "mark")
-        ingest_split(tmp_path / "two", name, TREES[name], split, "mark")
+        ingest_split(tmp_path / "one", dataset_at(name, TREES[name]), split, "mark")
+        ingest_split(tmp_path / "two", dataset_at(name, TREES[name]), split, "mark")
         first = content(tmp_path / "one", name, split)
         assert content(tmp_path / "two", name, split) == first
-        ingest_split(tmp_path / "one", name, TREES[name], split, "mark")
+        ingest_split(tmp_path / "one", dataset_at(name, TREES[name]), split, "mark")
         assert content(tmp_path / "one", name, split) == first
 
 
@@ -48,7 +49,8 @@ KILLED_AT_EACH_MOMENT = """
 import os, signal, sys
 from pathlib import Path
 from t2s_pipeline.datasets.ingest import ingest_split
-from t2s_pipeline.progress import NoProgress
+from t2s_pipeline.core.progress import NoProgress
+from t2s_pipeline.datasets.registry import dataset_at
 
 def ingest(lake, root, wanted):
     calls = 0
@@ -64,7 +66,7 @@ def ingest(lake, root, wanted):
         advance = counting(NoProgress.advance)
     for name in ("replace", "fsync", "unlink"):
         setattr(os, name, counting(getattr(os, name)))
-    ingest_split(lake, "mine", root, "val", "new", Counting())
+    ingest_split(lake, dataset_at("mine", root), "val", "new", Counting())
 
 home, root = Path(sys.argv[1]), Path(sys.argv[2])
 for moment, lake in enumerate(sorted(home.iterdir()), start=1):
@@ -84,14 +86,14 @@ def test_a_reading_killed_at_any_moment_leaves_all_tables_old_or_all_new(tmp_pat
     root = tmp_path / "data"
     shutil.copytree(make_earthreason.HERE, root)
     (tmp_path / "lakes").mkdir()
-    ingest_split(tmp_path / "lakes" / "01", "mine", root, "val", "old")
+    ingest_split(tmp_path / "lakes" / "01", dataset_at("mine", root), "val", "old")
     lakes = [tmp_path / "lakes" / f"{moment:02}" for moment in range(1, MOMENTS + 1)]
     for lake in lakes[1:]:
         shutil.copytree(lakes[0], lake)
     old = content(lakes[0], "mine", "val")
     Split(tmp_path / "more", "val").sample("a_new_one", 99)
     shutil.copytree(tmp_path / "more", root, dirs_exist_ok=True)
-    ingest_split(tmp_path / "expected", "mine", root, "val", "new")
+    ingest_split(tmp_path / "expected", dataset_at("mine", root), "val", "new")
     new = content(tmp_path / "expected", "mine", "val")
     assert all(old[table] != new[table] for table in old)
 
@@ -104,7 +106,7 @@ def test_a_reading_killed_at_any_moment_leaves_all_tables_old_or_all_new(tmp_pat
     assert all(one in (old, new) for one in seen)
     assert seen[0] == old and seen[sum(killed)] == new
     for lake in lakes[:: sum(killed) // 4]:
-        ingest_split(lake, "mine", root, "val", "new")
+        ingest_split(lake, dataset_at("mine", root), "val", "new")
         assert content(lake, "mine", "val") == new
         assert not list(lake.rglob("*.tmp"))
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.datasets.annotated_images import UniqueIds
 from t2s_pipeline.datasets.layout import NamedFiles, located
-from t2s_pipeline.datasets.scene import Ids
 from t2s_pipeline.vision.image_files import UnusableFileError
 
 
@@ -91,8 +91,8 @@ def test_one_that_is_deeper_is_not_found_and_two_are_not_chosen_between(tmp_path
 
 @given(st.lists(st.sampled_from(["a", "a#2", "a#3", "b"])))
 def test_ids_are_unique_and_the_first_is_as_wanted(wanted):
-    ids = Ids()
-    given_ids = [ids.fresh(name) for name in wanted]
+    ids = UniqueIds()
+    given_ids = [ids.unique(name) for name in wanted]
     assert len(set(given_ids)) == len(wanted)
     assert all(one.startswith(name) for one, name in zip(given_ids, wanted, strict=True))
     if wanted:

@@ -8,21 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
-from t2s_pipeline.datasets.phrases import RISBENCH as READER
-from t2s_pipeline.datasets.phrases import _lines, phrase_file
+from t2s_pipeline.datasets import risbench as benchmark
+from t2s_pipeline.datasets.annotated_images import Row
+from t2s_pipeline.datasets.phrases import _rows, phrase_file
 from t2s_pipeline.datasets.records import RejectRecord
-from t2s_pipeline.datasets.registry import find_root
-from t2s_pipeline.datasets.scene import Row
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.masks import Rle
 from tests.data.make_earthreason import file_of, label, picture, target
 from tests.data.make_phrases import LARGEST, REFSEGRS, RISBENCH, Tree, make
-from tests.datasets.reading import rejects, samples
+from tests.datasets.reading import DatasetTables, read_tables, rejects, samples
 
 
 def risbench(split: str) -> DatasetTables:
-    return read_dataset("risbench", RISBENCH, split)
+    return read_tables("risbench", RISBENCH, split)
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +117,19 @@ def test_the_largest_image_there_is_is_read_whole():
 
 
 def test_the_layout_is_found_below_an_extra_top_folder():
-    assert find_root(RISBENCH.parent, "risbench") == RISBENCH
-    assert find_root(RISBENCH, "risbench") == RISBENCH
+    assert dataset_at("risbench", RISBENCH.parent).root == RISBENCH
+    assert dataset_at("risbench", RISBENCH).root == RISBENCH
 
 
 def test_two_copies_below_one_folder_are_not_guessed_between(tmp_path):
     for copy in ("one", "two"):
         shutil.copytree(REFSEGRS, tmp_path / copy)
     with pytest.raises(InputError, match=r"several datasets \(one, two\)"):
-        find_root(tmp_path, "refsegrs")
+        dataset_at("refsegrs", tmp_path)
 
 
 def test_refsegrs_ids_have_no_ending_and_only_the_first_channel_counts():
-    tables = read_dataset("refsegrs", REFSEGRS, "train")
+    tables = read_tables("refsegrs", REFSEGRS, "train")
     assert tables.rejects.num_rows == 0
     read = samples(tables)
     assert {name: row["questions"][0] for name, row in read.items()} == {
@@ -143,7 +142,7 @@ def test_refsegrs_ids_have_no_ending_and_only_the_first_channel_counts():
     }
     for row in read.values():
         assert np.array_equal(masks.decode(Rle.from_arrow(row["mask"])), target())
-    assert [source for source, _ in rejects(read_dataset("refsegrs", REFSEGRS, "val"))] == ["output_phrase_val.txt:2"]
+    assert [source for source, _ in rejects(read_tables("refsegrs", REFSEGRS, "val"))] == ["output_phrase_val.txt:2"]
 
 
 def test_the_script_makes_the_trees_that_are_checked_in(tmp_path):
@@ -153,7 +152,7 @@ def test_the_script_makes_the_trees_that_are_checked_in(tmp_path):
         ("refsegrs", tmp_path / "refsegrs", REFSEGRS),
     ):
         for split in ("train", "val"):
-            here, there = read_dataset(name, made, split), read_dataset(name, kept, split)
+            here, there = read_tables(name, made, split), read_tables(name, kept, split)
             assert here.samples.equals(there.samples)
             assert {source for source, _ in rejects(here)} == {source for source, _ in rejects(there)}
 
@@ -163,7 +162,7 @@ def test_a_missing_folder_is_one_sentence(tmp_path, folder):
     Tree(tmp_path, "img_rgb", "mask", "png").phrases("val", b"a.png a car\n")
     (tmp_path / folder).rmdir()
     with pytest.raises(InputError, match=rf"{folder} is missing: the layout is img_rgb/, mask/"):
-        READER.sources(tmp_path, "val")
+        benchmark.RISBENCH.reader.sources(tmp_path, "val")
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8)
@@ -174,7 +173,7 @@ def test_any_text_file_is_as_many_rows_and_rejects_as_it_has_lines_with_words(tm
     path = tmp_path_factory.mktemp("phrases") / "output_phrase_val.txt"
     text = "\n".join(f"{name} {phrase}" for name, phrase in lines)
     path.write_bytes(text.encode())
-    entries = list(_lines(path))
+    entries = list(_rows(path))
     assert len(entries) == sum(bool(line.strip()) for line in text.removeprefix("\ufeff").split("\n"))
     for entry in entries:
         assert isinstance(entry, RejectRecord) or (isinstance(entry, Row) and entry.questions[0].strip())
@@ -190,7 +189,7 @@ def test_a_name_with_a_folder_is_looked_up_below_it_and_a_link_there_may_not_lea
     tree.put("mask/below/a.png", file_of(label(), "PNG"))
     (tree.root / "img_rgb" / "linked").symlink_to(tmp_path / "outside")
     tree.phrases("val", b"below/a.png a car\nbelow\\a.png a van\nlinked/a.png a way out\n")
-    tables = read_dataset("risbench", tree.root, "val")
+    tables = read_tables("risbench", tree.root, "val")
     assert list(samples(tables)) == ["a", "a#2"]
     assert rejects(tables) == [("output_phrase_val.txt:3", "unsafe_name")]
 
@@ -199,7 +198,7 @@ def test_folders_that_are_links_themselves_are_the_users_choice(tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / folder).symlink_to(REFSEGRS / folder)
     shutil.copy(REFSEGRS / "output_phrase_val.txt", tmp_path)
-    assert list(samples(read_dataset("refsegrs", tmp_path, "val"))) == ["6"]
+    assert list(samples(read_tables("refsegrs", tmp_path, "val"))) == ["6"]
 
 
 def test_an_archive_is_left_alone():

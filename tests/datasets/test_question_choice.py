@@ -3,20 +3,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline.datasets.ingest import read_dataset
 from t2s_pipeline.datasets.question_choice import (
+    BY_HASH,
     CHOICE_SEED,
     asked_questions,
-    published_rule,
     question_choices,
     question_order,
 )
+from t2s_pipeline.datasets.registry import published_rule
 from tests.data import make_earthreason, make_rrsis_d
+from tests.datasets.reading import read_tables
 
 
 def test_every_sample_has_one_choice_a_rule_and_loses_no_question():
     for name, root in (("earthreason", make_earthreason.HERE), ("rrsis-d", make_rrsis_d.HERE)):
-        tables = read_dataset(name, root, "train")
+        tables = read_tables(name, root, "train")
         rows = tables.selections.to_pylist()
         assert len(rows) == 2 * tables.samples.num_rows
         count = {row["sample_id"]: len(row["questions"]) for row in tables.samples.to_pylist()}
@@ -45,7 +46,7 @@ def test_a_cap_on_questions_keeps_the_one_that_reference_scores():
 
 @given(st.text(), st.integers(1, 8))
 def test_what_is_scored_and_what_is_frozen_are_the_same_question(sample_id, count):
-    by_hash, first = question_choices("earthreason", sample_id, count)
+    by_hash, first = question_choices(BY_HASH, sample_id, count)
     assert by_hash.question_index == question_order(sample_id, range(count))[0]
     assert asked_questions(sample_id, count, 1) == [by_hash.question_index]
     assert first.question_index == 0

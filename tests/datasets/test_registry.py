@@ -7,26 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.registry import EMBEDDED, reader_of, slug, splits_of
+from t2s_pipeline.datasets.registry import EMBEDDED, dataset_at, folder_name, layout_of
 from tests.data.make_earthreason import HERE
 
 
 def test_any_other_key_is_read_as_a_folder_in_earthreason_layout():
-    assert reader_of("my-own") is reader_of("earthreason")
+    assert layout_of("my-own") is layout_of("earthreason")
 
 
 def test_splits_are_those_that_are_there_in_their_order(tmp_path):
-    assert splits_of(HERE) == ["train", "val", "test"]
+    assert dataset_at("mine", HERE).splits == ["train", "val", "test"]
     (tmp_path / "test").mkdir()
     (tmp_path / "other").mkdir()
-    assert splits_of(tmp_path) == ["test"]
+    assert dataset_at("mine", tmp_path).splits == ["test"]
 
 
 def test_a_missing_folder_and_one_without_splits_say_what_was_expected(tmp_path):
     with pytest.raises(InputError, match=r"There is no folder .*nowhere"):
-        splits_of(tmp_path / "nowhere")
+        dataset_at("mine", tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds train, val or test, each with images"):
-        splits_of(tmp_path)
+        dataset_at("mine", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_a_missing_folder_and_one_without_splits_say_what_was_expected(tmp_path)
     ],
 )
 def test_a_key_is_the_folders_name_made_plain(name, key):
-    assert slug(Path("/data") / name) == key
+    assert folder_name(Path("/data") / name) == key
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=40))
 def test_a_key_is_always_fit_for_a_partition_or_refused(name):
     try:
-        key = slug(Path("/data") / name)
+        key = folder_name(Path("/data") / name)
     except InputError:
         return
     assert key.strip("-") == key
@@ -57,4 +57,4 @@ def test_a_key_is_always_fit_for_a_partition_or_refused(name):
 @pytest.mark.parametrize("name", ["synthetic", "Synthetic!", "!!!"])
 def test_the_embedded_scenes_name_and_an_empty_key_are_refused(name):
     with pytest.raises(InputError, match="rename the folder"):
-        slug(Path("/data") / name)
+        folder_name(Path("/data") / name)

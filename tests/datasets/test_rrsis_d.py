@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.ingest import DatasetTables, read_dataset
-from t2s_pipeline.datasets.registry import find_root
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.masks import Rle
 from tests.data.make_earthreason import target
 from tests.data.make_rrsis_d import CATEGORIES, HERE, make
-from tests.datasets.reading import rejects, samples
+from tests.datasets.reading import DatasetTables, read_tables, rejects, samples
 
 
 def read(split: str, root: Path = HERE) -> DatasetTables:
-    return read_dataset("rrsis-d", root, split)
+    return read_tables("rrsis-d", root, split)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +106,7 @@ def test_the_script_makes_the_tree_that_is_checked_in(tmp_path):
 
 def test_it_is_found_below_extra_top_folders(tmp_path):
     shutil.copytree(HERE, tmp_path / "RRSIS-D" / "RRSIS-D")
-    assert find_root(tmp_path, "rrsis-d") == tmp_path / "RRSIS-D" / "RRSIS-D"
+    assert dataset_at("rrsis-d", tmp_path).root == tmp_path / "RRSIS-D" / "RRSIS-D"
 
 
 @pytest.fixture

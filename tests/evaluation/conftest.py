@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
 
 SCENES = Path(__file__).parent.parent / "data" / "real_scenes"
 
@@ -13,7 +14,7 @@ SCENES = Path(__file__).parent.parent / "data" / "real_scenes"
 def home(tmp_path) -> Path:
     """A T2S_HOME whose lake holds the tiny real scenes: test and val, two images each."""
     for split in ("test", "val"):
-        ingest_split(tmp_path / "lake", "real", SCENES, split)
+        ingest_split(tmp_path / "lake", dataset_at("real", SCENES), split)
     return tmp_path
 
 

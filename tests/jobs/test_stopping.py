@@ -22,6 +22,7 @@ pytest.importorskip("dagster")
 
 from t2s_pipeline.core.settings import REPO
 from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.worker.process_ids import PROCESS
 from tests.processes import PATIENCE, Doorbell, has_ended
@@ -52,7 +53,7 @@ class Ui:
         # Rung more than once: without a writer that stays, the first one's leaving would count as a ring.
         self.held = os.open(self.bell.path, os.O_WRONLY)
         write_scenes(self.home / "scenes", train=2, val=1, test=1, workers=1, progress=False)
-        ingest_split(self.home / "lake", "synthetic", self.home / "scenes", "train")
+        ingest_split(self.home / "lake", dataset_at("synthetic", self.home / "scenes"), "train")
         worker = folder / "worker"
         worker.write_text(DEAF_WORKER.format(python=sys.executable, bell=str(self.bell.path)))
         worker.chmod(0o755)

@@ -5,6 +5,7 @@ import pytest
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.methods.experiments import EXPERIMENTS
 from t2s_pipeline.steps.diagnosis import diagnose
 from tests.data.make_phrases import REFSEGRS, RISBENCH
@@ -19,7 +20,7 @@ def settings(tmp_path, monkeypatch) -> Settings:
 
 def test_each_benchmark_is_found_or_told_how_to_be(settings):
     catalog.add_benchmark(settings, "refsegrs", REFSEGRS)
-    ingest_split(settings.lake, "refsegrs", REFSEGRS, "val")
+    ingest_split(settings.lake, dataset_at("refsegrs", REFSEGRS), "val")
     found = {each.key: each for each in diagnose(settings).datasets}
     assert list(found) == ["synthetic", "earthreason", "rrsis-d", "risbench", "refsegrs"]
     assert (found["risbench"].root, found["risbench"].origin) == (str(RISBENCH), "T2S_RISBENCH_ROOT")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.lake.schema import IMAGES, PSEUDO_LABELS, SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
@@ -31,7 +32,7 @@ def square(image: np.ndarray) -> Image.Image:
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_scenes(home / "scenes", train=6, val=1, test=1, workers=1, progress=False)
-    ingest_split(home / "lake", "synthetic", home / "scenes", "train")
+    ingest_split(home / "lake", dataset_at("synthetic", home / "scenes"), "train")
     return home / "lake"
 
 

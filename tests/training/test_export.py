@@ -14,6 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: E40
 from t2s_pipeline.core.errors import InputError, NotMaterializedError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
+from t2s_pipeline.datasets.registry import dataset_at  # noqa: E402
 from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
@@ -28,7 +29,7 @@ SETTINGS = ("grpo.steps=2", "grpo.prompts_per_step=1", "grpo.group_size=2", "grp
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_scenes(home / "scenes", train=3, val=1, test=1, workers=1, progress=False)
-    ingest_split(home / "lake", "synthetic", home / "scenes", "train")
+    ingest_split(home / "lake", dataset_at("synthetic", home / "scenes"), "train")
     train(experiment("think2seg-mini", [*SETTINGS, "name=whole"]), home, "f", NoProgress())
     low_rank = [*SETTINGS, "name=low-rank", "grpo.lora_rank=2", "grpo.learning_rate=0.01"]
     train(experiment("think2seg-mini", low_rank), home, "f", NoProgress())

@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 from t2s_pipeline.core.settings import REPO  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
+from t2s_pipeline.datasets.registry import dataset_at  # noqa: E402
 from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.lake.schema import TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
@@ -42,7 +43,7 @@ def rows(home: Path, run: str) -> list[dict]:
 
 def test_killed_at_three_random_moments_the_run_is_the_uninterrupted_one(tmp_path: Path):
     write_scenes(tmp_path / "scenes", train=12, val=1, test=1, workers=1, progress=False)
-    ingest_split(tmp_path / "lake", "synthetic", tmp_path / "scenes", "train")
+    ingest_split(tmp_path / "lake", dataset_at("synthetic", tmp_path / "scenes"), "train")
     whole = worker(tmp_path, "whole")
     _, said = whole.communicate()
     assert whole.returncode == 0, said

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from t2s_pipeline.core.settings import REPO  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
+from t2s_pipeline.datasets.registry import dataset_at  # noqa: E402
 from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.lake.schema import TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import read_partition  # noqa: E402
@@ -27,7 +28,7 @@ from tests.small_models import save_prompter, save_segmenter  # noqa: E402
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_scenes(home / "scenes", train=12, val=1, test=1, workers=1, progress=False)
-    ingest_split(home / "lake", "synthetic", home / "scenes", "train")
+    ingest_split(home / "lake", dataset_at("synthetic", home / "scenes"), "train")
     save_prompter(home / "prompter")
     save_segmenter(home / "segmenter.safetensors")
     return home

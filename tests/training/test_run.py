@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
+from t2s_pipeline.datasets.registry import dataset_at  # noqa: E402
 from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.lake.schema import TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import read_partition  # noqa: E402
@@ -60,7 +61,7 @@ class Collects(NoProgress):
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_scenes(home / "scenes", train=8, val=1, test=1, workers=1, progress=False)
-    ingest_split(home / "lake", "synthetic", home / "scenes", "train")
+    ingest_split(home / "lake", dataset_at("synthetic", home / "scenes"), "train")
     return home
 
 

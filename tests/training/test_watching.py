@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
+from t2s_pipeline.datasets.registry import dataset_at  # noqa: E402
 from t2s_pipeline.datasets.synthetic.layout import write_scenes  # noqa: E402
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG, TRAINING_SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import fingerprint_of, read_partition  # noqa: E402
@@ -29,7 +30,7 @@ SMALL = ("grpo.steps=3", "grpo.prompts_per_step=2", "grpo.group_size=4", "grpo.c
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     write_scenes(home / "scenes", train=8, val=1, test=1, workers=1, progress=False)
-    ingest_split(home / "lake", "synthetic", home / "scenes", "train")
+    ingest_split(home / "lake", dataset_at("synthetic", home / "scenes"), "train")
     return home
 
 

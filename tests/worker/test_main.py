@@ -38,12 +38,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A T2S_HOME with a few scenes in the lake, and small models beside them."""
     pytest.importorskip("torch")
     from t2s_pipeline.datasets.ingest import ingest_split
+    from t2s_pipeline.datasets.registry import dataset_at
     from t2s_pipeline.datasets.synthetic.layout import write_scenes
     from tests.small_models import save_prompter, save_segmenter
 
     home = tmp_path_factory.mktemp("home")
     write_scenes(home / "scenes", train=4, val=1, test=1, workers=1, progress=False)
-    ingest_split(home / "lake", "synthetic", home / "scenes", "train")
+    ingest_split(home / "lake", dataset_at("synthetic", home / "scenes"), "train")
     save_prompter(home / "prompter")
     save_segmenter(home / "segmenter.safetensors")
     return home
