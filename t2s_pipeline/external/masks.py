@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.coco import Segmentation, read_json
+from t2s_pipeline.datasets.coco import CocoMask, read_json
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.image_files import UnusableFileError, decode_label
 from t2s_pipeline.vision.masks import RLE_TYPE, Rle
@@ -114,7 +114,7 @@ def _coco(path: Path, content: Any, sizes: dict[str, Size]) -> Iterator[ForeignM
             yield PredictionReject(where, "surplus", f"the split has no sample {name}", name)
             continue
         try:
-            yield ForeignMask(where, name, index, Segmentation(tuple(drawn)).mask(width, height))
+            yield ForeignMask(where, name, index, CocoMask(tuple(drawn)).mask(width, height))
         except UnusableFileError as fault:
             yield PredictionReject(where, fault.reason, fault.detail, name)
 
