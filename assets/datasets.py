@@ -1,4 +1,7 @@
-"""Files and the tables read from them. https://docs.dagster.io/guides/build/assets"""
+"""Files and the tables read from them.
+
+https://docs.dagster.io/guides/build/assets
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +27,7 @@ class ScenesConfig(dg.Config):
 
 
 @dg.asset(group_name=DATASETS, kinds={"png"})
-def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, worker: WorkerLauncher) -> dg.MaterializeResult:
+def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, worker: WorkerLauncher) -> dg.MaterializeResult[None]:
     """Files: procedural overhead scenes with implicit questions, painted from a seed, in EarthReason's layout.
 
     A folder of your own takes their place with `make demo SCENES=<folder>`.
@@ -63,7 +66,7 @@ class TablesConfig(dg.Config):
 )
 def read_split(
     context: dg.AssetExecutionContext, config: TablesConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Read a dataset's split into the lake."""
     dataset, split = dataset_and_split(context.partition_key)
     if config.root:

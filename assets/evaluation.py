@@ -48,7 +48,7 @@ ON_NEW_RESULTS = (_is.any_deps_updated().since_last_handled() & ~_is.in_progress
     kinds={"pytorch", "parquet"},
     automation_condition=ONCE_PER_CHECKPOINT,
 )
-def validation(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.MaterializeResult:
+def validation(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.MaterializeResult[None]:
     """A checkpoint on the val split of its training dataset: completions, masks and scores, once and automatically."""
     runner = worker.runner(context)
     system = resolve(context.partition_key, runner.settings)
@@ -76,7 +76,7 @@ def validation(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.
     kinds={"pytorch", "parquet"},
     check_specs=check_specs("rescores"),
 )
-def rescores(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Iterator[dg.MaterializeResult]:
+def rescores(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Iterator[dg.MaterializeResult[None]]:
     """A chosen checkpoint is evaluated again and compared with its accepted scores: does it still reach them?"""
     name, dataset, split = evaluation_of(context.partition_key)
     report = rescore(worker.runner(context), resolve(name, worker.settings), dataset, split)
@@ -102,7 +102,7 @@ class SamplingConfig(dg.Config):
 )
 def agreement(
     context: dg.AssetExecutionContext, config: SamplingConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """How far K sampled answers to one question agree: the system's uncertainty, measured without the truth."""
     name, dataset, split = evaluation_of(context.partition_key)
     sampling = Sampling(config.completions, config.temperature, config.seed, config.max_questions or None)

@@ -11,7 +11,8 @@ import dagster as dg
 from assets.partitions import partition_key, remember
 from assets.resources import Context
 from assets.thumbnails import thumbnails
-from t2s_pipeline.checks.table_checks import Check, Finding, checks_of
+from t2s_pipeline.checks.claims import Check, Finding, LakeCheck
+from t2s_pipeline.checks.table_checks import checks_of
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.steps.step import StepReport
@@ -25,7 +26,7 @@ class RecordedPartition:
     partition: str | None
     skipped: bool
     metadata: dict[str, dg.MetadataValue]
-    checks: list[tuple[Check, Finding]]
+    checks: list[tuple[Check | LakeCheck, Finding]]
 
 
 def check_specs(*tables: str) -> list[dg.AssetCheckSpec]:
@@ -59,7 +60,7 @@ def recorded_partitions(settings: Settings, reports: Sequence[StepReport]) -> It
         )
 
 
-def results(settings: Settings, reports: Sequence[StepReport]) -> Iterator[dg.MaterializeResult]:
+def results(settings: Settings, reports: Sequence[StepReport]) -> Iterator[dg.MaterializeResult[None]]:
     """What the body of an asset yields: one result per table that its steps reported."""
     for recorded in recorded_partitions(settings, reports):
         yield dg.MaterializeResult(
@@ -97,17 +98,17 @@ def record(context: Context, settings: Settings, reports: Sequence[StepReport]) 
             dg.AssetMaterialization(asset_key=key, partition=recorded.partition, metadata=recorded.metadata)
         )
         for check, finding in _worst(recorded.checks):
-            context.log_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=key,
-                    check_name=check.name,
-                    passed=finding.passed,
-                    severity=_severity(check),
-                    description=finding.sentence,
-                    metadata={name: _value(value) for name, value in finding.numbers.items()},
-                    blocking=check.blocking,
-                )
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=check.name,
+                passed=finding.passed,
+                severity=_severity(check),
+                description=finding.sentence,
+                metadata={name: _value(value) for name, value in finding.numbers.items()},
+                blocking=check.blocking,
             )
+            # Dagster accepts it, but its annotation of log_event for ops does not name it.
+            context.log_event(evaluation)  # type: ignore[arg-type]
             name = f"{recorded.asset} of {recorded.partition}" if recorded.partition else recorded.asset
             sentence = f"{name} fails the check {check.name}: {finding.sentence}."
             if not finding.passed and check.blocking:
@@ -116,16 +117,16 @@ def record(context: Context, settings: Settings, reports: Sequence[StepReport]) 
                 context.log.warning(sentence)
 
 
-def _worst(checks: list[tuple[Check, Finding]]) -> list[tuple[Check, Finding]]:
+def _worst(checks: list[tuple[Check | LakeCheck, Finding]]) -> list[tuple[Check | LakeCheck, Finding]]:
     """One result per check: the first that failed, else the last."""
-    worst: dict[str, tuple[Check, Finding]] = {}
+    worst: dict[str, tuple[Check | LakeCheck, Finding]] = {}
     for check, finding in checks:
         if check.name not in worst or worst[check.name][1].passed:
             worst[check.name] = (check, finding)
     return list(worst.values())
 
 
-def _severity(check: Check) -> dg.AssetCheckSeverity:
+def _severity(check: Check | LakeCheck) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
 
 

@@ -1,4 +1,7 @@
-"""The names of the groups of assets, in the order of a sample's way. https://docs.dagster.io/guides/build/assets"""
+"""The names of the groups of assets, in the order of a sample's way.
+
+https://docs.dagster.io/guides/build/assets
+"""
 
 DATASETS = "datasets"
 LABELS = "labels"

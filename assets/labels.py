@@ -40,7 +40,7 @@ class QualityConfig(dg.Config):
 )
 def pseudo_labels(
     context: dg.AssetExecutionContext, config: LabelConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Boxes and points that Seg-Zero, VisionReasoner and RemoteReasoner make of a mask, with their parameters."""
     runner = worker.runner(context, config.fresh)
     dataset, split = dataset_and_split(context.partition_key)
@@ -60,7 +60,7 @@ def pseudo_labels(
 )
 def label_quality(
     context: dg.AssetExecutionContext, config: QualityConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """The upper limit: the masks of the frozen SAM2 for the labels as prompts, and for the best prompts near them."""
     dataset, split = dataset_and_split(context.partition_key)
     reports = worker.runner(context, config.fresh).run(Judge(config.segmenter, dataset, split))

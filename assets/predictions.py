@@ -1,4 +1,7 @@
-"""The answers of systems, and the masks that the segmenter makes of them. https://docs.dagster.io/guides/build/assets"""
+"""The answers of systems, and the masks that the segmenter makes of them.
+
+https://docs.dagster.io/guides/build/assets
+"""
 
 from collections.abc import Iterator
 
@@ -32,7 +35,7 @@ class PredictionConfig(dg.Config):
 )
 def completions(
     context: dg.AssetExecutionContext, config: PredictionConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """The prompter's answer to every question: its thought and its prompts, as text."""
     name, dataset, split = evaluation_of(context.partition_key)
     step = Complete(resolve(name, worker.settings), dataset, split)
@@ -49,7 +52,7 @@ def completions(
 )
 def predictions(
     context: dg.AssetExecutionContext, config: PredictionConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Masks: every answer is parsed and its prompts are given to the frozen SAM2; else the reason why not is kept."""
     name, dataset, split = evaluation_of(context.partition_key)
     step = Segment(resolve(name, worker.settings), dataset, split)

@@ -13,7 +13,7 @@ from t2s_pipeline.core.progress import SaidProgress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.worker.launcher import GRACE_SECONDS, Launch, plain_launch
-from t2s_pipeline.worker.process_ids import mine
+from t2s_pipeline.worker.process_ids import tags_of_this_process
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -21,7 +21,7 @@ GPU = "gpu"
 """The pool of everything that loads a model. dagster.yaml says how many of its steps may run at once."""
 
 
-class WorkerLauncher(dg.ConfigurableResource):
+class WorkerLauncher(dg.ConfigurableResource[None]):
     """Runs the worker (torch, transformers, TRL, SAM2) as a subprocess and talks to it through Dagster Pipes.
 
     The resource opens the Pipes session itself and not through ``PipesSubprocessClient``, for two reasons. First,
@@ -39,7 +39,7 @@ class WorkerLauncher(dg.ConfigurableResource):
 
         def launch(arguments: Sequence[str]) -> None:
             # A later process can then see whether this run was abandoned (jobs/housekeeping.py).
-            context.instance.add_run_tags(context.run_id, mine())
+            context.instance.add_run_tags(context.run_id, tags_of_this_process())
             with dg.open_pipes_session(
                 context=context,
                 context_injector=dg.PipesTempFileContextInjector(),

@@ -38,7 +38,7 @@ class ScoreConfig(dg.Config):
 )
 def sample_scores(
     context: dg.AssetExecutionContext, config: ScoreConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Every mask against the ground truth, under the strict and the reference protocol."""
     name, dataset, split = evaluation_of(context.partition_key)
     system, runner = resolve(name, worker.settings), worker.runner(context, config.fresh)
@@ -69,13 +69,13 @@ def sample_scores(
 )
 def summaries(
     context: dg.AssetExecutionContext, config: ScoreConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Metrics and paired differences of all scores."""
     yield from results(worker.settings, worker.runner(context, config.fresh).run(Summarize()))
 
 
 @dg.asset(group_name=RESULTS, kinds={"parquet"})
-def published_metrics(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Iterator[dg.MaterializeResult]:
+def published_metrics(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Iterator[dg.MaterializeResult[None]]:
     """The paper's own numbers, Tables 1 to 6."""
     yield from results(worker.settings, worker.runner(context).run(Publish()))
 
@@ -86,7 +86,7 @@ def published_metrics(context: dg.AssetExecutionContext, worker: WorkerLauncher)
     kinds={"duckdb", "sql"},
     automation_condition=ON_NEW_RESULTS,
 )
-def leaderboard(worker: WorkerLauncher) -> dg.MaterializeResult:
+def leaderboard(worker: WorkerLauncher) -> dg.MaterializeResult[None]:
     """The view `leaderboard` over all results: `t2s sql "select * from leaderboard"`."""
     return dg.MaterializeResult(metadata={"leaderboard": dg.MetadataValue.md(board.as_markdown(worker.settings))})
 
@@ -97,7 +97,7 @@ def leaderboard(worker: WorkerLauncher) -> dg.MaterializeResult:
     kinds={"duckdb", "sql"},
     automation_condition=ON_NEW_RESULTS,
 )
-def checkpoint_trend(worker: WorkerLauncher) -> dg.MaterializeResult:
+def checkpoint_trend(worker: WorkerLauncher) -> dg.MaterializeResult[None]:
     """The scores of each run's checkpoints on val, and the checkpoint that is chosen."""
     metadata = {f"{run} giou": value for run, value in board.best_giou(worker.settings).items()}
     trend = dg.MetadataValue.md(board.trend_as_markdown(worker.settings))
@@ -110,14 +110,14 @@ def checkpoint_trend(worker: WorkerLauncher) -> dg.MaterializeResult:
     kinds={"duckdb"},
     automation_condition=ON_NEW_RESULTS,
 )
-def results_database(worker: WorkerLauncher) -> dg.MaterializeResult:
+def results_database(worker: WorkerLauncher) -> dg.MaterializeResult[None]:
     """T2S_HOME/results.duckdb: every table and view in one file, for notebooks and BI tools."""
     path = build_database(worker.settings)
     return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(path), "bytes": path.stat().st_size})
 
 
 @dg.asset(group_name=RESULTS, deps=["leaderboard"], kinds={"html"})
-def report(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.MaterializeResult:
+def report(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.MaterializeResult[None]:
     """Pictures: the results page, with panels that show each system's prompts and masks."""
     runner = worker.runner(context)
     runner.run(Report())

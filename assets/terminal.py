@@ -17,17 +17,18 @@ class _StepsOnly(logging.Filter):
     """Lets pass what code said through ``context.log``, and what went wrong."""
 
     def filter(self, entry: logging.LogRecord) -> bool:
-        said = getattr(entry, "dagster_meta", {})
-        event = said.get("dagster_event")
-        message = said.get("orig_message") or entry.getMessage()
+        dagster_fields = getattr(entry, "dagster_meta", {})
+        event = dagster_fields.get("dagster_event")
+        message = dagster_fields.get("orig_message") or entry.getMessage()
         if event is not None or message.startswith("[pipes]"):
             return False
         entry.msg, entry.args = message, ()
         return True
 
 
-@dg.logger(description="The steps' own sentences, one a line.")
+@dg.logger(config_schema=None, description="The sentences of the steps, one per line.")
 def terminal_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    """Write the steps' sentences to the terminal that ``T2S_TERMINAL`` names, or to standard error."""
     terminal = os.environ.get(TERMINAL)
     handler = logging.StreamHandler(sys.stderr if terminal is None else os.fdopen(os.dup(int(terminal)), "w"))
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))

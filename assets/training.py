@@ -1,4 +1,7 @@
-"""Training runs and the checkpoints they leave. https://docs.dagster.io/guides/build/assets"""
+"""Training runs and the checkpoints they leave.
+
+https://docs.dagster.io/guides/build/assets
+"""
 
 from collections.abc import Iterator
 
@@ -51,7 +54,7 @@ class TrainingConfig(dg.Config):
 )
 def trained(
     context: dg.AssetExecutionContext, config: TrainingConfig, worker: WorkerLauncher
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Train a prompter with GRPO on the mask reward of the frozen segmenter."""
     run = context.partition_key
     overrides = with_preset(config.preset, config.overrides)

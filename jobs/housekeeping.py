@@ -1,4 +1,4 @@
-"""What keeps the instance in order: runs that died are closed, and every training that can be had is offered.
+"""Housekeeping of the Dagster instance: runs whose process died are closed, and every possible training is offered.
 
 https://docs.dagster.io/guides/automate/sensors
 """
@@ -7,21 +7,21 @@ import socket
 
 import dagster as dg
 
-from assets.partitions import known_runs, runs
+from assets.partitions import known_keys, known_runs, runs
 from assets.resources import WorkerLauncher
 from t2s_pipeline.worker.process_ids import HOST, PROCESS, is_gone
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def abandoned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Shows runs as failed whose process is gone, and gives back their slots of the pool."""
+    """Shows runs as failed whose process has ended, and frees their slots of the pool."""
     return dg.SkipReason(f"{close_abandoned(context.instance)} runs were abandoned.")
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def trainings(context: dg.SensorEvaluationContext, worker: WorkerLauncher) -> dg.SensorResult | dg.SkipReason:
-    """Offers every named experiment, and every run of T2S_HOME/runs with its seed, as a partition to train."""
-    offered = set(context.instance.get_dynamic_partitions(runs.name))
+    """Offers every named experiment, and every run of T2S_HOME/runs with its seed, as a partition that can be trained."""
+    offered = known_keys(context.instance, runs)
     new = [run for run in known_runs(worker.settings) if run not in offered]
     if not new:
         return dg.SkipReason("Every experiment is offered.")
@@ -29,10 +29,10 @@ def trainings(context: dg.SensorEvaluationContext, worker: WorkerLauncher) -> dg
 
 
 def close_abandoned(instance: dg.DagsterInstance) -> int:
-    """Fail every unfinished run that names a process of this host that is gone; returns how many.
+    """Mark every unfinished run as failed whose process on this host has ended; return how many there were.
 
-    Such a process died without a word (killed, power lost). Dagster sees that a run's process is gone only while
-    the code server that started it lives.
+    Such a process was killed, or the machine lost power. Dagster itself notices that the process of a run has ended
+    only while the code server that started it is running.
     """
     unfinished = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING],
@@ -40,9 +40,12 @@ def close_abandoned(instance: dg.DagsterInstance) -> int:
     )
     closed = 0
     for run in instance.get_runs(filters=unfinished):
-        # Looked at again: it may have ended well between the question and the answer.
-        if is_gone(run.tags[PROCESS]) and not instance.get_run_by_id(run.run_id).is_finished:
-            instance.report_run_failed(run, "The process that ran this is gone; what it finished is kept.")
+        if not is_gone(run.tags[PROCESS]):
+            continue
+        # Read again: the run may have finished normally in the meantime.
+        current = instance.get_run_by_id(run.run_id)
+        if current is not None and not current.is_finished:
+            instance.report_run_failed(run, "The process of this run has ended. What it finished is kept.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed += 1
     return closed

@@ -1,11 +1,9 @@
-"""Jobs: what is run by name. Selections and the order of steps belong here; the work does not.
+"""Jobs: what people start by name. Selections of assets belong here. The work does not.
 
 https://docs.dagster.io/guides/build/jobs
 """
 
 import dagster as dg
-
-from jobs.demo import demo
 
 ingest = dg.define_asset_job(
     "ingest",
@@ -16,7 +14,7 @@ ingest = dg.define_asset_job(
 labels = dg.define_asset_job(
     "labels",
     selection=dg.AssetSelection.assets("pseudo_labels", "label_quality"),
-    description="Make the rival methods' labels of one split, and see what the segmenter draws from them.",
+    description="Make the rival methods' labels of one split, and measure the masks that the segmenter makes of them.",
 )
 
 training = dg.define_asset_job(
@@ -34,7 +32,7 @@ evaluate = dg.define_asset_job(
 rescore = dg.define_asset_job(
     "rescore",
     selection=dg.AssetSelection.assets("rescores"),
-    description="Evaluate one chosen checkpoint anew and hold it against its accepted scores.",
+    description="Evaluate one chosen checkpoint again and compare it with its accepted scores.",
 )
 
 summarize = dg.define_asset_job(
@@ -42,7 +40,5 @@ summarize = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "benchmark_metrics", "paired_differences", "published_metrics", "leaderboard", "results_database", "report"
     ),
-    description="Metrics, leaderboard and results page of everything scored so far.",
+    description="Metrics, leaderboard and results page of all scores so far.",
 )
-
-ALL = [demo, ingest, labels, training, evaluate, rescore, summarize]

@@ -1,4 +1,7 @@
-"""What happens at a time of day. https://docs.dagster.io/guides/automate/schedules"""
+"""What happens at a time of day.
+
+https://docs.dagster.io/guides/automate/schedules
+"""
 
 from collections.abc import Iterator
 

@@ -6,6 +6,7 @@ from assets import datasets, evaluation, labels, predictions, results, training
 from assets.resources import WorkerLauncher
 from assets.terminal import terminal_logger
 from jobs import dataset_sensors, housekeeping, jobs, schedules, sensors
+from jobs.demo import demo
 
 defs = dg.Definitions(
     assets=[
@@ -28,7 +29,15 @@ defs = dg.Definitions(
         evaluation.agreement,
         results.report,
     ],
-    jobs=jobs.ALL,
+    jobs=[
+        demo,
+        jobs.ingest,
+        jobs.labels,
+        jobs.training,
+        jobs.evaluate,
+        jobs.rescore,
+        jobs.summarize,
+    ],
     sensors=[*dataset_sensors.ALL, *sensors.ALL, *housekeeping.ALL],
     schedules=schedules.ALL,
     resources={"worker": WorkerLauncher()},

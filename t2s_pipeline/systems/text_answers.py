@@ -1,4 +1,7 @@
-"""Systems whose answers came as text: which experiment's schema and segmenter read them. ``T2S_HOME/systems``."""
+"""Systems whose answers were taken in as texts: the experiment whose prompt combination and segmenter read them.
+
+Each is one file ``T2S_HOME/systems/<name>.json``.
+"""
 
 import json
 from pathlib import Path
@@ -10,18 +13,22 @@ from t2s_pipeline.core.settings import Settings
 
 
 def remember(settings: Settings, name: str, experiment: str) -> None:
-    """Note as which experiment a system answers."""
+    """Store the experiment whose settings a system's texts are read with."""
     with atomic_file(_file(settings, name)) as temporary:
         temporary.write_text(json.dumps({"experiment": experiment}) + "\n")
 
 
 def answers_as(settings: Settings, name: str) -> str | None:
-    """The experiment as which a remembered system answers; None for any other name."""
+    """The experiment whose settings a system's texts are read with; None for a name that is not stored.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
     path = _file(settings, name)
     if not is_name(name) or not path.is_file():
         return None
     try:
-        return json.loads(path.read_text("utf-8"))["experiment"]
+        return str(json.loads(path.read_text("utf-8"))["experiment"])
     except (ValueError, KeyError, TypeError) as fault:
         raise InputError(f"{path} is damaged ({fault}): remove it and score {name} again.") from fault
 

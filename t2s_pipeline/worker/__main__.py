@@ -1,4 +1,4 @@
-"""The worker: generate, segment, agree, judge labels, train. Speaks Dagster Pipes when Dagster launched it.  [torch]
+"""The worker: generate, segment, agree, judge labels, train, export. It reports through Dagster Pipes if Dagster started it.
 
     python -m t2s_pipeline.worker train --experiment think2seg-mini [--set grpo.steps=10]
     python -m t2s_pipeline.worker train --experiment think2seg-rs-3b --set compute.processes=4 --set compute.nodes=2
@@ -7,8 +7,8 @@
     python -m t2s_pipeline.worker segment  --system zero-shot-mini --dataset synthetic --split val
     python -m t2s_pipeline.worker judge-labels --segmenter sam2-mini --dataset synthetic --split val
 
-Alone it shows its progress on stderr. A fault that the user can mend is one sentence on stderr and exit code
-1; SIGTERM ends it cleanly with exit code 143, and nothing half-written is left under a final name.
+Without Dagster it shows its progress on stderr. A fault that the user can correct gives one sentence on stderr and
+exit code 1. SIGTERM stops it cleanly with exit code 143. No incomplete file is left under a final name.
 """
 
 import argparse
@@ -44,11 +44,11 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(BaseException):
-    """SIGTERM came. Not an Exception, so that nothing on the way mistakes it for a fault to be handled."""
+    """SIGTERM came. It is not an ``Exception``, so that no handler of errors catches it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code. A training of several ranks becomes torchrun, which starts them."""
+    """Run one command and return the exit code. For a training with several ranks this process becomes torchrun."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _progress() as progress:
             options.run(options, progress)
     except T2SError as fault:
-        # One line, whatever the message holds: the launcher takes the last line for the sentence.
+        # Always one line: the launcher takes the last line as the sentence.
         print(f"{ERROR_PREFIX}{' '.join(str(fault).split())}", file=sys.stderr)
         return 1
     except (Terminated, KeyboardInterrupt):
-        print("stopped; what was finished is kept", file=sys.stderr)
+        print("stopped; finished work is kept", file=sys.stderr)
         return TERMINATED
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    # A second one while we clean up would cut the cleaning short.
+    # A second SIGTERM would interrupt the cleaning up.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Terminated
 
@@ -92,34 +92,34 @@ def _progress() -> Iterator[Progress]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="{generate,segment,agree,judge-labels,train,export}")
-    generate = commands.add_parser("generate", help="have a system answer a split's questions")
-    segment = commands.add_parser("segment", help="have the segmenter draw from a system's answers")
-    judge = commands.add_parser("judge-labels", help="have the segmenter draw from the labels of a split")
-    agree = commands.add_parser("agree", help="have a system answer several times, to see how far it agrees")
+    generate = commands.add_parser("generate", help="let a system answer the questions of a split")
+    segment = commands.add_parser("segment", help="segment a system's answers")
+    judge = commands.add_parser("judge-labels", help="segment with the labels of a split as prompts")
+    agree = commands.add_parser("agree", help="let a system answer several times, and measure how far its answers agree")
     train = commands.add_parser("train", help="train a prompter with GRPO")
     for command in (generate, segment, agree):
-        command.add_argument("--system", required=True, help="who answers, e.g. zero-shot-mini")
+        command.add_argument("--system", required=True, help="for example zero-shot-mini")
         command.add_argument("--dataset", required=True)
         command.add_argument("--split", required=True)
         command.add_argument(
             "--resolved", default="", metavar="JSON", help="the system as its launcher resolved it from the name"
         )
-    generate.add_argument("--prompter", metavar="PATH", help="another prompter's folder, under the system's name")
+    generate.add_argument("--prompter", metavar="PATH", help="folder of another prompter that answers under the system's name")
     agree.add_argument("--sampling", default="{}", metavar="JSON", help="completions, temperature, seed, max_questions")
-    train.add_argument("--experiment", required=True, help="e.g. think2seg-mini, or think2seg-mini-seed1")
+    train.add_argument("--experiment", required=True, help="for example think2seg-mini, or think2seg-mini-seed1")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    train.add_argument("--fresh", action="store_true", help="begin anew, whatever there is of this run")
-    train.add_argument("--node-rank", type=int, default=0, help="which of compute.nodes this one is; 0 reports")
-    train.add_argument("--rendezvous", default="", metavar="HOST:PORT", help="of node 0, where the nodes meet")
+    train.add_argument("--fresh", action="store_true", help="start again from the base, even if the run has checkpoints")
+    train.add_argument("--node-rank", type=int, default=0, help="number of this node among compute.nodes; node 0 reports")
+    train.add_argument("--rendezvous", default="", metavar="HOST:PORT", help="address of node 0, where the nodes meet")
     export = commands.add_parser("export", help="write a checkpoint as a folder for plain transformers")
     export.add_argument("checkpoint", metavar="RUN[@STEP]")
     export.add_argument("folder", type=Path)
     export.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    export.add_argument("--keep-adapters", action="store_true", help="LoRA: do not merge them into the base")
-    judge.add_argument("--segmenter", required=True, help="who draws, e.g. sam2-mini")
+    export.add_argument("--keep-adapters", action="store_true", help="LoRA: do not merge the adapters into the base")
+    judge.add_argument("--segmenter", required=True, help="for example sam2-mini")
     judge.add_argument("--dataset", required=True)
     judge.add_argument("--split", required=True)
-    judge.add_argument("--rounds", type=int, default=1, help="of the search around the labels; 0 leaves it out")
+    judge.add_argument("--rounds", type=int, default=1, help="rounds of the search around the labels; 0 means no search")
     runs = (
         (generate, _generate),
         (segment, _segment),
@@ -130,36 +130,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command, run in runs:
         command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
-        command.add_argument("--fingerprint", default="", help="of everything the work depends on")
+        command.add_argument("--fingerprint", default="", help="fingerprint of everything that the work depends on")
         command.add_argument("--device", help="cpu or cuda[:n]; default: a GPU if there is one")
         command.set_defaults(run=run)
     return parser
 
 
 def _train(options: argparse.Namespace, progress: Progress) -> None:
-    chosen = experiment(options.experiment, options.overrides)
-    _choose_device(options, chosen.compute.ranks)
+    settings = experiment(options.experiment, options.overrides)
+    _choose_device(options, settings.compute.ranks)
     device = _prepare(options)
     from t2s_pipeline.training.run import train
 
-    train(chosen, _home(options), options.fingerprint, progress, device, options.fresh)
+    train(settings, _home(options), options.fingerprint, progress, device, options.fresh)
 
 
 def _export(options: argparse.Namespace, progress: Progress) -> None:
     _prepare(options)
     from t2s_pipeline.training.export import export
 
-    made = export(_home(options), options.checkpoint, options.folder, options.dtype, not options.keep_adapters)
-    progress.say(f"{made.name}, step {made.step}, is in {options.folder}")
+    checkpoint = export(_home(options), options.checkpoint, options.folder, options.dtype, not options.keep_adapters)
+    progress.say(f"{checkpoint.name}, step {checkpoint.step}, is in {options.folder}")
 
 
 def _torchrun(arguments: Sequence[str]) -> list[str] | None:
-    """The command that starts a training's ranks, each with these arguments; None for one that needs no others.
+    """The command that starts the ranks of a training, each with these arguments; None if one process is enough.
 
-    DeepSpeed asks to be started so even alone.
+    DeepSpeed needs this command even for one rank.
 
     Raises:
-        InputError: if several nodes are to meet and it was not said where.
+        InputError: if there are several nodes and no address where they meet.
     """
     options = _parser().parse_args(arguments)
     if options.run is not _train or "RANK" in os.environ:
@@ -167,28 +167,28 @@ def _torchrun(arguments: Sequence[str]) -> list[str] | None:
     compute = experiment(options.experiment, options.overrides).compute
     if compute.ranks == 1 and not compute.zero:
         return None
-    place = ["--standalone"]
+    meeting = ["--standalone"]
     if compute.nodes > 1:
         host, _, port = options.rendezvous.partition(":")
         if not host or not port.isdecimal():
-            raise InputError(f"{compute.nodes} nodes meet at node 0: name it, --rendezvous HOST:PORT, on every node.")
-        place = ["--node-rank", str(options.node_rank), "--master-addr", host, "--master-port", port]
+            raise InputError(f"{compute.nodes} nodes meet at node 0: give its address on every node with --rendezvous HOST:PORT.")
+        meeting = ["--node-rank", str(options.node_rank), "--master-addr", host, "--master-port", port]
     size = ["--nnodes", str(compute.nodes), "--nproc-per-node", str(compute.processes), "--max-restarts", "0"]
-    return [sys.executable, "-u", "-m", "torch.distributed.run", *size, *place, "-m", "t2s_pipeline.worker", *arguments]
+    return [sys.executable, "-u", "-m", "torch.distributed.run", *size, *meeting, "-m", "t2s_pipeline.worker", *arguments]
 
 
 def _choose_device(options: argparse.Namespace, ranks: int) -> None:
-    """Show a process its own device only.
+    """Make only its own device visible to a process.
 
-    Alone, the trainer would spread over all that it sees; as a rank, it takes the one of its number.
+    A single trainer would use all devices that it sees. A rank takes the device with its number.
     """
     if ranks == 1 and options.device != "cpu":
         number = (options.device or "cuda:0").partition(":")[2] or "0"
         if (listed := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-            seen = dict(enumerate(listed.split(",")))
-            if int(number) not in seen:
+            devices = dict(enumerate(listed.split(",")))
+            if int(number) not in devices:
                 raise InputError(f"There is no device {options.device}: CUDA_VISIBLE_DEVICES is {listed!r}.")
-            number = seen[int(number)]
+            number = devices[int(number)]
         os.environ["CUDA_VISIBLE_DEVICES"] = number
         options.device = "cuda:0" if options.device else None
     elif ranks > 1 and options.device != "cpu":
@@ -196,7 +196,7 @@ def _choose_device(options: argparse.Namespace, ranks: int) -> None:
 
 
 def _system(options: argparse.Namespace) -> System:
-    """The system that the launcher resolved; without one, the system of the name that was given."""
+    """The system that the launcher resolved; without it, the system of the given name."""
     if options.resolved:
         return System.from_json(json.loads(options.resolved))
     return resolve(options.system, Settings(_home(options), Path(sys.executable)))
@@ -224,8 +224,8 @@ def _judge(options: argparse.Namespace, progress: Progress) -> None:
     device = _prepare(options)
     from t2s_pipeline.evaluation.label_quality import judge_labels
 
-    place = (options.segmenter, options.dataset, options.split)
-    judge_labels(_home(options), *place, options.fingerprint, progress, device, options.rounds)
+    what = (options.segmenter, options.dataset, options.split)
+    judge_labels(_home(options), *what, options.fingerprint, progress, device, options.rounds)
 
 
 def _agree(options: argparse.Namespace, progress: Progress) -> None:
@@ -234,8 +234,8 @@ def _agree(options: argparse.Namespace, progress: Progress) -> None:
     device = _prepare(options)
     from t2s_pipeline.evaluation.agreement import measure_agreement
 
-    place = (options.dataset, options.split)
-    measure_agreement(_home(options), system, *place, sampling, options.fingerprint, progress, device)
+    split = (options.dataset, options.split)
+    measure_agreement(_home(options), system, *split, sampling, options.fingerprint, progress, device)
 
 
 def _home(options: argparse.Namespace) -> Path:
@@ -243,8 +243,8 @@ def _home(options: argparse.Namespace) -> Path:
 
 
 def _prepare(options: argparse.Namespace) -> str:
-    """Settle everything that must stand before the libraries are imported, then choose the device."""
-    # Models are folders on this machine; nothing is to be looked up, let alone fetched, behind the user's back.
+    """Set what must be set before the libraries are imported, then choose the device."""
+    # Models are folders on this machine. Nothing is looked up or downloaded without the user's consent.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -253,15 +253,15 @@ def _prepare(options: argparse.Namespace) -> str:
     import torch
     from transformers.utils import logging
 
-    # The libraries' own progress bars and advice would drown ours.
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    # The libraries' own progress bars and advice would hide ours.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers has no annotations here
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings.filterwarnings("ignore", category=FutureWarning)
     if "OMP_NUM_THREADS" not in os.environ:
-        # By itself torch counts physical cores, which is half of a small machine's.
+        # torch counts physical cores by default, which is half of a small machine's.
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if options.device:
-        return options.device
+        return str(options.device)
     if torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return "cpu"

@@ -1,7 +1,7 @@
-"""Starting the worker from the orchestrator, and ending every process of it.
+"""Starting the worker from the orchestrator, and stopping the worker and its child processes.
 
-This is the plain form, for the command line. Dagster's form (Pipes) is a resource beside the assets; both are
-a ``Launch``. No torch, no dagster.
+This is the plain form, for the command line. Dagster's form (Pipes) is a resource (``assets/resources.py``). Both are
+a ``Launch``.
 """
 
 import os
@@ -18,29 +18,29 @@ from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.worker.tether import TETHERED
 
 Launch = Callable[[Sequence[str]], None]
-"""Runs ``python -m t2s_pipeline.worker <arguments>`` to its end; raises a T2SError if it fails."""
+"""Runs ``python -m t2s_pipeline.worker <arguments>`` to its end. Raises a T2SError if it fails."""
 
 GRACE_SECONDS = 20.0
-"""How long a worker may take to stop after SIGTERM before it is killed."""
+"""Seconds that a worker may take to stop after SIGTERM before it is killed."""
 
-KEPT_LINES = 60
-"""torchrun ends with a table of its own after what a rank said."""
+LAST_LINES = 60
+"""Lines of the worker's output that are kept for a message. torchrun prints a table of its own after a rank's last line."""
 
 ERROR_PREFIX = "error: "
-"""How the worker marks the one sentence that a user can act on, on stderr."""
+"""Stands before the one sentence on stderr that a user can act on."""
 
 
 class WorkerError(T2SError):
-    """The worker ended with a failure; the message holds what it said last."""
+    """The worker failed. The message contains its last lines."""
 
 
 def worker_command(settings: Settings, arguments: Sequence[str]) -> list[str]:
-    """The command line of the worker. Unbuffered, so that its progress is seen while it happens."""
+    """The command line of the worker. Its output is not buffered, so that its progress is visible at once."""
     return [str(settings.require_worker()), "-u", "-m", "t2s_pipeline.worker", *arguments]
 
 
 def worker_environment(settings: Settings) -> dict[str, str]:
-    """What the worker's environment holds beyond ours: where the package and T2S_HOME are."""
+    """The variables that the worker's environment has in addition to ours: where the package and T2S_HOME are."""
     paths = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"T2S_HOME": str(settings.home), "PYTHONPATH": os.pathsep.join(paths), TETHERED: "1"}
 
@@ -50,12 +50,14 @@ def plain_launch(
     grace: float = GRACE_SECONDS,
     environment: Mapping[str, str] | None = None,
 ) -> Launch:
-    """A ``Launch`` that streams the worker's stderr to ours and takes every process of it down with us.
+    """A ``Launch`` that copies the worker's stderr to ours and stops all its processes when this process stops.
 
-    Also when this process is killed: the worker's standard input is a pipe whose end it watches (tether.py).
+    This also works when this process is killed: the worker's standard input is a pipe that it watches (tether.py).
 
     Args:
-        environment: added to ours for the worker (where Dagster Pipes tells it whom to report to).
+        settings: names the worker's interpreter and T2S_HOME.
+        grace: seconds that the worker may take to stop after SIGTERM.
+        environment: additional variables for the worker. Dagster Pipes passes the address of its messages this way.
     """
 
     def launch(arguments: Sequence[str]) -> None:
@@ -68,7 +70,7 @@ def plain_launch(
             errors="replace",
             start_new_session=True,
         )
-        last: deque[str] = deque(maxlen=KEPT_LINES)
+        last: deque[str] = deque(maxlen=LAST_LINES)
         try:
             assert process.stderr is not None
             for line in process.stderr:
@@ -84,28 +86,28 @@ def plain_launch(
 
 
 def failure(arguments: Sequence[str], code: int, last_lines: Sequence[str]) -> WorkerError:
-    """What to tell the user: the worker's own sentence where it gave one, its last lines where it crashed."""
+    """The error for the user: the worker's own sentence if it printed one, else its last lines."""
     for line in reversed(last_lines):
         if line.startswith(ERROR_PREFIX):
             return WorkerError(line.removeprefix(ERROR_PREFIX))
-    said = "\n".join(last_lines)
-    return WorkerError(f"The worker `{' '.join(arguments)}` {_ended(code)}. It said last:\n{said}")
+    output = "\n".join(last_lines)
+    return WorkerError(f"The worker `{' '.join(arguments)}` {_ended(code)}. Its last lines were:\n{output}")
 
 
-def stop(leader: subprocess.Popen, grace: float = GRACE_SECONDS) -> None:
-    """End the worker and all that comes of it: SIGTERM, then SIGKILL for what is left ``grace`` seconds later.
+def stop(leader: subprocess.Popen[str], grace: float = GRACE_SECONDS) -> None:
+    """Stop the worker and its child processes: SIGTERM, and SIGKILL ``grace`` seconds later for those that remain.
 
-    ``leader`` leads a group of its own. Ranks that torchrun started are in other sessions and no longer its
-    children once it is gone: those are found as descendants while it lives, and end by the tether when it does not.
-    Harmless when everything is gone already.
+    ``leader`` leads a process group of its own. Ranks that torchrun starts are in other sessions. While the leader
+    runs, they are its descendants and are stopped as such. After it has ended, they stop because of the tether.
+    Calling this for a worker that has ended does nothing.
     """
     members = _family(leader.pid)
     if leader.stdin is not None and not leader.stdin.closed:
         leader.stdin.close()
     if _signal_group(leader.pid, signal.SIGTERM) or members:
-        _, left = psutil.wait_procs(members, timeout=grace)
-        # What they started meanwhile goes with them. The leader may be gone while a child of it is not.
-        for member in {process for one in left for process in (one, *_children(one))}:
+        _, remaining = psutil.wait_procs(members, timeout=grace)
+        # Include what they started in the meantime. The leader may have ended while a child of it has not.
+        for member in {process for parent in remaining for process in (parent, *_children(parent))}:
             _kill(member)
         _signal_group(leader.pid, signal.SIGKILL)
     leader.wait()

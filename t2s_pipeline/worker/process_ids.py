@@ -1,4 +1,4 @@
-"""Whether the process that runs a Dagster run still lives: tags that a later process can check. No dagster."""
+"""Whether the process that executes a Dagster run is still running: tags that a later process can check."""
 
 import os
 import socket
@@ -7,27 +7,30 @@ from pathlib import Path
 PROCESS, HOST = "t2s/process", "t2s/host"
 
 
-def mine() -> dict[str, str]:
-    """The tags of a run that this process runs."""
-    return {PROCESS: mark(os.getpid()) or "", HOST: socket.gethostname()}
+def tags_of_this_process() -> dict[str, str]:
+    """The tags of a run that this process executes."""
+    return {PROCESS: process_id(os.getpid()) or "", HOST: socket.gethostname()}
 
 
 def is_gone(process: str) -> bool:
     """Whether the process of that tag, on this host, has ended."""
-    return mark(int(process.partition("@")[0])) != process
+    return process_id(int(process.partition("@")[0])) != process
 
 
-def mark(pid: int) -> str | None:
-    """``<pid>@<start>``, since numbers are used again (soon, in a container); None if there is none."""
+def process_id(pid: int) -> str | None:
+    """``<pid>@<start time>``; None if there is no such process.
+
+    The start time is included because the system uses process numbers again, in a container soon.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        pass  # somebody else's: it runs
+        pass  # It belongs to another user, so it exists.
     try:
-        # The name in parentheses may hold anything; the state is the first field after it, the start the 20th
-        # (proc(5)). A zombie runs no more.
+        # The name in parentheses may contain anything. The first field after it is the state, and the 20th is the
+        # start time (proc(5)). A zombie has ended.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return f"{pid}@"

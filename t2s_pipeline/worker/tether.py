@@ -1,7 +1,7 @@
-"""A worker lives no longer than whoever launched it: it holds one end of a pipe, and ends when the other is closed.
+"""A worker ends when its launcher ends: it holds one end of a pipe, and stops when the other end is closed.
 
-The pipe is the worker's standard input, which ranks started by torchrun inherit, though torchrun gives each a
-session of its own that no signal to the worker's group reaches. No torch.
+The pipe is the worker's standard input. Ranks that torchrun starts inherit it. Torchrun gives each rank a session of
+its own, so a signal to the worker's process group does not reach them.
 """
 
 import os
@@ -11,13 +11,13 @@ import threading
 import time
 
 TETHERED = "T2S_TETHERED"
-"""Set by the launcher, so that a person's terminal or /dev/null is not mistaken for the pipe."""
+"""The launcher sets this variable to 1. Without it, a terminal or /dev/null could be mistaken for the pipe."""
 
 
 def hold(grace: float) -> None:
-    """Watch the pipe from a thread of this process: SIGTERM when it closes, SIGKILL ``grace`` seconds later.
+    """Watch the pipe in a thread: SIGTERM to this process when it closes, and SIGKILL ``grace`` seconds later.
 
-    Does nothing where no launcher asked for it.
+    Does nothing if no launcher asked for it.
     """
     if os.environ.get(TETHERED) == "1":
         threading.Thread(target=_watch, args=(sys.stdin.fileno(), grace), daemon=True, name="tether").start()
@@ -25,7 +25,7 @@ def hold(grace: float) -> None:
 
 def _watch(pipe: int, grace: float) -> None:
     while os.read(pipe, 4096):
-        pass  # nobody writes; only the end counts
+        pass  # Nobody writes. Only the end of the pipe matters.
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace)
     os.kill(os.getpid(), signal.SIGKILL)

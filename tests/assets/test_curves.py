@@ -15,7 +15,7 @@ from jobs.housekeeping import close_abandoned, trainings  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.methods.experiments import EXPERIMENTS  # noqa: E402
 from t2s_pipeline.training.log import TrainingLog  # noqa: E402
-from t2s_pipeline.worker.process_ids import PROCESS, is_gone, mine  # noqa: E402
+from t2s_pipeline.worker.process_ids import PROCESS, is_gone, tags_of_this_process  # noqa: E402
 from tests.training.test_run_folder import RECORD  # noqa: E402
 
 pytestmark = pytest.mark.orchestrator
@@ -75,7 +75,7 @@ def test_experiments_are_offered_and_a_seed_that_was_trained_is_too(settings: Se
 
 
 def test_only_a_run_whose_process_is_gone_is_closed():
-    tags = mine()
+    tags = tags_of_this_process()
     assert not is_gone(tags[PROCESS])
     # The same number with another start is another process.
     dead = {**tags, PROCESS: tags[PROCESS].partition("@")[0] + "@1"}

@@ -19,7 +19,7 @@ from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.definitions import defs
-from t2s_pipeline.worker.process_ids import mine
+from t2s_pipeline.worker.process_ids import tags_of_this_process
 
 
 def execute(
@@ -62,7 +62,7 @@ def execute(
             defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 run_config={**config, "loggers": {"console": {}, "terminal": {}}},
-                tags=mine(),
+                tags=tags_of_this_process(),
                 partition_key=training,
             )
     except T2SError as error:
