@@ -27,7 +27,9 @@ class ScenesConfig(dg.Config):
 
 
 @dg.asset(group_name=DATASETS, kinds={"png"})
-def scenes(context: dg.AssetExecutionContext, config: ScenesConfig, worker: WorkerLauncher) -> dg.MaterializeResult[None]:
+def scenes(
+    context: dg.AssetExecutionContext, config: ScenesConfig, worker: WorkerLauncher
+) -> dg.MaterializeResult[None]:
     """Files: procedural overhead scenes with implicit questions, painted from a seed, in EarthReason's layout.
 
     A folder of your own takes their place with `make demo SCENES=<folder>`.

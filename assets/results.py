@@ -75,7 +75,9 @@ def summaries(
 
 
 @dg.asset(group_name=RESULTS, kinds={"parquet"})
-def published_metrics(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> Iterator[dg.MaterializeResult[None]]:
+def published_metrics(
+    context: dg.AssetExecutionContext, worker: WorkerLauncher
+) -> Iterator[dg.MaterializeResult[None]]:
     """The paper's own numbers, Tables 1 to 6."""
     yield from results(worker.settings, worker.runner(context).run(Publish()))
 

@@ -20,7 +20,7 @@ def abandoned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def trainings(context: dg.SensorEvaluationContext, worker: WorkerLauncher) -> dg.SensorResult | dg.SkipReason:
-    """Offers every named experiment, and every run of T2S_HOME/runs with its seed, as a partition that can be trained."""
+    """Offers every named experiment, and every run of T2S_HOME/runs with its seed, as a partition to train."""
     offered = known_keys(context.instance, runs)
     new = [run for run in known_runs(worker.settings) if run not in offered]
     if not new:

@@ -1,4 +1,4 @@
-"""The worker: generate, segment, agree, judge labels, train, export. It reports through Dagster Pipes if Dagster started it.
+"""The worker's command line. It reports through Dagster Pipes if Dagster started it.
 
     python -m t2s_pipeline.worker train --experiment think2seg-mini [--set grpo.steps=10]
     python -m t2s_pipeline.worker train --experiment think2seg-rs-3b --set compute.processes=4 --set compute.nodes=2
@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.worker import tether
 from t2s_pipeline.worker.launcher import ERROR_PREFIX, GRACE_SECONDS
+from t2s_pipeline.worker.options import worker_parser
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -50,14 +51,14 @@ class Terminated(BaseException):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code. For a training with several ranks this process becomes torchrun."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(arguments)
+    options = worker_parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _terminate)
     tether.hold(GRACE_SECONDS)
     try:
         if (command := _torchrun(arguments)) is not None:
             os.execv(command[0], command)
         with _progress() as progress:
-            options.run(options, progress)
+            COMMANDS[options.command](options, progress)
     except T2SError as fault:
         # Always one line: the launcher takes the last line as the sentence.
         print(f"{ERROR_PREFIX}{' '.join(str(fault).split())}", file=sys.stderr)
@@ -89,53 +90,6 @@ def _progress() -> Iterator[Progress]:
         yield StderrProgress()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="{generate,segment,agree,judge-labels,train,export}")
-    generate = commands.add_parser("generate", help="let a system answer the questions of a split")
-    segment = commands.add_parser("segment", help="segment a system's answers")
-    judge = commands.add_parser("judge-labels", help="segment with the labels of a split as prompts")
-    agree = commands.add_parser("agree", help="let a system answer several times, and measure how far its answers agree")
-    train = commands.add_parser("train", help="train a prompter with GRPO")
-    for command in (generate, segment, agree):
-        command.add_argument("--system", required=True, help="for example zero-shot-mini")
-        command.add_argument("--dataset", required=True)
-        command.add_argument("--split", required=True)
-        command.add_argument(
-            "--resolved", default="", metavar="JSON", help="the system as its launcher resolved it from the name"
-        )
-    generate.add_argument("--prompter", metavar="PATH", help="folder of another prompter that answers under the system's name")
-    agree.add_argument("--sampling", default="{}", metavar="JSON", help="completions, temperature, seed, max_questions")
-    train.add_argument("--experiment", required=True, help="for example think2seg-mini, or think2seg-mini-seed1")
-    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    train.add_argument("--fresh", action="store_true", help="start again from the base, even if the run has checkpoints")
-    train.add_argument("--node-rank", type=int, default=0, help="number of this node among compute.nodes; node 0 reports")
-    train.add_argument("--rendezvous", default="", metavar="HOST:PORT", help="address of node 0, where the nodes meet")
-    export = commands.add_parser("export", help="write a checkpoint as a folder for plain transformers")
-    export.add_argument("checkpoint", metavar="RUN[@STEP]")
-    export.add_argument("folder", type=Path)
-    export.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    export.add_argument("--keep-adapters", action="store_true", help="LoRA: do not merge the adapters into the base")
-    judge.add_argument("--segmenter", required=True, help="for example sam2-mini")
-    judge.add_argument("--dataset", required=True)
-    judge.add_argument("--split", required=True)
-    judge.add_argument("--rounds", type=int, default=1, help="rounds of the search around the labels; 0 means no search")
-    runs = (
-        (generate, _generate),
-        (segment, _segment),
-        (agree, _agree),
-        (judge, _judge),
-        (train, _train),
-        (export, _export),
-    )
-    for command, run in runs:
-        command.add_argument("--home", type=Path, help="T2S_HOME; default: the environment's, else ./data")
-        command.add_argument("--fingerprint", default="", help="fingerprint of everything that the work depends on")
-        command.add_argument("--device", help="cpu or cuda[:n]; default: a GPU if there is one")
-        command.set_defaults(run=run)
-    return parser
-
-
 def _train(options: argparse.Namespace, progress: Progress) -> None:
     settings = experiment(options.experiment, options.overrides)
     _choose_device(options, settings.compute.ranks)
@@ -161,8 +115,8 @@ def _torchrun(arguments: Sequence[str]) -> list[str] | None:
     Raises:
         InputError: if there are several nodes and no address where they meet.
     """
-    options = _parser().parse_args(arguments)
-    if options.run is not _train or "RANK" in os.environ:
+    options = worker_parser().parse_args(arguments)
+    if options.command != "train" or "RANK" in os.environ:
         return None
     compute = experiment(options.experiment, options.overrides).compute
     if compute.ranks == 1 and not compute.zero:
@@ -171,10 +125,22 @@ def _torchrun(arguments: Sequence[str]) -> list[str] | None:
     if compute.nodes > 1:
         host, _, port = options.rendezvous.partition(":")
         if not host or not port.isdecimal():
-            raise InputError(f"{compute.nodes} nodes meet at node 0: give its address on every node with --rendezvous HOST:PORT.")
+            raise InputError(
+                f"{compute.nodes} nodes meet at node 0: give its address on every node with --rendezvous HOST:PORT."
+            )
         meeting = ["--node-rank", str(options.node_rank), "--master-addr", host, "--master-port", port]
     size = ["--nnodes", str(compute.nodes), "--nproc-per-node", str(compute.processes), "--max-restarts", "0"]
-    return [sys.executable, "-u", "-m", "torch.distributed.run", *size, *meeting, "-m", "t2s_pipeline.worker", *arguments]
+    return [
+        sys.executable,
+        "-u",
+        "-m",
+        "torch.distributed.run",
+        *size,
+        *meeting,
+        "-m",
+        "t2s_pipeline.worker",
+        *arguments,
+    ]
 
 
 def _choose_device(options: argparse.Namespace, ranks: int) -> None:
@@ -266,6 +232,16 @@ def _prepare(options: argparse.Namespace) -> str:
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return "cpu"
 
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Progress], None]] = {
+    "generate": _generate,
+    "segment": _segment,
+    "agree": _agree,
+    "judge-labels": _judge,
+    "train": _train,
+    "export": _export,
+}
+"""What each command of ``worker_parser`` runs."""
 
 if __name__ == "__main__":
     sys.exit(main())

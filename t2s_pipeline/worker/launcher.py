@@ -24,7 +24,7 @@ GRACE_SECONDS = 20.0
 """Seconds that a worker may take to stop after SIGTERM before it is killed."""
 
 LAST_LINES = 60
-"""Lines of the worker's output that are kept for a message. torchrun prints a table of its own after a rank's last line."""
+"""Lines of the worker's output that are kept for a message. torchrun prints its own table after a rank's last line."""
 
 ERROR_PREFIX = "error: "
 """Stands before the one sentence on stderr that a user can act on."""
