@@ -23,6 +23,7 @@ from t2s_pipeline.commands.experiments import experiments
 from t2s_pipeline.commands.export import export
 from t2s_pipeline.commands.export_dataset import export_dataset
 from t2s_pipeline.commands.ingest import ingest
+from t2s_pipeline.commands.lake import lake
 from t2s_pipeline.commands.leaderboard import leaderboard
 from t2s_pipeline.commands.plan import plan
 from t2s_pipeline.commands.score import score
@@ -84,6 +85,7 @@ def _root(
 
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(lake)
 
 
 def main() -> None:

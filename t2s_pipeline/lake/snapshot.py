@@ -27,15 +27,15 @@ def take_snapshot(lake: Path, place: Path) -> Path | None:
     for left in place.glob("lake-*"):
         if is_abandoned(left.name):
             shutil.rmtree(left, ignore_errors=True)
+    partitions = [(table, partition) for table in TABLES.values() for partition in list_partitions(lake, table)]
     folder = place / f"lake-{owner_mark()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True)
-        for table in TABLES.values():
-            for partition in list_partitions(lake, table):
-                link = partition_file(folder, table, partition)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                with suppress(FileNotFoundError):  # removed by hand since it was listed
-                    os.link(partition_file(lake, table, partition), link)
+        for table, partition in partitions:
+            link = partition_file(folder, table, partition)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # removed by hand since it was listed
+                os.link(partition_file(lake, table, partition), link)
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         return None

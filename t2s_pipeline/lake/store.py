@@ -10,21 +10,22 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.lake.folders import FILE_NAME, look_into
 from t2s_pipeline.lake.row_groups import conform
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.together import TableWriter, recover, replacing
+from t2s_pipeline.lake.versions import VERSION_KEY, refuse_newer, require_known_folders, require_version, version_of
 
 Partition = dict[str, str]
 """Partition column → value: {"dataset": "synthetic", "split": "val"}; {} for an unpartitioned table."""
 
-FILE_NAME = "data.parquet"
 FINGERPRINT_KEY = b"t2s_fingerprint"
 
 
@@ -79,6 +80,8 @@ def replacing_partitions(
     All of them appear on leaving the block, none if it fails or the process dies. Raises as ``write_partition``.
     """
     files = {partition_file(lake, table, partition): table for table in tables}
+    for path, table in files.items():
+        refuse_newer(table, path, version_of(_footer_entries(path)))
     with replacing(lake, files, {FINGERPRINT_KEY: fingerprint.encode()}) as writers:
         yield writers
 
@@ -124,11 +127,14 @@ def _open(lake: Path, table: Table, partition: Partition) -> pq.ParquetFile:
     path = partition_file(lake, table, partition)
     try:
         with _damage_named(path):
-            return pq.ParquetFile(path)
+            file = pq.ParquetFile(path)
     except FileNotFoundError as error:
+        list_partitions(lake, table)  # says so if the partition lies there as an earlier release wrote it
         raise NotMaterializedError(
             f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first ({path} is missing)."
         ) from error
+    require_version(table, path, version_of(file.metadata.metadata))
+    return file
 
 
 @contextmanager
@@ -152,22 +158,32 @@ def fingerprint_of(lake: Path, table: Table, partition: Partition) -> str | None
     """What the partition was made from, by its footer alone; None if it is absent or damaged: to be made."""
     recover(lake)
     path = partition_file(lake, table, partition)
+    entries = _footer_entries(path)
+    if entries is None:
+        list_partitions(lake, table)  # says so if the partition lies there as an earlier release wrote it
+        return None
+    require_version(table, path, version_of(entries))
+    return entries.get(FINGERPRINT_KEY, b"").decode(errors="replace")
+
+
+def _footer_entries(path: Path) -> dict[bytes, bytes] | None:
+    """The entries of the file's footer; None if the file is missing or damaged."""
     try:
         with _damage_named(path):
-            metadata = pq.read_metadata(path).metadata
+            return pq.read_metadata(path).metadata or {}
     except (FileNotFoundError, InputError):
         return None
-    return (metadata or {}).get(FINGERPRINT_KEY, b"").decode(errors="replace")
 
 
 def list_partitions(lake: Path, table: Table) -> list[Partition]:
-    """Every partition of the table that exists, sorted by its values."""
-    pattern = "/".join([f"{column}=*" for column in table.partition_by] + [FILE_NAME])
-    found = []
-    for path in (lake / table.name).glob(pattern):
-        folders = path.relative_to(lake / table.name).parts[:-1]
-        found.append({folder.split("=", 1)[0]: unquote(folder.split("=", 1)[1]) for folder in folders})
-    return sorted(found, key=lambda partition: tuple(partition.values()))
+    """Every partition of the table that exists, sorted by its values.
+
+    Raises:
+        InputError: if the table has partitions as another release lays them out.
+    """
+    folders = look_into(lake / table.name, table.partition_by)
+    require_known_folders(table, folders.others)
+    return sorted(folders.partitions.values(), key=lambda partition: tuple(partition.values()))
 
 
 class StagedPartition:
@@ -182,7 +198,7 @@ class StagedPartition:
         self._lake, self._table, self._partition, self._fingerprint = lake, table, partition, fingerprint
         place = partition_file(lake, table, partition).parent.relative_to(lake).as_posix()
         name = hashlib.sha256(place.encode()).hexdigest()[:16]
-        mark = hashlib.sha256(fingerprint.encode()).hexdigest()[:12]
+        mark = hashlib.sha256(f"{fingerprint}\n{table.version}".encode()).hexdigest()[:12]
         self.folder = lake / "_staging" / table.name / f"{name}-{mark}"
         for other in self.folder.parent.glob(f"{name}-*"):
             if other != self.folder:
@@ -212,6 +228,7 @@ class StagedPartition:
         """
         checked = conform(self._table, rows)
         with atomic_file(self.folder / f"{self._next:08d}.parquet") as temporary:
+            checked = checked.replace_schema_metadata({VERSION_KEY: str(self._table.version)})
             pq.write_table(checked, temporary, compression="zstd")
         self._next += 1
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from t2s_pipeline.core.atomic_files import atomic_file, beside, disk_room, flush
 from t2s_pipeline.lake.row_groups import RowGroups
 from t2s_pipeline.lake.table import Table
+from t2s_pipeline.lake.versions import VERSION_KEY
 
 JOURNALS = "_staging"
 _NOT_OURS = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -74,7 +75,8 @@ def replacing(lake: Path, files: dict[Path, Table], metadata: dict[bytes, bytes]
             stack.callback(temporary.unlink, missing_ok=True)
         writers = []
         for path, table in files.items():
-            writers.append(TableWriter(table, temporaries[path], table.schema.with_metadata(metadata)))
+            entries = {**metadata, VERSION_KEY: str(table.version).encode()}
+            writers.append(TableWriter(table, temporaries[path], table.schema.with_metadata(entries)))
             stack.callback(writers[-1].abandon)
         yield writers
         for writer in writers:

@@ -23,6 +23,7 @@ from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.snapshot import take_snapshot
 from t2s_pipeline.lake.store import list_partitions, partition_file
 from t2s_pipeline.lake.table import Table
+from t2s_pipeline.lake.versions import require_current_file
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterat
 def _create_table_view(connection: duckdb.DuckDBPyConnection, folder: Path, table: Table, lake: Path) -> None:
     """The partition columns, then the table's; a column that older files lack is null in their rows."""
     files = [partition_file(folder, table, partition) for partition in list_partitions(folder, table)]
+    try:
+        for path in files:
+            require_current_file(table, path)
+    except InputError as error:
+        raise InputError(str(error).replace(str(folder), str(lake))) from None
     if not files:
         partition_columns = [pa.field(name, pa.string()) for name in table.partition_by]
         # A registered Arrow table needs no file access, and its types are the lake's own.
