@@ -54,6 +54,9 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 """The commands, in the order in which `t2s --help` lists them."""
 
+GROUPS: tuple[typer.Typer, ...] = (lake,)
+"""Commands of two words, such as `t2s lake upgrade`; `t2s --help` lists them after the others."""
+
 app = typer.Typer(
     name="t2s",
     no_args_is_help=True,
@@ -85,7 +88,8 @@ def _root(
 
 for _command in COMMANDS:
     app.command()(_command)
-app.add_typer(lake)
+for _group in GROUPS:
+    app.add_typer(_group)
 
 
 def main() -> None:

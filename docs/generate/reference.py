@@ -5,7 +5,7 @@ Each page is Markdown made from the objects that the program itself uses, so tha
 
 import inspect
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import NoneType
@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from t2s_pipeline.cli import COMMANDS, app
+from t2s_pipeline.cli import COMMANDS, GROUPS, app
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.questions import PARTITION_MEANINGS, meaning, questions
 from t2s_pipeline.lake.schema import TABLES
@@ -78,7 +78,9 @@ def views_page() -> str:
 def command_line_page() -> str:
     """Every command of ``t2s`` with its arguments, options and help texts."""
     commands = {function.__name__.replace("_", "-"): function for function in COMMANDS}
-    parsers: Mapping[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for group in GROUPS:
+        callbacks = [command.callback for command in group.registered_commands if command.callback]
+        commands |= {f"{group.info.name} {function.__name__}": function for function in callbacks}
     lines = [
         "# Command line",
         "",
@@ -87,17 +89,29 @@ def command_line_page() -> str:
         "",
         *_rows(
             ("command", "what it does"),
-            ((f"[t2s {name}](#t2s-{name})", _text(_first_paragraph(commands[name]))) for name in commands),
+            ((f"[t2s {name}](#{_anchor(name)})", _text(_first_paragraph(commands[name]))) for name in commands),
         ),
     ]
     for name, function in commands.items():
-        lines += ["", f"## t2s {name} {{ #t2s-{name} }}", "", _text(inspect.getdoc(function) or "")]
+        lines += ["", f"## t2s {name} {{ #{_anchor(name)} }}", "", _text(inspect.getdoc(function) or "")]
         types = get_type_hints(function)
-        parameters = [parameter for parameter in parsers[name].params if parameter.name in types]
+        parameters = [parameter for parameter in _parser(name).params if parameter.name in types]
         if parameters:
             rows = [_parameter(parameter, types[parameter.name]) for parameter in parameters]
             lines += ["", *_rows(("argument or option", "type", "default", "meaning"), rows)]
     return GENERATED + "\n".join(lines) + "\n"
+
+
+def _anchor(command: str) -> str:
+    return f"t2s-{command.replace(' ', '-')}"
+
+
+def _parser(command: str) -> Any:
+    """What typer makes of a command, by the words that one types after ``t2s``."""
+    parser: Any = typer.main.get_command(app)
+    for word in command.split():
+        parser = parser.commands[word]
+    return parser
 
 
 def python_page(room: str) -> str:
