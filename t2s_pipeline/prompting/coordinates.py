@@ -1,7 +1,7 @@
-"""What the numbers of an answer count: pixels of the square the prompter sees, or thousandths of it.
+"""The unit of an answer's numbers: pixels of the square that the prompter sees, or thousandths of it.
 
-Which of the two is asked for is said in the instruction and recorded with the answers. It is never guessed from an
-answer: [120, 40, 300, 310] is a box in either.
+The instruction says which of the two is asked for, and it is recorded with the answers. It is never guessed from an
+answer, because [120, 40, 300, 310] is a box in either unit.
 """
 
 from enum import Enum
@@ -24,5 +24,5 @@ class Coordinates(Enum):
 
 
 CHOICES = ("pixels", "native")
-"""What a recipe may ask for: pixels of the square (the authors' way, for every family), or what the family was trained
-to write."""
+"""What a recipe may ask for: pixels of the square (as the authors do, for every family), or the unit that the family
+was trained to write."""

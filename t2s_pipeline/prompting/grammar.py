@@ -3,7 +3,7 @@
 import json
 
 from t2s_pipeline.prompting.combinations import Key, PromptCombination, Role, Shape
-from t2s_pipeline.prompting.parsing import MAX_OBJECTS
+from t2s_pipeline.prompting.elements import MAX_OBJECTS
 from t2s_pipeline.vision.geometry import Frame
 
 MAX_THOUGHT = 4000
@@ -11,10 +11,11 @@ MAX_THOUGHT = 4000
 
 
 def grammar(combination: PromptCombination, frame: Frame) -> str:
-    """Every text of this grammar parses under ``combination``, unless a box is not ordered.
+    """The grammar of a prompt combination. Every text of it parses, unless a box is not ordered.
 
     Args:
-        frame: of the coordinates; whole numbers from 0 to its sides are admitted.
+        combination: the prompt combination that is asked for.
+        frame: the frame of the coordinates. The grammar admits whole numbers from 0 to its sides.
     """
     if combination.shape is Shape.BARE_BOXES:
         item = "box"

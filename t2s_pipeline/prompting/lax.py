@@ -1,25 +1,28 @@
-"""The laxer parser of the ``reference`` protocol: what the authors' evaluation reads, though training refuses it.
+"""The laxer parser of the ``reference`` protocol: what the authors' evaluation reads, although training refuses it.
 
-Whatever the training parser reads, this one reads alike. Beyond that, and only for answers that are a list of
-objects: the tags may be missing or the text may hold more beside them, the list is taken from its first to its last
-bracket, an object may have its box alone or its positive points alone, and keys that were not asked for are ignored.
-Ours still checks that coordinates are numbers inside the frame, which theirs does not (docs/protocols.md).
+It reads alike what the training parser reads. Beyond that, only for answers that are a list of objects:
+
+- the tags may be missing, and the text may hold more beside them;
+- the list is taken from its first to its last bracket;
+- an object may have its box alone or its positive points alone;
+- keys that were not asked for are ignored.
+
+This parser still checks that coordinates are numbers inside the frame; the authors' parser does not
+(docs/protocols.md).
 """
 
 from dataclasses import dataclass
 
 from t2s_pipeline.prompting.combinations import PromptCombination, Role, Shape
-from t2s_pipeline.prompting.parsing import (
+from t2s_pipeline.prompting.elements import (
     MAX_OBJECTS,
-    Answer,
-    FormatError,
-    _box,
-    _load,
-    _Malformed,
-    _points,
-    _without_duplicates,
-    parse,
+    Malformed,
+    load_payload,
+    read_box,
+    read_points,
+    without_duplicates,
 )
+from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
 
 
@@ -59,30 +62,29 @@ def _lax(
     if start < 0 or end < start:
         return trained
     try:
-        value, repaired = _load(body[start : end + 1], combination, repair=True)
+        value, repaired = load_payload(body[start : end + 1], combination, repair=True)
         if not isinstance(value, list) or len(value) > MAX_OBJECTS:
             return trained
         objects = tuple(_object(item, combination, frame) for item in value)
-    except _Malformed:
+    except Malformed:
         return trained
-    # As theirs, only boxes are held against each other.
-    boxed = tuple(item for item in objects if item.bbox is not None)
-    kept = _without_duplicates(boxed)
-    return Answer("", tuple(item for item in objects if item.bbox is None or item in kept), repaired)
+    # As in the authors' code, only boxes are compared with each other.
+    boxed = without_duplicates(tuple(item for item in objects if item.bbox is not None))
+    return Answer("", tuple(item for item in objects if item.bbox is None or item in boxed), repaired)
 
 
 def _object(item: object, combination: PromptCombination, frame: Frame) -> PromptObject:
     if not isinstance(item, dict):
-        raise _Malformed("keys", "expected an object")
+        raise Malformed("keys", "expected an object")
     box: Box | None = None
     points: dict[Role, list[Point]] = {Role.POSITIVE: [], Role.NEGATIVE: []}
     for key in combination.keys:
         if key.name not in item:
             continue
         if key.role is Role.BOX:
-            box = _box(item[key.name], frame)
+            box = read_box(item[key.name], frame)
         else:
-            points[key.role] += _points(item[key.name], key, frame)
+            points[key.role] += read_points(item[key.name], key, frame)
     if box is None and not points[Role.POSITIVE]:
-        raise _Malformed("keys", "neither a box nor positive points")
+        raise Malformed("keys", "neither a box nor positive points")
     return PromptObject(box, tuple(points[Role.POSITIVE]), tuple(points[Role.NEGATIVE]))

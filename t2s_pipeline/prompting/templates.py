@@ -1,4 +1,4 @@
-"""The instruction that asks the question: one text for every combination, naming exactly its keys and counts.
+"""The instruction that asks the question: one text per prompt combination, which names exactly its keys and counts.
 
 It defines the task, asks for the reasoning in think tags and for the prompts as JSON in answer tags, as the
 paper's appendix A describes. The words are ours.
@@ -9,18 +9,27 @@ from t2s_pipeline.prompting.coordinates import Coordinates
 
 
 def instruction(question: str, combination: PromptCombination, coordinates: Coordinates = Coordinates.PIXELS) -> str:
-    """The text of the user's turn; the image stands before it, the question at its end."""
+    """The text of the user's turn. The image comes before it, and it ends with the question.
+
+    Args:
+        question: the question about the image.
+        combination: the prompt combination that is asked for.
+        coordinates: the unit of the answer's numbers.
+    """
     return f"{task(combination, coordinates)} {question}"
 
 
 def task(combination: PromptCombination, coordinates: Coordinates = Coordinates.PIXELS) -> str:
     """The part of the instruction that is the same for every question."""
     if combination.shape is Shape.ONE_OBJECT:
-        wanted, none = "the region that answers the question as one JSON object", ""
+        objects, if_empty = "the region that answers the question as one JSON object", ""
     else:
-        wanted, none = "every object that answers the question in one JSON list", " If nothing fits, the list is []."
+        objects, if_empty = (
+            "every object that answers the question in one JSON list",
+            " If nothing fits, the list is [].",
+        )
     return (
-        f"Mark {wanted}, {coordinates.value}.{none} "
+        f"Mark {objects}, {coordinates.value}.{if_empty} "
         f"Reply: <think>your reasoning</think><answer>{combination.example}</answer>\nQuestion:"
     )
 

@@ -109,9 +109,10 @@ def _neighbours(framed: Mask, radius: int, eps: float) -> npt.NDArray[np.signedi
     """How many mask pixels lie within ``eps``, the pixel itself included; wrong in the frame of ``radius`` pixels."""
     height, width = framed.shape
     small = max(width, (2 * radius + 1) ** 2) < np.iinfo(np.int16).max
-    before = np.zeros((height, width + 1), np.int16 if small else np.int32)
-    np.cumsum(framed, axis=1, dtype=before.dtype, out=before[:, 1:])
-    count = np.zeros((height, width), before.dtype)
+    kind: type[np.signedinteger] = np.int16 if small else np.int32
+    before = np.zeros((height, width + 1), kind)
+    np.cumsum(framed, axis=1, dtype=kind, out=before[:, 1:])
+    count = np.zeros((height, width), kind)
     inside = count[radius : height - radius, radius : width - radius]
     rows, columns = inside.shape
     for dy in range(-radius, radius + 1):
@@ -124,20 +125,20 @@ def _neighbours(framed: Mask, radius: int, eps: float) -> npt.NDArray[np.signedi
 
 def _clusters_of_cores(cores: Mask, reach: Reach, eps: float) -> Numbers:
     """Cluster numbers of the core pixels, ``NOISE`` elsewhere."""
-    if eps < 1:  # every core is a cluster of its own
+    if eps < 1:  # Every core is a cluster of its own.
         clusters = np.full(cores.shape, NOISE, np.int32)
         clusters[cores] = np.arange(np.count_nonzero(cores))
         return clusters
     starts, ends = _runs(cores)
-    # Pixels side by side are within eps; those corner to corner only from √2 on.
+    # Pixels side by side are within eps. Pixels that touch at a corner are so only if eps is at least √2.
     diagonal = eps * eps >= 2
     component_of = _joined(starts, ends, cores.shape[1], diagonal)
     count = int(component_of.max(initial=-1)) + 1
-    cluster_of = np.arange(count)
+    cluster_of: npt.NDArray[np.integer] = np.arange(count)
     if count > 1 and diagonal:
         cluster_of = _merged(_at_runs(cores.shape, starts, ends, component_of), count, cores, reach)
     numbers = cluster_of[component_of]
-    # Runs are in row order, so a cluster's first one holds its first core.
+    # Runs are in row order, so the first run of a cluster holds its first core.
     _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int32)
     rank[first.argsort()] = np.arange(first.size)

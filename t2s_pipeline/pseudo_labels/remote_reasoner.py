@@ -39,7 +39,7 @@ class RemoteReasonerLabels(Labelling):
             labels.append(Label((columns.start, rows.start, columns.stop - 1, rows.stop - 1), (), area))
         return labels
 
-    def _regions(self, mask: Mask) -> tuple[npt.NDArray[np.int32], dict[int, int]]:
+    def _regions(self, mask: Mask) -> tuple[npt.NDArray[np.signedinteger], dict[int, int]]:
         """The numbered regions (side, side), and by number the area of each region that is no speck."""
         square = on_square(mask, self.side)
         regions, count = scipy.ndimage.label(square, np.ones((3, 3)))

@@ -7,7 +7,8 @@ formulas. The format is ``format_reward`` without repair. An answer that does no
 from collections.abc import Callable, Sequence
 
 from t2s_pipeline.prompting.combinations import PromptCombination
-from t2s_pipeline.prompting.parsing import MAX_OBJECTS, Answer, parse
+from t2s_pipeline.prompting.elements import MAX_OBJECTS
+from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.completions import RewardFunction, by_labels
 from t2s_pipeline.rewards.matching import box_array, label_boxes, matched_total, on_full_square, pixel_iou

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2s_pipeline.prompting.combinations import PromptCombination
-from t2s_pipeline.prompting.parsing import MAX_OBJECTS
+from t2s_pipeline.prompting.elements import MAX_OBJECTS
 from t2s_pipeline.prompting.piecewise import read_piecewise
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.completions import RewardFunction, by_labels, by_text
@@ -76,7 +76,7 @@ def _pair_scores(objects: Sequence[PromptObject], labels: Sequence[Label]) -> np
     points = np.array([item.positive_points[0] if item.positive_points else (np.nan,) * 2 for item in objects])
     true_points = np.array([label.points[0] for label in labels], float)
     distance = np.linalg.norm(points[:, None] - true_points[None], axis=-1)
-    inside: npt.NDArray[np.bool_] = ((boxes[:, :2] <= points) & (points <= boxes[:, 2:])).all(axis=1)
+    inside = np.asarray(((boxes[:, :2] <= points) & (points <= boxes[:, 2:])).all(axis=1))
     scores: npt.NDArray[np.float64] = (
         (pixel_iou(boxes, true_boxes) > LEAST_IOU).astype(float)
         + (mean_l1(boxes, true_boxes) < MOST_L1)

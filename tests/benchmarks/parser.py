@@ -19,7 +19,8 @@ import time
 from collections import Counter
 
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination
-from t2s_pipeline.prompting.parsing import MAX_COMPLETION_BYTES, Answer, parse
+from t2s_pipeline.prompting.elements import MAX_COMPLETION_BYTES
+from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Shape
-from t2s_pipeline.prompting.parsing import MAX_COMPLETION_BYTES, MAX_OBJECTS, Answer, FormatError, parse
+from t2s_pipeline.prompting.elements import MAX_COMPLETION_BYTES, MAX_OBJECTS
+from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
