@@ -56,7 +56,9 @@ def recorded_partitions(settings: Settings, reports: Sequence[StepReport]) -> It
             partition=partition_key(same[0].partition),
             skipped=all(report.skipped for report in same),
             metadata=metadata,
-            checks=[(check, check.on(settings.lake, each.partition)) for each in same for check in checks_of(table)],
+            checks=[
+                (check, check.on(settings.lake, report.partition)) for report in same for check in checks_of(table)
+            ],
         )
 
 

@@ -31,7 +31,8 @@ class WorkerLauncher(dg.ConfigurableResource[None]):
     """
 
     grace_seconds: float = Field(
-        default=GRACE_SECONDS, description="Seconds that a worker may take to stop by itself when the run is stopped."
+        default=GRACE_SECONDS,
+        description="Seconds that a worker may take to stop after SIGTERM, when the run is stopped.",
     )
 
     def launcher(self, context: Context, settings: Settings) -> Launch:

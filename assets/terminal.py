@@ -1,4 +1,4 @@
-"""What a run says on a terminal: the steps' own sentences, without Dagster's event log around them.
+"""What a run prints on a terminal: the steps' own sentences, without Dagster's event log.
 
 The whole event log is in the web UI. https://docs.dagster.io/guides/monitor/logging/custom-logging
 """
@@ -10,11 +10,11 @@ import sys
 import dagster as dg
 
 TERMINAL = "T2S_TERMINAL"
-"""Names the file descriptor to write to; without it, standard error."""
+"""Names the file descriptor to write to. Without it, standard error is used."""
 
 
 class _StepsOnly(logging.Filter):
-    """Lets pass what code said through ``context.log``, and what went wrong."""
+    """Passes what our code logged through ``context.log``, and errors."""
 
     def filter(self, entry: logging.LogRecord) -> bool:
         dagster_fields = getattr(entry, "dagster_meta", {})

@@ -1,4 +1,4 @@
-"""What is here and what is missing: each dataset, where it lies, what of it is in the lake; each experiment's needs."""
+"""What is here and what is missing: the files and tables of each dataset, and the needs of each experiment."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,10 @@ from t2s_pipeline.training.plan import training_plan
 
 @dataclass(frozen=True)
 class SplitState:
-    """A split in the lake beside what was published; None where it is not there, or nobody published a count."""
+    """The counts of a split in the lake, and the published count.
+
+    A count is None if the split is not in the lake, or if no count was published.
+    """
 
     split: str
     samples: int | None
@@ -24,7 +27,7 @@ class SplitState:
 
 @dataclass(frozen=True)
 class DatasetState:
-    """A dataset on disk (``root`` None: not found, and ``fault`` says why) and in the lake."""
+    """A dataset on disk and in the lake. ``root`` is None if its files were not found; ``fault`` says why."""
 
     key: str
     root: str | None
@@ -36,7 +39,7 @@ class DatasetState:
 
 @dataclass(frozen=True)
 class ExperimentState:
-    """A named experiment and what this machine lacks to run it, each with what to do."""
+    """A named experiment and what is missing on this machine to run it, each with what to do."""
 
     name: str
     dataset: str
@@ -45,31 +48,35 @@ class ExperimentState:
 
 @dataclass(frozen=True)
 class Diagnosis:
+    """The state of all datasets and experiments."""
+
     datasets: tuple[DatasetState, ...]
     experiments: tuple[ExperimentState, ...]
 
 
 def diagnose(settings: Settings) -> Diagnosis:
-    """Look at everything; nothing is changed and no file of a dataset is decoded."""
+    """Read the state of everything. Nothing is changed, and no file of a dataset is decoded."""
     keys = dict.fromkeys([EMBEDDED, *BENCHMARKS, *known_datasets(settings)])
-    needs = [
-        ExperimentState(one.name, one.dataset, training_plan(one, settings).missing) for one in EXPERIMENTS.values()
+    experiments = [
+        ExperimentState(experiment.name, experiment.dataset, training_plan(experiment, settings).missing)
+        for experiment in EXPERIMENTS.values()
     ]
-    return Diagnosis(tuple(_dataset(settings, key) for key in keys), tuple(needs))
+    return Diagnosis(tuple(_dataset(settings, key) for key in keys), tuple(experiments))
 
 
 def _dataset(settings: Settings, key: str) -> DatasetState:
     root = origin = fault = None
-    there: list[str] = []
+    on_disk: list[str] = []
     try:
-        found = find_dataset(settings, key)
-        root, origin, there = str(found.root), found.origin, found.splits
+        dataset = find_dataset(settings, key)
+        root, origin, on_disk = str(dataset.root), dataset.origin, dataset.splits
     except InputError as error:
         fault = "`t2s demo` paints it" if key == EMBEDDED else str(error)
-    ingested = [one["split"] for one in list_partitions(settings.lake, SAMPLES) if one["dataset"] == key]
+    partitions = list_partitions(settings.lake, SAMPLES)
+    ingested = [partition["split"] for partition in partitions if partition["dataset"] == key]
     benchmark = BENCHMARKS.get(key)
     published = benchmark.samples if benchmark else {}
-    splits = [split for split in ("train", "val", "test") if split in {*there, *ingested, *published}]
+    splits = [split for split in ("train", "val", "test") if split in {*on_disk, *ingested, *published}]
     layout = benchmark.layout if benchmark else ""
     return DatasetState(key, root, origin, fault, layout, tuple(_split(settings, key, split) for split in splits))
 

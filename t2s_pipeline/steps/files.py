@@ -46,7 +46,7 @@ class Scenes(Step):
         return path.read_text("utf-8")
 
     def work(self, context: Context, fingerprint: str) -> None:
-        """Paint all scenes anew."""
+        """Paint all scenes."""
         write_scenes(context.settings.scenes, **self.counts, progress=False, fresh=True)
         with atomic_file(_fingerprint_file(context)) as temporary:
             temporary.write_text(fingerprint)

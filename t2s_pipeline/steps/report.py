@@ -11,7 +11,7 @@ from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 class Report(Step):
     """Build the results page, with ``dataset`` first.
 
-    The page is always built anew: it takes seconds, and people delete pages.
+    The page is always built again: it takes seconds, and people delete pages.
     """
 
     dataset: str | None = None

@@ -1,9 +1,9 @@
-"""Checkpoints in the watched folder ``T2S_HOME/checkpoints``: which are there whole, and what they are called.
+"""Checkpoints in the watched folder ``T2S_HOME/checkpoints``: which of them are complete, and their names.
 
-``checkpoints/<name>/`` is one checkpoint and becomes the system ``<name>``; ``checkpoints/<name>/checkpoint-<step>/``
-is one of a run's and becomes ``<name>--<step>``, or ``<name>`` where its marker says that it is the run's last.
-A checkpoint of ours carries its settings in its marker. Any other one says in a file ``evaluate.json`` as which
-experiment it answers: ``{"experiment": "think2seg-rs-3b", "step": 400}``. No torch.
+``checkpoints/<name>/`` is one checkpoint and becomes the system ``<name>``. ``checkpoints/<name>/checkpoint-<step>/``
+is a checkpoint of a run and becomes ``<name>--<step>``, or ``<name>`` if its marker says that it is the last of the run.
+A checkpoint of ours has its settings in its marker. Any other checkpoint names in a file ``evaluate.json`` the
+experiment whose settings it answers with: ``{"experiment": "think2seg-rs-3b", "step": 400}``.
 """
 
 import json
@@ -24,9 +24,9 @@ from t2s_pipeline.training import checkpoints
 
 ANSWERS_AS = "evaluate.json"
 QUIET_SECONDS = 3.0
-"""A folder counts once nothing in it was made or renamed for so long: somebody may still be copying."""
+"""A folder counts only after nothing in it was created or renamed for this time, because a copy may still be running."""
 MAX_HEADER_BYTES = 100_000_000
-"""Of a safetensors file: the format's own limit."""
+"""The limit of the safetensors format for a file's header."""
 
 _STEP = re.compile(r"checkpoint-(\d+)")
 
@@ -36,7 +36,7 @@ class ForeignCheckpoint:
     """A complete checkpoint of the watched folder."""
 
     system: str
-    """The name that its completions, predictions and scores carry."""
+    """The name of the system in all tables."""
     run: str
     step: int
     final: bool
@@ -45,13 +45,13 @@ class ForeignCheckpoint:
     experiment: Experiment
     """The settings that it answers with: its own, or those of the experiment that it answers as."""
     fingerprint: str
-    """Stands for the weights, without reading them: the marker's SHA-256, or names, sizes and times of the files."""
+    """Of the weights, without reading them: the marker's SHA-256, or names, sizes and times of the files."""
     created_at: datetime
 
 
 @dataclass(frozen=True)
 class UnusableFolder:
-    """A folder that is no complete checkpoint (yet), and why."""
+    """A folder that is not a complete checkpoint, or not yet, and the reason."""
 
     path: Path
     reason: str
@@ -105,10 +105,10 @@ def find(settings: Settings, system: str) -> ForeignCheckpoint | None:
     return next((checkpoint for checkpoint in look_into(folder)[0] if checkpoint.system == system), None)
 
 
-def _folders(place: Path) -> list[Path]:
-    if not place.is_dir():
+def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
         return []
-    return sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
 
 
 def _read(path: Path, name: str, step: int | None) -> ForeignCheckpoint:

@@ -20,6 +20,7 @@ from t2s_pipeline.steps import fingerprints, runner
 from t2s_pipeline.steps.answers import Complete, Segment
 from t2s_pipeline.steps.files import Scenes, Tables
 from t2s_pipeline.steps.labels import Judge, Label
+from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
 from t2s_pipeline.steps.step import Context, Step, StepReport
@@ -265,3 +266,16 @@ def test_a_comment_or_another_format_is_no_change_of_code(tmp_path: Path, monkey
         (tmp_path / "step_module.py").write_text(text)
         code[name] = core_fingerprints.code_fingerprint("step_module")
     assert code["plain"] == code["words"] != code["other"]
+
+
+def subclasses(kind: type[Step]) -> set[type[Step]]:
+    children = set(kind.__subclasses__())
+    return children.union(*map(subclasses, children))
+
+
+def test_every_step_is_declared_once_with_a_name_of_its_own_and_code_that_exists():
+    steps = {step for step in subclasses(Step) if "name" in vars(step) and step.__module__.startswith("t2s_pipeline.")}
+    names = ["scenes", "tables", "label", "judge", "train", "complete", "segment", "agree", "score", "summarize"]
+    assert sorted(step.name for step in steps) == sorted([*names, "publish", Report.name])
+    for step in steps:
+        assert f"t2s_pipeline.{step.code}" in fingerprints.counted_modules(f"t2s_pipeline.{step.code}")
