@@ -1,7 +1,7 @@
 """Checkpoints in the watched folder ``T2S_HOME/checkpoints``: which of them are complete, and their names.
 
 ``checkpoints/<name>/`` is one checkpoint and becomes the system ``<name>``. ``checkpoints/<name>/checkpoint-<step>/``
-is a checkpoint of a run and becomes ``<name>--<step>``, or ``<name>`` if its marker says that it is the last of the run.
+is a checkpoint of a run and becomes ``<name>--<step>``, or ``<name>`` if its marker says that it is the last one.
 A checkpoint of ours has its settings in its marker. Any other checkpoint names in a file ``evaluate.json`` the
 experiment whose settings it answers with: ``{"experiment": "think2seg-rs-3b", "step": 400}``.
 """
@@ -24,7 +24,7 @@ from t2s_pipeline.training import checkpoints
 
 ANSWERS_AS = "evaluate.json"
 QUIET_SECONDS = 3.0
-"""A folder counts only after nothing in it was created or renamed for this time, because a copy may still be running."""
+"""A folder counts only after nothing in it was created or renamed for this time: a copy may still be running."""
 MAX_HEADER_BYTES = 100_000_000
 """The limit of the safetensors format for a file's header."""
 

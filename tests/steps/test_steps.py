@@ -159,7 +159,7 @@ def test_a_step_before_its_turn_says_what_is_missing(settings: Settings, worker:
         skips(settings, worker, Complete(resolve(BASE, settings), *TEST))
     with pytest.raises(NotMaterializedError, match="train it first"):
         resolve(RUN, settings)
-    with pytest.raises(InputError, match=r"folder .* is gone"):
+    with pytest.raises(InputError, match=r"folder .* is missing"):
         skips(settings, worker, Tables(*TEST))
     with pytest.raises(InputError, match=r"No folder is known for the dataset nowhere"):
         skips(settings, worker, Tables("nowhere", "test"))
