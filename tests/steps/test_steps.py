@@ -161,7 +161,7 @@ def test_a_step_before_its_turn_says_what_is_missing(settings: Settings, worker:
         resolve(RUN, settings)
     with pytest.raises(InputError, match=r"folder .* is missing"):
         skips(settings, worker, Tables(*TEST))
-    with pytest.raises(InputError, match=r"No folder is known for the dataset nowhere"):
+    with pytest.raises(InputError, match=r"folder of the dataset nowhere is not known"):
         skips(settings, worker, Tables("nowhere", "test"))
     assert worker.calls == []
 
