@@ -9,7 +9,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
-    from t2s_pipeline.datasets.registry import CustomReader
+    from t2s_pipeline.datasets.catalog import CustomReader
 
 
 def ingest(
