@@ -1,4 +1,4 @@
-"""A file appears whole or not at all: written under another name beside its place, flushed, renamed."""
+"""Files that appear whole or not at all: written under another name in the same folder, flushed, and renamed."""
 
 import errno
 import os
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from t2s_pipeline.core.errors import T2SError
 
-# EFBIG is what a write past a file-size limit gives, EDQUOT one past a quota.
+# A write past a file-size limit gives EFBIG, a write past a quota EDQUOT.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path to write to; on leaving the block it becomes ``path``, and on any error it is removed.
+    """A path to write to. At the end of the block it is renamed to ``path``; after an error it is removed.
 
-    The temporary name starts with a dot and ends in ``.tmp``, so that no reader's pattern matches it.
+    The temporary name starts with a dot and ends in ``.tmp``, so no reader's pattern matches it.
 
     Raises:
         T2SError: if the disk is full.
@@ -36,7 +36,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def beside(path: Path) -> Path:
-    """A name beside ``path`` to write to, in a folder that is there; what killed writers left there is removed.
+    """A temporary name in the folder of ``path``. The folder is created, and the files of killed writers are removed.
 
     Raises:
         T2SError: if the disk is full.
@@ -49,7 +49,11 @@ def beside(path: Path) -> Path:
 
 @contextmanager
 def disk_room(path: Path) -> Iterator[None]:
-    """Turn "no space left" while writing ``path`` into one sentence that says what to do."""
+    """Turn the error "no space left" while writing ``path`` into a message that says what to do.
+
+    Raises:
+        T2SError: if the disk is full.
+    """
     try:
         yield
     except OSError as error:
@@ -57,12 +61,12 @@ def disk_room(path: Path) -> Iterator[None]:
             raise
         raise T2SError(
             f"The disk is full ({os.strerror(error.errno)}) while writing {path}: free some space at "
-            f"{path.parent}, then run the same command again; what was finished before is kept."
+            f"{path.parent}, then run the same command again. Work that was finished before is not lost."
         ) from error
 
 
 def flush(path: Path) -> None:
-    """Have the file's bytes, or the folder's entries, reach the disk."""
+    """Wait until the file's bytes, or the folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,21 +75,25 @@ def flush(path: Path) -> None:
 
 
 def _remove_orphans(path: Path) -> None:
-    """Remove what killed writers of ``path`` left: those of this host that run no more."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        if is_abandoned(left.name):
-            left.unlink(missing_ok=True)
+    """Remove the temporary files of writers of ``path`` that ran on this host and no longer run."""
+    for orphan in path.parent.glob(f".{path.name}.*.tmp"):
+        if is_abandoned(orphan.name):
+            orphan.unlink(missing_ok=True)
 
 
 def owner_mark() -> str:
-    """``<host>-<pid>``, for the name of something that is of no use once this process is gone."""
+    """``<host>-<pid>``, for the name of a file or folder that is useless after this process has ended."""
     return f"{_host()}-{os.getpid()}"
 
 
 def is_abandoned(name: str) -> bool:
-    """Whether a name that holds an owner's mark and a token is that of a process of this host that runs no more."""
-    found = re.search(rf"[.-]{_host()}-(\d+)-[0-9a-f]+(\.tmp)?$", name)
-    return found is not None and not _runs(int(found[1]))
+    """Whether a name holds the mark of a process that ran on this host and no longer runs.
+
+    Args:
+        name: a name that ends in ``owner_mark``, a dash and hex digits, and perhaps ``.tmp``.
+    """
+    match = re.search(rf"[.-]{_host()}-(\d+)-[0-9a-f]+(\.tmp)?$", name)
+    return match is not None and not _runs(int(match[1]))
 
 
 def _host() -> str:

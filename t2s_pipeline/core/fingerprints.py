@@ -1,4 +1,4 @@
-"""What a piece of work was made from, as one hex string: if it has not changed, the work stands."""
+"""Fingerprints: what a piece of work was made from, as one hex string. If it has not changed, the work is valid."""
 
 import ast
 import hashlib
@@ -62,8 +62,12 @@ def fingerprint(**parts: object) -> str:
     >>> fingerprint(data="ab12", settings={"seed": 0}) == fingerprint(settings={"seed": 0}, data="ab12")
     True
 
+    Args:
+        **parts: what the work was made from, by name.
+
     Raises:
-        TypeError: for a part that has no canonical form (an array, a function, NaN's kin raise ValueError).
+        TypeError: for a part without a canonical form, such as an array or a function.
+        ValueError: for NaN and infinity.
     """
     text = json.dumps(parts, sort_keys=True, default=_plain, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -76,4 +80,4 @@ def _plain(value: object) -> object:
         return value.as_posix()
     if isinstance(value, set | frozenset):
         return sorted(value)
-    raise TypeError(f"{type(value).__name__} has no place in a fingerprint")
+    raise TypeError(f"A {type(value).__name__} cannot be part of a fingerprint.")

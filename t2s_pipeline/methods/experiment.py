@@ -16,7 +16,7 @@ from typing import Any
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.names import require_name
-from t2s_pipeline.core.overrides import replaced
+from t2s_pipeline.core.overrides import with_setting
 from t2s_pipeline.methods.compute import Compute, Watch
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
@@ -214,7 +214,7 @@ class Experiment:
             key, separator, text = override.partition("=")
             if not separator:
                 raise InputError(f"{override!r} is not key=value.")
-            changed = replaced(changed, key.strip().split("."), text.strip(), key.strip())
+            changed = with_setting(changed, key.strip().split("."), text.strip(), key.strip())
         return changed
 
 

@@ -1,1 +1,1 @@
-"""The LVLMs that turn an image and a question into an answer text."""
+"""Prompters: LVLMs that turn an image and a question into an answer text."""

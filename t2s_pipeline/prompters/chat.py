@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
 import transformers
@@ -18,12 +18,8 @@ from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.templates import instruction
 from t2s_pipeline.vision.geometry import Frame
 
-
-class Message(TypedDict):
-    """One turn of a chat, as the chat templates of transformers take it."""
-
-    role: str
-    content: list[dict[str, str]]
+Message = dict[str, Any]
+"""One turn of a chat, as the chat templates of transformers take it: ``role``, and ``content`` as a list of parts."""
 
 
 class Chat:
@@ -100,12 +96,13 @@ class Chat:
         self, images: Sequence[NDArray[np.uint8]], questions: Sequence[str], combination: PromptCombination
     ) -> BatchFeature:
         """The model's inputs, padded on the left; ``images`` are native (H, W, 3) uint8 arrays, one per question."""
-        return self.processor(
+        batch: BatchFeature = self.processor(
             text=[self.render(question, combination) for question in questions],
             images=[self.square(image) for image in images],
             padding=True,
             return_tensors="pt",
         )
+        return batch
 
 
 def _side(family: Family, processor: ProcessorMixin) -> int:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ class Prompter(Chat):
         super().__init__(name, folder, coordinates)
         kind: type[PreTrainedModel] = getattr(transformers, self.family.model)
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        self.model, report = kind.from_pretrained(
+        # With output_loading_info the result is a pair, which the annotation in transformers does not say.
+        pair: Any = kind.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
@@ -47,11 +49,13 @@ class Prompter(Chat):
             trust_remote_code=False,
             output_loading_info=True,
         )
+        model, report = pair
         # transformers fills missing weights with random numbers and only writes a log line about it.
         if report["missing_keys"] or report["mismatched_keys"]:
             missing = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
             raise InputError(f"{folder} lacks {len(missing)} weights of a {self.family.name}, {missing[0]} among them.")
-        self.model.to(device).eval()
+        # Any: the models' classes in transformers have no common base that annotates generate().
+        self.model: Any = model.to(device).eval()
 
     @torch.inference_mode()
     def answer(
@@ -85,7 +89,7 @@ class Prompter(Chat):
     def generation_config(self, settings: GenerationSettings) -> GenerationConfig:
         """The whole configuration: a checkpoint's own defaults (Qwen2.5-VL: a repetition penalty) have no effect."""
         sampling = {"temperature": settings.temperature, "top_k": 0, "top_p": 1.0} if settings.temperature > 0 else {}
-        return GenerationConfig(
+        return GenerationConfig(  # type: ignore[no-untyped-call]  # transformers does not annotate it
             do_sample=settings.temperature > 0,
             max_new_tokens=settings.max_new_tokens,
             repetition_penalty=1.0,

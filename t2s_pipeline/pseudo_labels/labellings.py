@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.overrides import replaced
+from t2s_pipeline.core.overrides import with_setting
 from t2s_pipeline.core.registry import Registry
 from t2s_pipeline.pseudo_labels.label import Labelling
 from t2s_pipeline.pseudo_labels.remote_reasoner import RemoteReasonerLabels
@@ -35,7 +35,7 @@ def labelling(name: str, overrides: Iterable[str] = ()) -> Labelling:
         key, separator, text = override.partition("=")
         if not separator:
             raise InputError(f"{override!r} is not key=value.")
-        changed = replaced(changed, [key.strip()], text.strip(), key.strip())
+        changed = with_setting(changed, [key.strip()], text.strip(), key.strip())
     return changed
 
 

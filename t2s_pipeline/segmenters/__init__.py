@@ -1,1 +1,1 @@
-"""Frozen segmenters: an image is encoded once, then many prompt sets are decoded together. Needs torch."""
+"""Frozen segmenters: an image is encoded once, then many prompt sets are decoded together."""

@@ -1,12 +1,12 @@
-"""SAM2's mask decoder for many objects of one image.  [torch]
+"""SAM2's mask decoder for many objects of one image.
 
-The arithmetic is that of ``sam2.modeling.sam.mask_decoder.MaskDecoder``, the weights are its own; what differs:
+The arithmetic and the weights are those of ``sam2.modeling.sam.mask_decoder.MaskDecoder``. The differences:
 
-- what the first block makes of the image alone is computed once, not once for each object;
-- objects with fewer points than others are filled up and the filling is hidden from attention, so that they share
-  a call. (sam2's own filling, label −1, is a token that every other attends to: it would change the mask.)
-- image tokens stay in one memory order, channels last: a 2 × 2 transposed convolution with stride 2 is then a matrix
-  product, a layer norm one pass, and only the finished logits are put into rows and columns.
+- What the first block computes from the image alone is computed once, not once per object.
+- Objects with fewer points than others are padded, and attention ignores the padding. So they share one call. (sam2's
+  own padding, a point of the label −1, is a token that gets attention: it would change the mask.)
+- Image tokens stay in one memory order, channels last. So a 2 × 2 transposed convolution with stride 2 is a matrix
+  product, a layer norm takes one pass, and only the final logits are put into rows and columns.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,29 @@ from sam2.modeling.sam.mask_decoder import MaskDecoder
 from sam2.modeling.sam.transformer import TwoWayAttentionBlock
 from torch import Tensor
 
-from t2s_pipeline.segmenters.attention import image_looks, look_at_each_other, look_at_image, look_at_same_image
+from t2s_pipeline.segmenters.attention import (
+    image_to_tokens,
+    shared_image_to_tokens,
+    tokens_to_image,
+    tokens_to_shared_image,
+    tokens_to_tokens,
+)
 
 
 @dataclass(frozen=True)
 class DecoderImage:
-    """What all objects of an image share. N = height × width tokens of C channels.
+    """The tensors that all objects of an image share. N = height × width tokens of C channels.
 
     Attributes:
-        height, width: of the token map.
-        tokens, position: (1, N, C); ``tokens`` with the "no mask given" embedding already added.
-        query, key, value: (1, N, C/2), the first block's projections of them.
-        middle, fine: (1, 4N, C/4) and (1, 16N, C/8), the high-resolution features in the order of ``_upscaled``.
+        height: of the token map.
+        width: of the token map.
+        tokens: (1, N, C), with the embedding for "no mask given" added.
+        position: (1, N, C), the position encoding.
+        query: (1, N, C/2), the first block's projection to queries.
+        key: (1, N, C/2), the first block's projection to keys.
+        value: (1, N, C/2), the first block's projection to values.
+        middle: (1, 4N, C/4), high-resolution features in the order of ``_upscaled``.
+        fine: (1, 16N, C/8), high-resolution features in the order of ``_upscaled``.
     """
 
     height: int
@@ -48,6 +59,7 @@ def prepare(
     """Compute what does not depend on the prompts.
 
     Args:
+        decoder: sam2's mask decoder.
         image: (1, C, h, w), the embedding.
         position: (1, C, h, w), the prompt encoder's dense position encoding.
         no_mask: (1, C), the prompt encoder's embedding for "no mask given".
@@ -57,17 +69,17 @@ def prepare(
     tokens = image.flatten(2).transpose(1, 2) + no_mask
     position = position.flatten(2).transpose(1, 2).contiguous()
     first = decoder.transformer.layers[0]
-    seen = tokens + position
+    keys = tokens + position
     fine, middle = high_res
-    # The features are only ever added, so the transposed convolutions' biases ride along.
+    # The features are only added later, so the biases of the transposed convolutions can be added to them here.
     first_up, _, _, second_up, _ = decoder.output_upscaling
     return DecoderImage(
         height,
         width,
         tokens.contiguous(),
         position,
-        first.cross_attn_image_to_token.q_proj(seen),
-        first.cross_attn_token_to_image.k_proj(seen),
+        first.cross_attn_image_to_token.q_proj(keys),
+        first.cross_attn_token_to_image.k_proj(keys),
         first.cross_attn_token_to_image.v_proj(tokens),
         _nested(middle, height, width, 1) + first_up.bias,
         _nested(fine, height, width, 2) + second_up.bias,
@@ -80,26 +92,28 @@ def decode(
     """Mask logits (n, 4h, 4w) of n objects, and the estimated IoU of each, (n,).
 
     Args:
-        prompts: (n, P, C), the embedded points.
-        real: (n, P) bool, false where an object was filled up; None where all have equally many points.
-        multimask: take the best-scored of the three ambiguity masks instead of the single-mask output (which, in
-            the released models, gives way to it by itself where it is unstable).
+        decoder: sam2's mask decoder.
+        image: what ``prepare`` computed.
+        prompts: (n, P, C), the embeddings of the points.
+        real: bool (n, P), false for padding; None if all objects have equally many points.
+        multimask: take the best-scored of the three ambiguity masks instead of the single-mask output. (In the
+            released models an unstable single mask is always replaced by it.)
     """
-    own = [decoder.obj_score_token.weight] if decoder.pred_obj_scores else []
-    own = torch.cat([*own, decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)
+    score_token = [decoder.obj_score_token.weight] if decoder.pred_obj_scores else []
+    output_tokens = torch.cat([*score_token, decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([output_tokens.expand(len(prompts), -1, -1), prompts], dim=1)
     visible = None
     if real is not None:
-        visible = F.pad(real, (len(own), 0), value=True)
-    answers, seen = _transform(decoder, image, tokens, visible)
-    place = int(decoder.pred_obj_scores)
+        visible = F.pad(real, (len(output_tokens), 0), value=True)
+    outputs, image_tokens = _transform(decoder, image, tokens, visible)
+    iou_index = int(decoder.pred_obj_scores)
     masks = range(1 if multimask else 0, decoder.num_mask_tokens)
     hyper = torch.stack(
-        [decoder.output_hypernetworks_mlps[i](answers[:, place + 1 + i]) for i in masks],
+        [decoder.output_hypernetworks_mlps[i](outputs[:, iou_index + 1 + i]) for i in masks],
         dim=2,
     )
-    logits = _unnested((_upscaled(decoder, image, seen) @ hyper).transpose(1, 2), image.height, image.width, 2)
-    scores = decoder.iou_prediction_head(answers[:, place])[:, masks.start :]
+    logits = _unnested((_upscaled(decoder, image, image_tokens) @ hyper).transpose(1, 2), image.height, image.width, 2)
+    scores = decoder.iou_prediction_head(outputs[:, iou_index])[:, masks.start :]
     if not multimask:
         if decoder.dynamic_multimask_via_stability:
             logits, scores = decoder._dynamic_multimask_via_stability(logits, scores)
@@ -112,13 +126,13 @@ def decode(
 def _transform(
     decoder: MaskDecoder, image: DecoderImage, tokens: Tensor, visible: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The two-way transformer: tokens (n, T, C) and image tokens (n, N, C) after having looked at each other."""
+    """The two-way transformer: tokens (n, T, C) and image tokens (n, N, C) after attention in both directions."""
     transformer = decoder.transformer
     queries, keys = tokens, image.tokens
     for index, block in enumerate(transformer.layers):
         queries, keys = _block(block, image, queries, keys, tokens, visible, shared=index == 0)
-    found = look_at_image(transformer.final_attn_token_to_image, queries + tokens, keys + image.position, keys)
-    return transformer.norm_final_attn(queries + found), keys
+    update = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, keys + image.position, keys)
+    return transformer.norm_final_attn(queries + update), keys
 
 
 def _block(
@@ -130,33 +144,36 @@ def _block(
     visible: Tensor | None,
     shared: bool,
 ) -> tuple[Tensor, Tensor]:
-    """One block; ``shared`` says that ``keys`` are still the image's own, (1, N, C)."""
+    """One block. ``shared``: all objects still share the image's own ``keys``, (1, N, C)."""
+    to_image, to_tokens = block.cross_attn_token_to_image, block.cross_attn_image_to_token
     if block.skip_first_layer_pe:
-        queries = look_at_each_other(block.self_attn, queries, queries, visible)
+        queries = tokens_to_tokens(block.self_attn, queries, queries, visible)
     else:
-        queries = queries + look_at_each_other(block.self_attn, queries + tokens, queries, visible)
+        queries = queries + tokens_to_tokens(block.self_attn, queries + tokens, queries, visible)
     queries = block.norm1(queries)
-    seen = None if shared else keys + image.position
+    positioned = keys if shared else keys + image.position
     if shared:
-        found = look_at_same_image(block.cross_attn_token_to_image, queries + tokens, image.key, image.value)
+        update = tokens_to_shared_image(to_image, queries + tokens, image.key, image.value)
     else:
-        found = look_at_image(block.cross_attn_token_to_image, queries + tokens, seen, keys)
-    queries = block.norm2(queries + found)
+        update = tokens_to_image(to_image, queries + tokens, positioned, keys)
+    queries = block.norm2(queries + update)
     queries = block.norm3(queries + block.mlp(queries))
-    found = image_looks(
-        block.cross_attn_image_to_token, seen, queries + tokens, queries, visible, image.query if shared else None
-    )
-    # In place where types agree; under autocast the product is shorter than what it is added to.
-    found = found.add_(keys) if found.dtype == keys.dtype else keys + found
-    return queries, block.norm4(found)
+    if shared:
+        update = shared_image_to_tokens(to_tokens, image.query, queries + tokens, queries, visible)
+    else:
+        update = image_to_tokens(to_tokens, positioned, queries + tokens, queries, visible)
+    # In place if the types agree. Under autocast the product has fewer bits than the keys.
+    update = update.add_(keys) if update.dtype == keys.dtype else keys + update
+    return queries, block.norm4(update)
 
 
-def _upscaled(decoder: MaskDecoder, image: DecoderImage, seen: Tensor) -> Tensor:
-    """(n, 16N, C/8): each token's 4 × 4 places, the coarser 2 × 2 first."""
+def _upscaled(decoder: MaskDecoder, image: DecoderImage, tokens: Tensor) -> Tensor:
+    """(n, 16N, C/8): the 4 × 4 positions of each image token (n, N, C), the coarser 2 × 2 first."""
     first, norm, first_act, second, second_act = decoder.output_upscaling
-    up = _split(first.weight, seen).add_(image.middle)
+    up = _split(first.weight, tokens).add_(image.middle)
     up = first_act(F.layer_norm(up, (up.shape[2],), norm.weight, norm.bias, norm.eps))
-    return second_act(_split(second.weight, up).add_(image.fine))
+    result: Tensor = second_act(_split(second.weight, up).add_(image.fine))
+    return result
 
 
 def _split(weight: Tensor, tokens: Tensor) -> Tensor:
@@ -166,7 +183,7 @@ def _split(weight: Tensor, tokens: Tensor) -> Tensor:
 
 
 def _nested(features: Tensor, height: int, width: int, times: int) -> Tensor:
-    """(1, D, h·2ᵗ, w·2ᵗ) → (1, h·w·4ᵗ, D) in the order in which ``_split`` makes them."""
+    """(1, D, h·2ᵗ, w·2ᵗ) → (1, h·w·4ᵗ, D), in the order that ``_split`` produces."""
     depth = features.shape[1]
     grid = features.view(1, depth, height, *[2] * times, width, *[2] * times)
     rows, columns = range(2, 3 + times), range(3 + times, 4 + 2 * times)
@@ -176,6 +193,6 @@ def _nested(features: Tensor, height: int, width: int, times: int) -> Tensor:
 
 def _unnested(tokens: Tensor, height: int, width: int, times: int) -> Tensor:
     """(n, m, h·w·4ᵗ) → (n, m, h·2ᵗ, w·2ᵗ): the inverse of ``_nested``."""
-    grid = tokens.unflatten(2, (height, width, *[2] * (2 * times)))
+    grid = torch.unflatten(tokens, 2, (height, width, *[2] * (2 * times)))
     rows, columns = range(2, 4 + 2 * times, 2), range(3, 4 + 2 * times, 2)
     return grid.permute(0, 1, *rows, *columns).reshape(*tokens.shape[:2], height << times, width << times)

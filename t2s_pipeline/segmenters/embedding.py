@@ -70,7 +70,7 @@ class EmbeddingCache:
     def key(image: NDArray[np.uint8], segmenter_sha256: str, precision: str) -> str:
         """The key of an image, uint8 (H, W, 3): its pixels and size, the segmenter's weights, and the precision."""
         digest = hashlib.sha256(f"{segmenter_sha256} {precision} {image.shape}".encode())
-        digest.update(np.ascontiguousarray(image))
+        digest.update(np.ascontiguousarray(image).data)
         return digest.hexdigest()
 
     def get(self, key: str, native: Frame, device: str) -> Embedding | None:

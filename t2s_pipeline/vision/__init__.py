@@ -1,0 +1,1 @@
+"""Boxes, points, masks and image files, and pictures of samples."""
