@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from t2s_pipeline.core.progress import SaidProgress
+from t2s_pipeline.core.progress import SentenceProgress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.worker.launcher import GRACE_SECONDS, Launch, plain_launch
@@ -62,4 +62,4 @@ class WorkerLauncher(dg.ConfigurableResource[None]):
         """
         settings = self.settings
         say = context.log.info
-        return Runner(settings, self.launcher(context, settings), say, fresh, SaidProgress(say))
+        return Runner(settings, self.launcher(context, settings), say, fresh, SentenceProgress(say))

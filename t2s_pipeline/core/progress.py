@@ -1,70 +1,85 @@
-"""How a long step says where it is: to Dagster's run page through Pipes, or to a person on stderr.
+"""How a long step reports its progress: to Dagster's run page through Pipes, or to a person on stderr.
 
-Library code takes a ``Progress`` and never asks which one it got. No torch, no dagster.
+Library code takes a ``Progress`` and never asks which form it got.
 """
 
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from dagster_pipes import PipesContext
 
 Number = int | float | str
 PIPES_VARIABLE = "DAGSTER_PIPES_CONTEXT"
-"""Set by Dagster in the environment of a process that it launched through Pipes."""
+"""Dagster sets this variable in the environment of a process that it launched through Pipes."""
 
 
 class Progress(Protocol):
-    """Three verbs: a step starts, advances, and ends with its numbers; ``say`` is for everything else."""
+    """A step starts, advances, and ends with its numbers. ``say`` is for everything else."""
 
     def start(self, what: str, total: int, done: int = 0) -> None:
-        """Begin counting ``total`` units of ``what``; ``done`` of them were finished by an earlier try."""
+        """Start to count.
+
+        Args:
+            what: the beginning of each line, e.g. ``labels for train:``.
+            total: the number of units.
+            done: how many of them an earlier run has finished.
+        """
 
     def advance(self, done: int, note: str = "") -> None:
-        """``done`` units are finished in all. Cheap: calls that come too soon after another are dropped."""
+        """Report how far the step is. It is cheap: calls that come too soon after another are dropped.
+
+        Args:
+            done: the units that are finished in all.
+            note: a remark for the end of the line.
+        """
 
     def say(self, message: str, warning: bool = False) -> None:
-        """One sentence for the log, never dropped."""
+        """Write one sentence to the log. It is never dropped."""
 
     def result(self, **metadata: Number) -> None:
-        """The step's numbers, once, at its end."""
+        """Report the step's numbers, once, at its end."""
 
 
 class _Throttled:
-    """What both forms share: the count, and not more than one line in ``every`` seconds."""
+    """The count, and at most one line in ``every`` seconds."""
 
     every: float = 1.0
 
     def __init__(self) -> None:
-        self._what, self._total, self._first = "", 0, 0
+        self._what, self._total, self._done_before = "", 0, 0
         self._began = self._last = 0.0
 
     def start(self, what: str, total: int, done: int = 0) -> None:
-        self._what, self._total, self._first = what, total, done
+        """Start to count."""
+        self._what, self._total, self._done_before = what, total, done
         self._began, self._last = time.monotonic(), 0.0
 
     def advance(self, done: int, note: str = "") -> None:
+        """Write a line if the last one is old enough, or the count is complete."""
         now = time.monotonic()
         if now - self._last >= self.every or done >= self._total:
             self._last = now
             self._show(done, f"{self._line(done, now)}{'  ' + note if note else ''}")
 
     def _line(self, done: int, now: float) -> str:
-        spent, fresh = now - self._began, done - self._first
-        left = f", {_clock(spent / fresh * (self._total - done))} left" if fresh and done < self._total else ""
-        return f"{self._what} {done}/{self._total} ({_clock(spent)}{left})"
+        spent, finished = now - self._began, done - self._done_before
+        remaining = ""
+        if finished and done < self._total:
+            remaining = f", {_clock(spent / finished * (self._total - done))} left"
+        return f"{self._what} {done}/{self._total} ({_clock(spent)}{remaining})"
 
     def _show(self, done: int, line: str) -> None:
         raise NotImplementedError
 
 
 class StderrProgress(_Throttled):
-    """For people: one line that is rewritten in a terminal, plain lines (fewer of them) in a file or pipe."""
+    """For people: in a terminal one line that is rewritten, in a file or pipe plain lines, and fewer of them."""
 
-    def __init__(self, stream=None) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
@@ -76,18 +91,20 @@ class StderrProgress(_Throttled):
         print(f"{start}{line}", end=end, file=self._stream, flush=True)
 
     def say(self, message: str, warning: bool = False) -> None:
+        """Write one sentence."""
         start = "\r\x1b[2K" if self._terminal else ""
         print(f"{start}{'warning: ' if warning else ''}{message}", file=self._stream, flush=True)
 
     def result(self, **metadata: Number) -> None:
+        """Write the numbers as one sentence."""
         self.say(", ".join(f"{key} {_short(value)}" for key, value in metadata.items()))
 
 
 class PipesProgress(_Throttled):
-    """For Dagster: log lines in the run page; the result travels as a custom message ``{"result": {…}}``.
+    """For Dagster: log lines in the run page, and the result as a custom message ``{"result": {…}}``.
 
-    The asset that launched the worker turns the result into its own metadata, so that one materialization
-    is recorded, not two.
+    The asset that launched the worker turns the result into its own metadata. So one materialization is recorded, not
+    two.
     """
 
     every = 2.0
@@ -100,14 +117,16 @@ class PipesProgress(_Throttled):
         self._context.log.info(line)
 
     def say(self, message: str, warning: bool = False) -> None:
+        """Write one sentence to the run's log."""
         (self._context.log.warning if warning else self._context.log.info)(message)
 
     def result(self, **metadata: Number) -> None:
+        """Send the numbers to the asset."""
         self._context.report_custom_message({"result": metadata})
 
 
-class SaidProgress(_Throttled):
-    """For work in the orchestrator's own process: a sentence now and then, to whatever takes sentences."""
+class SentenceProgress(_Throttled):
+    """For work in the orchestrator's own process: a sentence every ten seconds, to a function that takes sentences."""
 
     every = 10.0
 
@@ -116,10 +135,12 @@ class SaidProgress(_Throttled):
         self._say = say
 
     def start(self, what: str, total: int, done: int = 0) -> None:
+        """Start to count."""
         super().start(what, total, done)
-        self._last = self._began  # what takes less than ten seconds need not be told
+        self._last = self._began  # work of less than ten seconds is not reported
 
     def advance(self, done: int, note: str = "") -> None:
+        """Write a sentence if the last one is old enough and the count is not complete."""
         if done < self._total:
             super().advance(done, note)
 
@@ -127,35 +148,42 @@ class SaidProgress(_Throttled):
         self._say(line)
 
     def say(self, message: str, warning: bool = False) -> None:
+        """Pass one sentence on."""
         self._say(f"{'warning: ' if warning else ''}{message}")
 
     def result(self, **metadata: Number) -> None:
+        """Write the numbers as one sentence."""
         self.say(", ".join(f"{key} {_short(value)}" for key, value in metadata.items()))
 
 
 class NoProgress:
-    """Says nothing: ranks other than the first, and callers that do not care."""
+    """Writes nothing: for ranks other than the first, and for callers that need no report."""
 
-    def start(self, what: str, total: int, done: int = 0) -> None: ...
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        """Do nothing."""
 
-    def advance(self, done: int, note: str = "") -> None: ...
+    def advance(self, done: int, note: str = "") -> None:
+        """Do nothing."""
 
-    def say(self, message: str, warning: bool = False) -> None: ...
+    def say(self, message: str, warning: bool = False) -> None:
+        """Do nothing."""
 
-    def result(self, **metadata: Number) -> None: ...
+    def result(self, **metadata: Number) -> None:
+        """Do nothing."""
 
 
 def is_first_rank() -> bool:
-    """Whether this process speaks for its group (torchrun numbers them in RANK)."""
+    """Whether this process reports for its group. torchrun numbers the processes in the variable RANK."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def launched_by_dagster() -> bool:
+    """Whether Dagster launched this process through Pipes."""
     return PIPES_VARIABLE in os.environ
 
 
 def _bar(done: int, total: int, width: int = 20) -> str:
-    """█████░░░░░ for the share that is done."""
+    """A bar like █████░░░░░ for the finished share."""
     full = width if done >= total else width * done // total
     return "█" * full + "░" * (width - full)
 

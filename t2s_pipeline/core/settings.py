@@ -1,4 +1,4 @@
-"""Where things live and which interpreter does the GPU work: read from the environment once, passed down."""
+"""Where files are, and which interpreter does the GPU work. Read once from the environment, then passed on."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def _roots(environment: Mapping[str, str]) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Settings:
-    """``home`` holds everything the pipeline writes; ``worker_python`` is the interpreter with torch."""
+    """``home`` holds everything that the pipeline writes. ``worker_python`` is the interpreter with torch."""
 
     home: Path
     worker_python: Path
@@ -47,15 +47,16 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> "Settings":
-        """T2S_HOME (default ``./data`` of the checkout) and T2S_WORKER_PYTHON (default ``.venv-worker``)."""
+        """Read T2S_HOME (default: ``data`` in the checkout) and T2S_WORKER_PYTHON (default: ``.venv-worker``)."""
         home = Path(os.environ.get("T2S_HOME") or REPO / "data").expanduser().resolve()
-        # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
+        # Not resolved: the python of a virtual environment is a link, and its target is outside the environment.
         worker = Path(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python").expanduser()
         packaged = Path(__file__).parents[1] / "sql"
         return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql", _roots(os.environ))
 
     @property
     def lake(self) -> Path:
+        """The tables."""
         return self.home / "lake"
 
     @property
@@ -70,11 +71,12 @@ class Settings:
 
     @property
     def watched(self) -> Path:
-        """Where checkpoints made elsewhere are put to be evaluated (``elsewhere/checkpoints.py``)."""
+        """The watched folder: checkpoints in it are evaluated (``systems/watched_folder.py``)."""
         return self.home / "checkpoints"
 
     @property
     def report(self) -> Path:
+        """The results page and its data."""
         return self.home / "report"
 
     @property
@@ -84,17 +86,18 @@ class Settings:
 
     @property
     def logs(self) -> Path:
+        """The logs of runs."""
         return self.home / "logs"
 
     def require_worker(self) -> Path:
         """The worker interpreter.
 
         Raises:
-            MissingWorkerError: if it is not there.
+            MissingWorkerError: if it does not exist.
         """
         if not self.worker_python.exists():
             raise MissingWorkerError(
-                f"No worker interpreter at {self.worker_python}: run `make setup`, "
-                "or point T2S_WORKER_PYTHON at a python that has torch, transformers, trl and sam2."
+                f"There is no worker interpreter at {self.worker_python}: run `make setup`, "
+                "or set T2S_WORKER_PYTHON to a python that has torch, transformers, trl and sam2."
             )
         return self.worker_python

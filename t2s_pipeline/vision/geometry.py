@@ -1,13 +1,15 @@
-"""Boxes, points and the frames they live in.
+"""Boxes, points and their frames.
 
-Every coordinate belongs to a *frame*: the native image, the resized square a prompter sees, or the
-square a segmenter sees. Nothing here guesses a frame; it is always passed.
+Every coordinate belongs to a *frame*: the native image, the square that a prompter sees, or the square that a segmenter
+sees. No function here guesses a frame. It is always an argument.
 """
 
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1."""
 Point = tuple[float, float]
+"""x, y."""
 
 FULL_SIDE = 840
 """The side, in pixels, of the square that the paper's prompters see. Pseudo-labels are made for this square, and the
@@ -19,13 +21,14 @@ MAX_PIXELS = 100_000_000
 
 @dataclass(frozen=True)
 class Frame:
-    """A pixel grid of ``width`` × ``height``; x runs right, y runs down, both start at 0."""
+    """A pixel grid of ``width`` × ``height``. x goes to the right and y goes down; both start at 0."""
 
     width: int
     height: int
 
     @classmethod
     def square(cls, side: int) -> "Frame":
+        """A frame of ``side`` × ``side`` pixels."""
         return cls(side, side)
 
 
@@ -33,7 +36,10 @@ class Frame:
 class PromptObject:
     """The geometric prompts for one target instance, in the pixels of one frame.
 
-    ``bbox`` is [x0, y0, x1, y1]; points are [x, y]. Positive points lie on the target, negative ones off it.
+    Attributes:
+        bbox: x0, y0, x1, y1; None: no box.
+        positive_points: points on the target.
+        negative_points: points that are not on the target.
     """
 
     bbox: Box | None = None
@@ -41,7 +47,7 @@ class PromptObject:
     negative_points: tuple[Point, ...] = ()
 
     def moved(self, source: Frame, target: Frame) -> "PromptObject":
-        """The same prompts in another frame: x and y are scaled independently."""
+        """The same prompts in the frame ``target``, from their frame ``source``. x and y are scaled independently."""
         sx, sy = target.width / source.width, target.height / source.height
 
         def point(p: Point) -> Point:
@@ -56,7 +62,7 @@ class PromptObject:
 
 
 def box_iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes taken as continuous rectangles."""
+    """The intersection over union of two boxes of one frame, taken as continuous rectangles."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:

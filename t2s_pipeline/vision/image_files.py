@@ -1,6 +1,7 @@
-"""Image and label files → arrays, distrusting every byte.
+"""Arrays from image and label files that nobody has checked.
 
-A file is refused for its declared size before a pixel of it is decoded, and for damage by decoding all of it.
+A file with too many pixels is refused by its header, before any pixel is decoded. Damage is found because every pixel
+is decoded.
 """
 
 import io
@@ -9,21 +10,22 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.geometry import MAX_PIXELS
 
 MAX_BYTES = 1_000_000_000
-"""More than a hundred million uncompressed pixels of three 16-bit channels."""
+"""The most bytes of a file: more than a hundred million uncompressed pixels of three 16-bit channels."""
 
-# Pillow's own limit would warn below ours and raise elsewhere; ours is checked on every file we open.
+# Pillow's limit is off. It would warn below ours and raise in other places. Ours is checked for every file.
 Image.MAX_IMAGE_PIXELS = None
 
-# Pillow knows forty more, some of which start other programs; benchmarks have these.
 FORMATS = ("JPEG", "PNG", "TIFF")
+"""The formats of the benchmarks. Pillow reads forty more, and some of them start other programs."""
 
-# What Pillow's decoders raise for damaged files.
+# The exceptions of Pillow's decoders for damaged files.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -41,7 +43,12 @@ _DAMAGE = (
 
 
 class UnusableFileError(InputError):
-    """A file of a benchmark that cannot be used: ``reason`` is a short constant, ``detail`` what was found."""
+    """A file of a benchmark that cannot be used.
+
+    Attributes:
+        reason: a short constant, for counting.
+        detail: what is wrong with this file.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -49,8 +56,10 @@ class UnusableFileError(InputError):
         self.detail = detail
 
 
-def decode_image(data: bytes) -> np.ndarray:
-    """The picture as displayed, uint8 (H, W, 3): EXIF orientation applied, alpha dropped, 16 bits stretched.
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """The picture as it is displayed, uint8 (H, W, 3).
+
+    The EXIF orientation is applied and alpha is dropped. Deeper pixels are stretched to the range 0 to 255.
 
     Raises:
         UnusableFileError: reason ``corrupt_image`` or ``too_many_pixels``.
@@ -62,7 +71,7 @@ def decode_image(data: bytes) -> np.ndarray:
 
 
 def displayed_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the picture as displayed; every pixel is decoded once, so damage is found here.
+    """Width and height, in pixels, of the picture as it is displayed. Every pixel is decoded, so damage is found.
 
     Raises:
         UnusableFileError: reason ``corrupt_image`` or ``too_many_pixels``.
@@ -70,11 +79,15 @@ def displayed_size(data: bytes) -> tuple[int, int]:
     return _loaded(data, "corrupt_image").size
 
 
-def decode_label(data: bytes, first_channel: bool = False) -> np.ndarray:
-    """The target as a boolean mask (H, W): every pixel whose value or colour is not zero; alpha is ignored.
+def decode_label(data: bytes, first_channel: bool = False) -> NDArray[np.bool_]:
+    """The target as a boolean mask (H, W): every pixel whose value or colour is not zero. Alpha is ignored.
 
-    A palette image is read by its colours, not its indices: tools that optimize PNG files reorder palettes.
-    With ``first_channel``, only the first channel of a colour counts.
+    A palette image is read by its colours and not by its indices, because tools that optimize PNG files reorder
+    palettes.
+
+    Args:
+        data: the file.
+        first_channel: only the first channel of a colour counts.
 
     Raises:
         UnusableFileError: reason ``corrupt_label`` or ``too_many_pixels``.
@@ -87,11 +100,12 @@ def decode_label(data: bytes, first_channel: bool = False) -> np.ndarray:
         values = values[..., :-1]
     if values.ndim == 3 and first_channel:
         values = values[..., 0]
-    return values.astype(bool) if values.ndim == 2 else values.any(axis=2)
+    target: NDArray[np.bool_] = values.astype(bool) if values.ndim == 2 else np.any(values, axis=2)
+    return target
 
 
 def _loaded(data: bytes, damage: str) -> Image.Image:
-    """The picture, every pixel decoded, turned as its EXIF says."""
+    """The picture with every pixel decoded, in the EXIF orientation; ``damage`` is the reason for a damaged file."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             width, height = picture.size
@@ -109,7 +123,7 @@ def _loaded(data: bytes, damage: str) -> Image.Image:
         raise UnusableFileError(damage, f"{type(error).__name__}: {error}") from error
 
 
-def _stretched(values: np.ndarray) -> np.ndarray:
+def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Grey values of any depth (H, W) → uint8 (H, W, 3), stretched between the 1st and 99th percentile."""
     low, high = np.percentile(values, [1, 99])
     scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
@@ -117,7 +131,7 @@ def _stretched(values: np.ndarray) -> np.ndarray:
 
 
 def file_bytes(path: Path) -> bytes:
-    """The file's bytes.
+    """The bytes of a file.
 
     Raises:
         UnusableFileError: reason ``unreadable_file``, or ``file_too_large`` above ``MAX_BYTES``.

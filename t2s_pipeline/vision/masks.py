@@ -1,22 +1,33 @@
-"""Masks as COCO run lengths: encode, decode, check, and how much two masks share.
+"""Masks as COCO run lengths: encode, decode, check, and count the pixels that two masks share.
 
-Encoding is pycocotools'. Decoding is ours: its C decoder trusts the counts it is given and reads and writes
-past its buffers when they lie, and once they are checked the mask is one ``repeat`` away.
+pycocotools encodes. It does not decode here: its C decoder trusts the counts, and reads and writes outside its buffers
+if they are wrong. After the counts are checked, decoding is a single ``repeat``.
 """
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.geometry import MAX_PIXELS
 
 RLE_TYPE = pa.struct([("height", pa.int32()), ("width", pa.int32()), ("counts", pa.string())])
-"""The Arrow type of a mask column: COCO's compressed run lengths, column-major, first run background."""
+"""The Arrow type of a mask column: COCO's compressed run lengths, column by column. The first run is background."""
 
 MAX_COUNTS_BYTES = 8 * 1024 * 1024
+"""The most bytes of the run lengths of one mask."""
+
+
+class ArrowRle(TypedDict):
+    """A value of a column of ``RLE_TYPE``."""
+
+    height: int
+    width: int
+    counts: str
 
 
 @dataclass(frozen=True)
@@ -29,30 +40,39 @@ class Rle:
 
     @property
     def area(self) -> int:
-        """Target pixels. Raises InputError for malformed run lengths."""
+        """The number of target pixels.
+
+        Raises:
+            InputError: for malformed run lengths.
+        """
         return int(run_lengths(self.counts)[1::2].sum())
 
-    def _coco(self) -> dict:
-        return {"size": [self.height, self.width], "counts": self.counts.encode("ascii")}
-
-    def as_arrow(self) -> dict:
+    def as_arrow(self) -> ArrowRle:
         """The value for a column of ``RLE_TYPE``."""
         return {"height": self.height, "width": self.width, "counts": self.counts}
 
     @classmethod
-    def from_arrow(cls, value: dict) -> "Rle":
+    def from_arrow(cls, value: ArrowRle) -> "Rle":
+        """The inverse of ``as_arrow``."""
         return cls(value["height"], value["width"], value["counts"])
 
 
-def encode(mask: np.ndarray) -> Rle:
+def encode(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Rle:
     """Run lengths of a boolean or 0/1 mask (H, W)."""
     height, width = mask.shape
     counts = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
     return Rle(height, width, counts.decode("ascii"))
 
 
-def from_run_ends(height: int, width: int, ends: np.ndarray, starts_with_target: bool) -> Rle:
-    """A mask from the places, column by column, at which its pixels change (1-D, increasing, in pixels)."""
+def from_run_ends(height: int, width: int, ends: NDArray[np.int64], starts_with_target: bool) -> Rle:
+    """The run lengths of a mask from the positions at which its pixels change.
+
+    Args:
+        height: of the mask, in pixels.
+        width: of the mask, in pixels.
+        ends: increasing positions, counted column by column from the top left.
+        starts_with_target: whether the first pixel is target.
+    """
     first = [0] if starts_with_target else []
     bounds = np.concatenate([[0], ends, [height * width]])
     runs = [*first, *np.diff(bounds).tolist()]
@@ -60,7 +80,7 @@ def from_run_ends(height: int, width: int, ends: np.ndarray, starts_with_target:
     return Rle(height, width, counts.decode("ascii"))
 
 
-def decode(rle: Rle) -> np.ndarray:
+def decode(rle: Rle) -> NDArray[np.bool_]:
     """The boolean mask (H, W). The run lengths are checked first.
 
     Raises:
@@ -68,14 +88,17 @@ def decode(rle: Rle) -> np.ndarray:
     """
     runs = check(rle)
     is_target = np.arange(runs.size) % 2 == 1
-    return np.repeat(is_target, runs).reshape((rle.width, rle.height)).T
+    mask: NDArray[np.bool_] = np.repeat(is_target, runs).reshape((rle.width, rle.height)).T
+    return mask
 
 
-def check(rle: Rle) -> np.ndarray:
-    """The run lengths (int64), proved safe to decode: size caps, alphabet, and total equal to height × width.
+def check(rle: Rle) -> NDArray[np.int64]:
+    """The run lengths (int64) after a check that they can be decoded.
+
+    Checked are the limits of size, the alphabet, and that the sum of the runs is height × width.
 
     Raises:
-        InputError: naming the first thing that is wrong.
+        InputError: it names the first thing that is wrong.
     """
     if rle.height <= 0 or rle.width <= 0:
         raise InputError(f"mask size {rle.height}×{rle.width} is not positive")
@@ -84,18 +107,18 @@ def check(rle: Rle) -> np.ndarray:
     if rle.height * rle.width > MAX_PIXELS:
         raise InputError(f"mask size {rle.height}×{rle.width} is more than {MAX_PIXELS:,} pixels")
     runs = run_lengths(rle.counts)
-    # The longest run first: a sum of numbers without bound could wrap around to the right total.
+    # The longest run first: the sum of very large numbers could overflow to the right total.
     total = int(runs.sum()) if runs.max() <= MAX_PIXELS else int(runs.max())
     if total != rle.height * rle.width:
         raise InputError(f"mask runs cover {total} pixels, not {rle.height}×{rle.width}")
     return runs
 
 
-def run_lengths(counts: str) -> np.ndarray:
+def run_lengths(counts: str) -> NDArray[np.int64]:
     """The run lengths (int64) that COCO's compressed string stands for.
 
-    Six bits a character from ``'0'`` (48) on: five of value, one for "more follows"; from the fourth run
-    on, a run is stored as its difference from the run two before (the format of COCO's mask API).
+    A character holds six bits, from ``'0'`` (48) on: five bits of value, and one bit for "more follows". From the
+    fourth run on, a run is stored as its difference from the run two before (the format of COCO's mask API).
 
     Raises:
         InputError: for a character outside the alphabet, an unfinished or over-long number, a negative run.
@@ -117,8 +140,8 @@ def run_lengths(counts: str) -> np.ndarray:
     values = np.add.reduceat((codes & 31) << (5 * position), starts)
     negative = (codes[ends] & 16) != 0
     values = np.where(negative, values - (np.int64(1) << (5 * lengths)), values)
-    # The first run is absolute, the second and third too; every other is relative to the run two before,
-    # so each parity class is a running sum.
+    # The first three runs are absolute. Every other run is relative to the run two before it. So the runs with even
+    # index (without the first) are a running sum, and the runs with odd index are another one.
     runs = values.copy()
     runs[1::2] = np.cumsum(values[1::2])
     runs[2::2] = np.cumsum(values[2::2])
@@ -127,17 +150,18 @@ def run_lengths(counts: str) -> np.ndarray:
     return runs
 
 
-def intersection_union(a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
-    """Pixels in both masks, and pixels in either; two boolean masks of one shape."""
+def intersection_union(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[int, int]:
+    """The number of pixels in both masks, and in at least one; the boolean masks have the same shape."""
     intersection = int(np.count_nonzero(a & b))
     return intersection, int(np.count_nonzero(a)) + int(np.count_nonzero(b)) - intersection
 
 
-def nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The mask at another size: each new pixel takes the old one under its centre (Pillow's NEAREST)."""
+def nearest(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """The mask at another size: each new pixel is the old one under its centre (Pillow's NEAREST)."""
     return mask[np.ix_(nearest_indices(mask.shape[0], height), nearest_indices(mask.shape[1], width))]
 
 
-def nearest_indices(old: int, new: int) -> np.ndarray:
-    """For each of ``new`` pixels along a side, the one of ``old`` that lies under its centre."""
-    return ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
+def nearest_indices(old: int, new: int) -> NDArray[np.intp]:
+    """For each of ``new`` pixels along a side, the index of the one of ``old`` pixels under its centre."""
+    indices: NDArray[np.intp] = ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
+    return indices

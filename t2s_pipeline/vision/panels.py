@@ -1,7 +1,7 @@
-"""Pictures of samples: an image with its masks and prompts drawn on it, and sheets of thumbnails.
+"""Pictures of samples: an image with its masks and prompts, and sheets of thumbnails.
 
-Meant to be read at a glance and without telling red from green: a box, a disc and a cross differ in
-shape as well as in colour, the prediction is a blue veil, the ground truth a yellow line.
+The pictures can be read quickly, and by people who cannot tell red from green: a box, a disc and a cross differ in
+shape and in colour, the prediction is a blue layer, and the ground truth is a yellow line.
 """
 
 import base64
@@ -10,10 +10,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
+
+Colour = tuple[int, int, int]
 
 RED = (230, 25, 45)
 GREEN = (0, 190, 80)
@@ -23,29 +26,30 @@ WHITE = (255, 255, 255)
 PAPER = (238, 240, 242)
 
 PANEL_HEIGHT = 240
+"""The default height of a panel in pixels."""
 OVERSAMPLE = 3
-"""Everything is drawn this many times too large and averaged down: lines of whole pixels have stairs."""
+"""Everything is rendered this many times too large and then averaged, because lines of whole pixels have steps."""
 WIDEST = 2.0
-"""A panel is at most this many times as wide as it may be high; a wider image is fitted to that width."""
+"""A panel is at most this many times as wide as it may be high. A wider image is scaled to that width."""
 
 
 def panel(
-    image: np.ndarray,
+    image: NDArray[np.uint8],
     prompts: Sequence[PromptObject] = (),
     source: Frame | None = None,
-    predicted: np.ndarray | None = None,
-    truth: np.ndarray | None = None,
+    predicted: NDArray[np.bool_] | None = None,
+    truth: NDArray[np.bool_] | None = None,
     height: int = PANEL_HEIGHT,
 ) -> Image.Image:
-    """One sample as a person looks at it.
+    """The picture of one sample.
 
     Args:
         image: uint8 (H, W, 3), native size.
-        prompts: boxes (red), positive points (green discs) and negative points (red crosses), in ``source``.
+        prompts: boxes (red), positive points (green discs) and negative points (red crosses).
         source: the frame of the prompts, mostly the prompter's square. Needed if there are prompts.
-        predicted: boolean mask at any size, taken to cover the whole image: a blue veil with a blue rim.
-        truth: boolean mask at any size: a yellow outline, and a yellow veil too where no prediction is given.
-        height: of the panel in pixels. An image wider than ``WIDEST`` × ``height`` becomes lower instead.
+        predicted: boolean mask at any size, for the whole image: a blue layer with a blue rim.
+        truth: boolean mask at any size: a yellow outline, and a yellow layer too if there is no prediction.
+        height: of the panel in pixels. An image wider than ``WIDEST`` × ``height`` gets a lower panel.
 
     Returns:
         RGB, at the image's own proportions.
@@ -53,34 +57,34 @@ def panel(
     Raises:
         InputError: if there are prompts and no frame for them, or the image is not uint8 (H, W, 3).
     """
-    if prompts and source is None:
-        raise InputError("prompts can only be drawn with the frame they live in")
     canvas = _scaled(image, height)
     frame = Frame(*canvas.size)
     if predicted is not None:
-        canvas = _with_mask(canvas, predicted, BLUE, veil=0.45, rim=1.0)
+        canvas = _with_mask(canvas, predicted, BLUE, opacity=0.45, rim=1.0)
     if truth is not None:
-        canvas = _with_mask(canvas, truth, YELLOW, veil=0.35 if predicted is None else 0.0, rim=1.75, shadow=1.0)
+        canvas = _with_mask(canvas, truth, YELLOW, opacity=0.35 if predicted is None else 0.0, rim=1.75, shadow=1.0)
     if not prompts:
         return canvas
+    if source is None:
+        raise InputError("A panel with prompts needs the frame of the prompts.")
     layer = Image.new("RGBA", (frame.width * OVERSAMPLE, frame.height * OVERSAMPLE), (0, 0, 0, 0))
-    draw = ImageDraw.Draw(layer)
+    pen = ImageDraw.Draw(layer)
     moved = [prompt.moved(source, frame) for prompt in prompts]
     for prompt in moved:
         if prompt.bbox is not None:
-            _draw_box(draw, prompt.bbox, frame)
+            _render_box(pen, prompt.bbox, frame)
     for prompt in moved:
         for point in prompt.positive_points:
-            _draw_disc(draw, point, frame)
+            _render_disc(pen, point, frame)
         for point in prompt.negative_points:
-            _draw_cross(draw, point, frame)
+            _render_cross(pen, point, frame)
     layer = layer.resize(canvas.size, Image.Resampling.BOX)
     return Image.alpha_composite(canvas.convert("RGBA"), layer).convert("RGB")
 
 
 def contact_sheet(
-    images: Sequence[np.ndarray],
-    masks: Sequence[np.ndarray | None] | None = None,
+    images: Sequence[NDArray[np.uint8]],
+    masks: Sequence[NDArray[np.bool_] | None] | None = None,
     columns: int = 6,
     cell: int = 128,
     gap: int = 4,
@@ -88,17 +92,20 @@ def contact_sheet(
     """Thumbnails in rows, each centred in a ``cell`` × ``cell`` square.
 
     Args:
-        images: uint8 (H, W, 3) each, sizes may differ.
-        masks: as many boolean masks or None; a mask is a blue veil.
+        images: uint8 (H, W, 3) each. The sizes may differ.
+        masks: one boolean mask or None per image. A mask is a blue layer.
+        columns: the most thumbnails in a row.
+        cell: the side of a square in pixels.
+        gap: the space between the squares in pixels.
 
     Raises:
-        InputError: if there is no image, or not one mask an image.
+        InputError: if there is no image, or the number of masks differs from that of images.
     """
     if not images:
-        raise InputError("a contact sheet needs at least one image")
+        raise InputError("A contact sheet needs at least one image.")
     masks = [None] * len(images) if masks is None else masks
     if len(masks) != len(images):
-        raise InputError(f"a contact sheet got {len(images)} images and {len(masks)} masks")
+        raise InputError(f"A contact sheet got {len(images)} images and {len(masks)} masks: give one mask per image.")
     columns = max(1, min(columns, len(images)))
     rows = math.ceil(len(images) / columns)
     sheet = Image.new("RGB", (columns * (cell + gap) + gap, rows * (cell + gap) + gap), PAPER)
@@ -114,15 +121,15 @@ def contact_sheet(
 
 
 def data_uri(image: Image.Image, quality: int = 86) -> str:
-    """The picture as a ``data:`` address: JPEG at full colour resolution, because thin red lines need it."""
+    """The picture as a ``data:`` address, a JPEG with full colour resolution, because thin red lines need it."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _scaled(image: np.ndarray, height: int) -> Image.Image:
+def _scaled(image: NDArray[np.uint8], height: int) -> Image.Image:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise InputError(f"a panel needs a uint8 image (H, W, 3), not {image.dtype} {image.shape}")
+        raise InputError(f"A panel needs a uint8 image (H, W, 3), not {image.dtype} {image.shape}.")
     scale = min(height / image.shape[0], WIDEST * height / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
@@ -130,34 +137,36 @@ def _scaled(image: np.ndarray, height: int) -> Image.Image:
 
 def _with_mask(
     canvas: Image.Image,
-    mask: np.ndarray,
-    colour: tuple[int, int, int],
-    veil: float,
+    mask: NDArray[np.bool_],
+    colour: Colour,
+    opacity: float,
     rim: float,
     shadow: float = 0.0,
 ) -> Image.Image:
-    """The mask as a veil of that opacity, inside a rim so many panel pixels wide, inside a dark line so wide.
+    """The canvas with a mask: a layer of that opacity with a rim and a dark line around it.
 
-    The rim lies on the mask's own pixels; the dark line outside it makes the rim show on any ground.
+    ``rim`` and ``shadow`` are widths in panel pixels. The rim lies on the mask's own pixels. The dark line outside it
+    makes the rim visible on any background.
     """
     size = (canvas.width * OVERSAMPLE, canvas.height * OVERSAMPLE)
     if not mask.any():
         return canvas
     grey = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
-    # Below one half, so that a target a fifth of a panel pixel thin still shows.
+    # Below one half, so that a target of a fifth of a panel pixel is still visible.
     fine = np.asarray(grey) >= 76
     inner = _eroded(fine, round(rim * OVERSAMPLE))
     outer = ~_eroded(~fine, round(shadow * OVERSAMPLE))
     pixels = np.asarray(canvas).astype(np.float32)
-    for region, paint, opacity in ((outer & ~fine, (0, 0, 0), 0.7), (fine, colour, veil), (fine & ~inner, colour, 1.0)):
+    layers = ((outer & ~fine, (0, 0, 0), 0.7), (fine, colour, opacity), (fine & ~inner, colour, 1.0))
+    for region, layer_colour, layer_opacity in layers:
         cover = np.asarray(Image.fromarray(region.astype(np.uint8) * 255).resize(canvas.size, Image.Resampling.BOX))
-        share = (cover.astype(np.float32) * (opacity / 255))[..., None]
-        pixels = (1 - share) * pixels + share * np.array(paint, np.float32)
+        share = (cover.astype(np.float32) * (layer_opacity / 255))[..., None]
+        pixels = (1 - share) * pixels + share * np.array(layer_colour, np.float32)
     return Image.fromarray(np.rint(pixels).astype(np.uint8))
 
 
-def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
-    """The mask without its pixels nearer than ``steps`` to the outside; the image's border counts as inside."""
+def _eroded(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """The mask without its pixels nearer than ``steps`` to the outside. Beyond the image's border counts as inside."""
     for _ in range(steps):
         before, mask = mask, mask.copy()
         mask[1:] &= before[:-1]
@@ -168,7 +177,7 @@ def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
 
 
 def _inside(point: Point, frame: Frame) -> tuple[int, int] | None:
-    """The panel pixel of a point, moved to the border if it lies outside; None if it is not a number."""
+    """The panel pixel of a point, at the border if the point is outside; None if it is not a finite number."""
     if not (math.isfinite(point[0]) and math.isfinite(point[1])):
         return None
     x = min(max(math.floor(point[0]), 0), frame.width - 1)
@@ -176,34 +185,34 @@ def _inside(point: Point, frame: Frame) -> tuple[int, int] | None:
     return x, y
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: Box, frame: Frame) -> None:
-    corners = _inside((box[0], box[1]), frame), _inside((box[2], box[3]), frame)
-    if None in corners:
+def _render_box(pen: ImageDraw.ImageDraw, box: Box, frame: Frame) -> None:
+    corner, opposite = _inside((box[0], box[1]), frame), _inside((box[2], box[3]), frame)
+    if corner is None or opposite is None:
         return
-    (xa, ya), (xb, yb) = corners
+    (xa, ya), (xb, yb) = corner, opposite
     left, top, right, bottom = min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)
 
-    def rectangle(grow: int, colour: tuple[int, int, int], width: int) -> None:
-        # `grow` panel pixels further out on every side; Pillow's rectangles hold their last pixel.
+    def rectangle(grow: int, colour: Colour, width: int) -> None:
+        # `grow` panel pixels larger on every side. Pillow's rectangles include their last pixel.
         low = ((left - grow) * OVERSAMPLE, (top - grow) * OVERSAMPLE)
         high = ((right + grow + 1) * OVERSAMPLE - 1, (bottom + grow + 1) * OVERSAMPLE - 1)
-        draw.rectangle((*low, *high), outline=(*colour, 255), width=width * OVERSAMPLE)
+        pen.rectangle((*low, *high), outline=(*colour, 255), width=width * OVERSAMPLE)
 
     rectangle(1, WHITE, 1)
     rectangle(0, RED, 2)
 
 
-def _draw_disc(draw: ImageDraw.ImageDraw, point: Point, frame: Frame, radius: float = 4.0) -> None:
+def _render_disc(pen: ImageDraw.ImageDraw, point: Point, frame: Frame, radius: float = 4.0) -> None:
     centre = _inside(point, frame)
     if centre is None:
         return
     x, y = ((c + 0.5) * OVERSAMPLE for c in centre)
     for grow, colour in ((1.5, WHITE), (0.0, GREEN)):
         reach = (radius + grow) * OVERSAMPLE
-        draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=(*colour, 255))
+        pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=(*colour, 255))
 
 
-def _draw_cross(draw: ImageDraw.ImageDraw, point: Point, frame: Frame, radius: float = 4.5) -> None:
+def _render_cross(pen: ImageDraw.ImageDraw, point: Point, frame: Frame, radius: float = 4.5) -> None:
     centre = _inside(point, frame)
     if centre is None:
         return
@@ -212,4 +221,4 @@ def _draw_cross(draw: ImageDraw.ImageDraw, point: Point, frame: Frame, radius: f
         reach = (radius + grow) * OVERSAMPLE
         for slope in (1, -1):
             ends = (x - reach, y - slope * reach, x + reach, y + slope * reach)
-            draw.line(ends, fill=(*colour, 255), width=width * OVERSAMPLE)
+            pen.line(ends, fill=(*colour, 255), width=width * OVERSAMPLE)

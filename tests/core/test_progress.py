@@ -4,7 +4,7 @@ import io
 import logging
 from types import SimpleNamespace
 
-from t2s_pipeline.core.progress import PipesProgress, SaidProgress, StderrProgress
+from t2s_pipeline.core.progress import PipesProgress, SentenceProgress, StderrProgress
 
 
 def test_plain_lines_are_few_and_the_last_is_there():
@@ -60,7 +60,7 @@ def test_work_in_the_orchestrator_is_told_every_ten_seconds_and_not_at_its_end(m
     now = 0.0
     monkeypatch.setattr("t2s_pipeline.core.progress.time.monotonic", lambda: now)
     said: list[str] = []
-    progress = SaidProgress(said.append)
+    progress = SentenceProgress(said.append)
     progress.start("reading val", 30)
     for done in range(1, 31):
         now += 1.0
