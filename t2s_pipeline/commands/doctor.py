@@ -42,6 +42,11 @@ def _print(diagnosis: "Diagnosis") -> None:
     console.print(table)
     console.print()
     _print_experiments(console, diagnosis.experiments)
+    models = diagnosis.models
+    console.print()
+    console.print(Text(f"Prompters: {', '.join(models.prompters)}"))
+    console.print(Text(f"Families of other prompters: {', '.join(models.prompter_families)}"))
+    console.print(Text(f"Segmenters: {', '.join(models.segmenters)}"))
 
 
 def _split_line(split: "SplitState") -> str:

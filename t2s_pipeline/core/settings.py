@@ -10,8 +10,6 @@ from t2s_pipeline.core.errors import MissingWorkerError
 
 REPO = Path(__file__).resolve().parents[2]
 
-EMBEDDED_WEIGHTS = Path(__file__).resolve().parents[1] / "miniature" / "weights"
-"""The weights of the embedded models: ``prompter/`` and ``segmenter/``."""
 
 _ROOT_VARIABLE = re.compile(r"T2S_([A-Z0-9]+(?:_[A-Z0-9]+)*)_ROOT")
 

@@ -1,13 +1,12 @@
 """Settings that the experiments of all methods share, so that the methods are compared under equal conditions."""
 
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER
 from t2s_pipeline.methods.compute import Watch
 from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
 
 EMBEDDED_DATASET = "synthetic"
-EMBEDDED_PROMPTER = "qwen2.5-vl-mini"
-EMBEDDED_SEGMENTER = "sam2-mini"
 
 EMBEDDED_GRPO = GRPOSettings(
     steps=60,

@@ -24,9 +24,6 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
-
-WEIGHTS = EMBEDDED_WEIGHTS / "prompter"
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",

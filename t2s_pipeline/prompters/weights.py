@@ -3,16 +3,10 @@
 import hashlib
 from pathlib import Path
 
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_snapshot
-from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
 from t2s_pipeline.prompters.families import published_model, published_models
-
-EMBEDDED_PROMPTER = "qwen2.5-vl-mini"
-"""The name of the prompter whose weights are in this repository."""
-
-EMBEDDED_FOLDER = EMBEDDED_WEIGHTS / "prompter"
-"""The folder with its checkpoint."""
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
 """What is taken of a published checkpoint. Weights in other formats and Python files are never fetched."""
@@ -31,7 +25,7 @@ def folder_of(name_or_path: str) -> Path:
         InputError: if there is no such checkpoint on this machine.
     """
     if name_or_path == EMBEDDED_PROMPTER:
-        return EMBEDDED_FOLDER
+        return EMBEDDED_PROMPTER_FOLDER
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return folder

@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTER_FILE
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.registry import Registry
-from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
-
-EMBEDDED_SEGMENTER = "sam2-mini"
-"""The name of the segmenter whose weights are in this repository."""
-
-EMBEDDED_FILE = EMBEDDED_WEIGHTS / "segmenter" / "model.safetensors"
-"""Its weights: fp16, keys as in ``SAM2Base.state_dict()``."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ def _sam21(size: str, config: str, sha256: str) -> Segmenter:
 SEGMENTERS = Registry(
     "segmenter",
     (
-        Segmenter(EMBEDDED_SEGMENTER, _build_miniature, 128, EMBEDDED_FILE),
+        Segmenter(EMBEDDED_SEGMENTER, _build_miniature, 128, EMBEDDED_SEGMENTER_FILE),
         _sam21("tiny", "sam2.1_hiera_t.yaml", "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
         _sam21("small", "sam2.1_hiera_s.yaml", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
         _sam21("base-plus", "sam2.1_hiera_b+.yaml", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.catalog import find_dataset, known_datasets
@@ -9,6 +10,8 @@ from t2s_pipeline.datasets.registry import BENCHMARKS, EMBEDDED, published_sampl
 from t2s_pipeline.lake.schema import REJECTS, SAMPLES
 from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS
+from t2s_pipeline.prompters.families import FAMILIES, published_models
+from t2s_pipeline.segmenters.registry import SEGMENTERS
 from t2s_pipeline.training.plan import training_plan
 
 
@@ -47,11 +50,21 @@ class ExperimentState:
 
 
 @dataclass(frozen=True)
+class ModelNames:
+    """The models that experiments can name."""
+
+    prompters: tuple[str, ...]
+    prompter_families: tuple[str, ...]
+    segmenters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Diagnosis:
-    """The state of all datasets and experiments."""
+    """The state of all datasets and experiments, and the models that experiments can name."""
 
     datasets: tuple[DatasetState, ...]
     experiments: tuple[ExperimentState, ...]
+    models: ModelNames
 
 
 def diagnose(settings: Settings) -> Diagnosis:
@@ -61,7 +74,12 @@ def diagnose(settings: Settings) -> Diagnosis:
         ExperimentState(experiment.name, experiment.dataset, training_plan(experiment, settings).missing)
         for experiment in EXPERIMENTS.values()
     ]
-    return Diagnosis(tuple(_dataset(settings, key) for key in keys), tuple(experiments))
+    models = ModelNames(
+        (EMBEDDED_PROMPTER, *published_models()),
+        tuple(family.name for family in FAMILIES.values()),
+        tuple(SEGMENTERS),
+    )
+    return Diagnosis(tuple(_dataset(settings, key) for key in keys), tuple(experiments), models)
 
 
 def _dataset(settings: Settings, key: str) -> DatasetState:

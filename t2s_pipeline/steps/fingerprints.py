@@ -6,11 +6,10 @@ from functools import cache
 from pathlib import Path
 
 from t2s_pipeline.core import fingerprints
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER
 from t2s_pipeline.core.fingerprints import fingerprint
-from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
 from t2s_pipeline.prompters.weights import weights_sha256
-
-_EMBEDDED_MODELS = {"qwen2.5-vl-mini": "prompter", "sam2-mini": "segmenter"}
+from t2s_pipeline.segmenters.registry import SEGMENTERS
 
 _NOT_COUNTED = {
     f"t2s_pipeline.{module}"
@@ -103,15 +102,22 @@ def weights_fingerprint(name: str) -> str:
     """The fingerprint of a model's weights.
 
     Args:
-        name: an embedded model, a folder, a file, or a name with ``@`` and a file. Any other name stands for itself:
-            whoever published the model has fixed what the name means.
+        name: an embedded model, a registered segmenter, a folder, a file, or a name with ``@`` and a file. Any other
+            name stands for itself: whoever published the model has fixed what the name means.
     """
-    if name in _EMBEDDED_MODELS:
-        return fingerprint(weights=weights_sha256(EMBEDDED_WEIGHTS / _EMBEDDED_MODELS[name]))
+    if name == EMBEDDED_PROMPTER:
+        return fingerprint(weights=weights_sha256(EMBEDDED_PROMPTER_FOLDER))
+    segmenter = SEGMENTERS.get(name)
+    if segmenter is not None and isinstance(segmenter.weights, Path):
+        return fingerprint(weights=_sha256(segmenter.weights))
     path = Path(name.partition("@")[2] or name)
     if path.is_dir():
         return fingerprint(weights=weights_sha256(path))
     if path.is_file():
-        with path.open("rb") as file:
-            return fingerprint(weights=hashlib.file_digest(file, "sha256").hexdigest(), name=name.partition("@")[0])
+        return fingerprint(weights=_sha256(path), name=name.partition("@")[0])
     return fingerprint(name=name)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,10 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.settings import EMBEDDED_WEIGHTS
-
-_EMBEDDED = EMBEDDED_WEIGHTS / "prompter"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def architecture(prompter: str) -> Architecture | None:
     Raises:
         InputError: if the folder's config.json is not that of a known kind of model.
     """
-    folder = _EMBEDDED if prompter == "qwen2.5-vl-mini" else Path(prompter).expanduser()
+    folder = EMBEDDED_PROMPTER_FOLDER if prompter == EMBEDDED_PROMPTER else Path(prompter).expanduser()
     if (folder / "config.json").is_file():
         return _read(folder)
     small = prompter.lower()

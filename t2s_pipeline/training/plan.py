@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER
+from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.datasets.registry import published_samples
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
 from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.segmenters.registry import find_segmenter
 from t2s_pipeline.training.architecture import Architecture, architecture
 from t2s_pipeline.training.estimate import DEVICES, Device, Memory, StepTime, checkpoint_gigabytes, memory, step_time
-
-EMBEDDED = "qwen2.5-vl-mini"
-"""The embedded prompter. It trains on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def training_plan(experiment: Experiment, settings: Settings) -> TrainingPlan:
 def _times(
     experiment: Experiment, sizes: Architecture | None, needed: Memory | None
 ) -> tuple[tuple[Device, StepTime], ...]:
-    if sizes is None or needed is None or experiment.prompter == EMBEDDED:
+    if sizes is None or needed is None or experiment.prompter == EMBEDDED_PROMPTER:  # it trains on a CPU
         return ()
     fitting = [device for device in DEVICES if device.memory >= needed.peak]
     return tuple((device, step_time(experiment, sizes, device)) for device in fitting)
@@ -112,14 +111,12 @@ def _missing(
     else:
         yield from _missing_packages(experiment, settings.worker_python)
         yield from _missing_prompter(experiment.prompter, settings.worker_python)
-    name, _, weights = experiment.segmenter.partition("@")
-    if name != "sam2-mini" and not Path(weights or name).expanduser().is_file():
-        yield f"The segmenter's checkpoint is not on this machine: download it, then --set segmenter={name}@FILE"
+    yield from _missing_segmenter(experiment.segmenter)
     if samples is None:
         yield f"The training split of {experiment.dataset} is not in the lake: t2s ingest, or t2s demo"
     if sizes is None:
         yield f"The sizes of {experiment.prompter} are unknown: give its folder to get an estimate"
-    if experiment.prompter != EMBEDDED:
+    if experiment.prompter != EMBEDDED_PROMPTER:
         yield from _missing_gpus(experiment, needed)
     if experiment.recipe.labels:
         yield f"It learns from the pseudo-labels {experiment.recipe.labels}, which must be made first"
@@ -142,6 +139,19 @@ def _missing_packages(experiment: Experiment, python: Path) -> Iterator[str]:
     answer = subprocess.run([python, "-c", script, *names], capture_output=True, text=True, check=True)
     for name in json.loads(answer.stdout):
         yield f"The worker's environment has no {name}: pip install {name} there"
+
+
+def _missing_segmenter(name_or_path: str) -> Iterator[str]:
+    """The segmenter's checkpoint, if it is not a file on this machine. The Hub cache is not searched."""
+    try:
+        segmenter, file = find_segmenter(name_or_path)
+    except InputError as fault:
+        yield str(fault)
+        return
+    weights = file or segmenter.weights
+    if not isinstance(weights, Path) or not weights.expanduser().is_file():
+        setting = f"--set segmenter={segmenter.name}@FILE"
+        yield f"The segmenter's checkpoint is not on this machine: download it, then {setting}"
 
 
 def _missing_prompter(prompter: str, python: Path) -> Iterator[str]:

@@ -27,12 +27,13 @@ import numpy as np
 import torch
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
-from t2s_pipeline.segmenters.registry import EMBEDDED_SEGMENTER, SEGMENTERS
+from t2s_pipeline.segmenters.registry import SEGMENTERS
 from t2s_pipeline.segmenters.sam2 import Counts, Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 

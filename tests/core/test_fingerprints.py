@@ -88,7 +88,7 @@ def test_values_have_one_form():
 
 
 def test_what_has_no_form_is_refused():
-    with pytest.raises(TypeError, match="object has no place"):
+    with pytest.raises(TypeError, match="object cannot be part"):
         fingerprint(a=object())
     with pytest.raises(ValueError):
         fingerprint(a=float("nan"))

@@ -5,10 +5,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER  # noqa: E402
 from t2s_pipeline.miniature.measure_prompter import measure  # noqa: E402
-from t2s_pipeline.miniature.prompter import WEIGHTS  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.prompters.weights import EMBEDDED_PROMPTER  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 
@@ -29,6 +28,6 @@ def test_it_localizes_badly_but_not_blindly(measured):
 
 
 def test_the_weights_are_small_and_hold_no_code():
-    files = {path.name: path.stat().st_size for path in WEIGHTS.iterdir()}
+    files = {path.name: path.stat().st_size for path in EMBEDDED_PROMPTER_FOLDER.iterdir()}
     assert sum(files.values()) < 8e6
     assert not [name for name in files if name.endswith((".py", ".bin", ".pt", ".pkl"))]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER_FILE
 from t2s_pipeline.vision.geometry import Frame
 
 pytestmark = pytest.mark.worker
@@ -17,7 +18,6 @@ from t2s_pipeline.miniature.evaluate_segmenter import BEST, GROUP, prompt_qualit
 from t2s_pipeline.miniature.segmenter_pool import SIDE, TEST, draw_pool  # noqa: E402
 from t2s_pipeline.miniature.segmenter_prompts import degrade  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
-from t2s_pipeline.segmenters.registry import EMBEDDED_FILE as WEIGHTS  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 
 
@@ -88,14 +88,14 @@ def test_the_embedded_weights_agree_with_the_predictor(segmenter):
 
 
 def test_the_weights_are_small_and_half_precision():
-    assert WEIGHTS.stat().st_size <= 6e6
-    with safe_open(WEIGHTS, "pt") as file:
+    assert EMBEDDED_SEGMENTER_FILE.stat().st_size <= 6e6
+    with safe_open(EMBEDDED_SEGMENTER_FILE, "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}
 
 
 def test_the_card_and_the_evaluation_are_about_these_weights(segmenter):
-    report = json.loads((WEIGHTS.parent / "eval.json").read_text())
-    card = (WEIGHTS.parent / "MODEL_CARD.md").read_text()
+    report = json.loads((EMBEDDED_SEGMENTER_FILE.parent / "eval.json").read_text())
+    card = (EMBEDDED_SEGMENTER_FILE.parent / "MODEL_CARD.md").read_text()
     assert report["sha256"] == segmenter.sha256
     assert segmenter.sha256 in card
     assert f"{100 * report['prompts'][BEST]['iou']:.1f}" in card
