@@ -16,7 +16,7 @@ class GenerationSettings:
     backend: str = "transformers"
     """The library that runs the model: ``transformers``, or ``vllm`` (extra ``[vllm]``, needs a GPU)."""
     constrained: bool = False
-    """Sample only texts that the grammar of the prompt combination allows (extra ``[grammar]``). This hides mistakes of
+    """Sample only texts that the grammar of the prompt combination allows. This hides mistakes of
     the prompter, so the number of format errors is then no measure of it."""
 
     def __post_init__(self) -> None:
