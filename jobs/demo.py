@@ -21,6 +21,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.methods.experiments import BASELINE
 from t2s_pipeline.methods.registry import METHODS, embedded_methods
+from t2s_pipeline.methods.shared_settings import EMBEDDED_DATASET
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.reporting import leaderboard
@@ -33,7 +34,6 @@ from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_prot
 from t2s_pipeline.steps.training import Train
 from t2s_pipeline.systems.resolve import resolve
 
-EMBEDDED_DATASET = "synthetic"
 SEGMENTER = "sam2-mini"
 EMBEDDED_EXPERIMENTS = {name: method.embedded.name for name, method in embedded_methods().items() if method.embedded}
 """The methods that can be trained on the embedded default, and the experiment of each."""
