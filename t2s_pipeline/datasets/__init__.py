@@ -1,1 +1,1 @@
-"""Benchmarks on disk → images, samples and rejects: one reader a layout, a registry, one way in (ingest)."""
+"""Benchmarks on disk → images, samples and rejects: one reader per layout, one object per benchmark, ingest."""

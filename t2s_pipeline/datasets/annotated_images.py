@@ -188,7 +188,7 @@ def annotated_images(index: Index) -> list[AnnotatedImage]:
         target = Target(row.row, sample_id, row.questions, mask_source, row.answers, row.category)
         targets.setdefault(image, []).append(target)
     rejects = (*unreadable, *without_files)
-    images = [AnnotatedImage(image_ids.unique(path.stem), path, tuple(own)) for path, own in targets.items()]
+    images = [AnnotatedImage(image_ids.unique(path.stem), path, tuple(group)) for path, group in targets.items()]
     return [AnnotatedImage(rejects=rejects), *images] if rejects else images
 
 

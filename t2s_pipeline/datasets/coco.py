@@ -1,6 +1,6 @@
-"""COCO's files and the three ways in which they draw a mask: run lengths, plain or compressed, and polygons.
+"""COCO files, and the three forms of a mask in them: plain run lengths, compressed run lengths, and polygons.
 
-Everything is proved sound before pycocotools sees it, because its C code trusts what it is given.
+Everything is checked before it is given to pycocotools, because its C code does not check its input.
 """
 
 import json
@@ -21,15 +21,14 @@ from t2s_pipeline.vision.masks import Rle
 MAX_FILE_BYTES = 1024 * 1024 * 1024
 MAX_PARTS = 10_000
 MAX_OUTLINE = 1_000_000
-"""Pixels of outline in one polygon: the decoder sets memory aside for each of them."""
+"""The longest outline of a polygon in pixels: the decoder reserves memory for each of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class CocoMask:
-    """What an annotation holds under ``segmentation``; several parts are united.
+    """What annotations hold under ``segmentation``. The mask is the union of all their parts.
 
-    ``annotations`` are the segmentations of several annotations, united as well. ``width`` and ``height`` are those
-    of the image as the file states them, None where it does not.
+    ``width`` and ``height`` are those of the image as the file states them; None if it does not state them.
     """
 
     annotations: tuple[Any, ...]
@@ -37,35 +36,40 @@ class CocoMask:
     height: int | None = None
 
     def mask(self, width: int, height: int) -> Rle:
+        """The union of all parts, for an image of that size in pixels.
+
+        Raises:
+            UnusableFileError: if a part is not a valid mask of that size.
+        """
         stated = (self.width or width, self.height or height)
         if stated != (width, height):
             raise UnusableFileError("size_mismatch", f"annotated at {stated[0]}×{stated[1]}, image {width}×{height}")
         parts = [part for annotation in self.annotations for part in _parts(annotation)]
         if not parts or len(parts) > MAX_PARTS:
-            raise UnusableFileError("invalid_mask", f"{len(parts)} parts where 1 to {MAX_PARTS:,} were expected")
+            raise UnusableFileError("invalid_mask", f"{len(parts)} parts; 1 to {MAX_PARTS:,} are allowed")
         if width * height > MAX_PIXELS:
             raise UnusableFileError("too_many_pixels", f"{width}×{height} pixels")
-        united = np.zeros((height, width), dtype=bool)
+        union = np.zeros((height, width), dtype=bool)
         for part in parts:
-            united |= _drawn(part, width, height)
-        return masks.encode(united)
+            union |= _decoded(part, width, height)
+        return masks.encode(union)
 
 
 def _parts(segmentation: Any) -> list[Any]:
-    """Run lengths of one part, or a list of parts; a flat list of numbers is one polygon."""
+    """The parts of a segmentation: one object of run lengths, or a list. A flat list of numbers is one polygon."""
     if isinstance(segmentation, dict):
         return [segmentation]
     if isinstance(segmentation, list):
         return [segmentation] if segmentation and _is_number(segmentation[0]) else segmentation
-    raise UnusableFileError("invalid_mask", f"a {type(segmentation).__name__} where run lengths or polygons belong")
+    raise UnusableFileError("invalid_mask", f"a {type(segmentation).__name__} instead of run lengths or polygons")
 
 
-def _drawn(part: Any, width: int, height: int) -> np.ndarray:
+def _decoded(part: Any, width: int, height: int) -> np.ndarray:
     if isinstance(part, dict):
         return _run_lengths(part, width, height)
     if isinstance(part, list):
         return _polygon(part, width, height)
-    raise UnusableFileError("invalid_mask", f"a {type(part).__name__} where run lengths or a polygon belong")
+    raise UnusableFileError("invalid_mask", f"a {type(part).__name__} instead of run lengths or a polygon")
 
 
 def _run_lengths(part: dict[str, Any], width: int, height: int) -> np.ndarray:
@@ -76,7 +80,7 @@ def _run_lengths(part: dict[str, Any], width: int, height: int) -> np.ndarray:
         raise UnusableFileError("size_mismatch", f"mask is {size[1]}×{size[0]}, image {width}×{height}")
     if isinstance(counts, list):
         if len(counts) > height * width + 1 or not all(_is_whole(run) and 0 <= run <= MAX_PIXELS for run in counts):
-            raise UnusableFileError("invalid_mask", "run lengths that are no whole numbers of pixels")
+            raise UnusableFileError("invalid_mask", "run lengths that are not whole numbers of pixels")
         if sum(counts) != height * width:
             raise UnusableFileError("invalid_mask", f"runs cover {sum(counts)} pixels, not {height}×{width}")
         return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape((width, height)).T
@@ -89,12 +93,12 @@ def _run_lengths(part: dict[str, Any], width: int, height: int) -> np.ndarray:
 
 
 def _polygon(outline: list[Any], width: int, height: int) -> np.ndarray:
-    """x, y, x, y … in pixels, at least three corners."""
+    """A polygon of x, y, x, y … in pixels, with at least three corners."""
     if len(outline) < 6 or len(outline) % 2 or not all(_is_number(number) for number in outline):
         raise UnusableFileError("invalid_mask", "a polygon is x, y, x, y, … of at least three corners")
     corners = np.array([float(number) for number in outline]).reshape(-1, 2)
     reach = np.array([width, height])
-    # Annotation tools overshoot the border; nothing honest lies an image's width away.
+    # Annotation tools place corners a little outside of the image, but not farther than its width or height.
     if not np.isfinite(corners).all() or (corners < -reach).any() or (corners > 2 * reach).any():
         raise UnusableFileError("invalid_mask", "a polygon's corner lies far outside the image")
     length = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
@@ -114,44 +118,44 @@ def _is_whole(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A file's images, annotations and categories, by id. What has no usable id is left in ``strays``."""
+    """The images, annotations and categories of a file, by id. Entries without a usable id are in ``strays``."""
 
     images: dict[int | str, dict[str, Any]]
     annotations: dict[int | str, dict[str, Any]]
     categories: dict[int | str, str]
     strays: list[tuple[str, str]]
-    """(place in the file, what is wrong with it)"""
+    """(place in the file, what is wrong there)"""
 
     def category(self, category_id: Any) -> str | None:
-        """The name of a category, where there is one."""
+        """The name of a category; None if it has none."""
         return self.categories.get(category_id) if isinstance(category_id, int | str) else None
 
 
 def read_coco(path: Path) -> CocoFile:
-    """The file, each entry proved to be an object with an id.
+    """The file; every entry is an object with an id.
 
     Raises:
-        InputError: if it is missing, too large, no JSON, or has no list of images or annotations.
+        InputError: if it is missing, too large, not JSON, or has no list of images or annotations.
     """
     content = read_json(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}: a COCO file is an object.")
+        raise InputError(f"{path} holds a {type(content).__name__}: a COCO file holds an object.")
     strays: list[tuple[str, str]] = []
 
     def by_id(key: str) -> dict[int | str, dict[str, Any]]:
         entries = content.get(key)
         if not isinstance(entries, list):
             raise InputError(f"{path} has no list {key!r}: a COCO file has images, annotations and categories.")
-        found: dict[int | str, dict[str, Any]] = {}
-        for place, entry in enumerate(entries):
-            where = f"{path.name}#{key}[{place}]"
+        usable: dict[int | str, dict[str, Any]] = {}
+        for number, entry in enumerate(entries):
+            place = f"{path.name}#{key}[{number}]"
             if not isinstance(entry, dict) or not isinstance(entry.get("id"), int | str):
-                strays.append((where, "no object with an id"))
-            elif entry["id"] in found:
-                strays.append((where, f"the id {entry['id']} came before"))
+                strays.append((place, "no object with an id"))
+            elif entry["id"] in usable:
+                strays.append((place, f"the id {entry['id']} came before"))
             else:
-                found[entry["id"]] = entry
-        return found
+                usable[entry["id"]] = entry
+        return usable
 
     images, annotations = by_id("images"), by_id("annotations")
     named = by_id("categories") if "categories" in content else {}
@@ -160,7 +164,11 @@ def read_coco(path: Path) -> CocoFile:
 
 
 def read_json(path: Path) -> Any:
-    """Raises InputError if the file is missing, too large, or no JSON."""
+    """The content of a JSON file.
+
+    Raises:
+        InputError: if the file is missing, too large, or not JSON.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -171,10 +179,10 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON ({error}): fetch it again.") from error
+        raise InputError(f"{path} is not JSON ({error}): download it again.") from error
 
 
 def stated_size(image: dict[str, Any]) -> tuple[int | None, int | None]:
-    """Width and height of an entry of ``images``, None for what it does not state as a whole number."""
+    """Width and height of an entry of ``images``; None for a value that is missing or not a whole number."""
     width, height = (image.get(key) for key in ("width", "height"))
     return (width if _is_whole(width) else None), (height if _is_whole(height) else None)

@@ -86,7 +86,7 @@ def _texts(annotation: dict[str, Any]) -> tuple[str, ...]:
         values = content if isinstance(content, list) else [content]
         texts = [(value.get("raw") or value.get("sent")) if isinstance(value, dict) else value for value in values]
         if any(text is not None and not (isinstance(text, str) and is_text(text)) for text in texts):
-            raise UnusableFileError("invalid_row", f"{key} is no text and no list of texts")
+            raise UnusableFileError("invalid_row", f"{key} is neither text nor a list of texts")
         stripped = tuple(text.strip() for text in texts if text is not None)
         if stripped:
             return stripped

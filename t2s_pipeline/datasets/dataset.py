@@ -33,7 +33,7 @@ class Dataset:
 
         Paths are left out: the same files in another folder are the same data.
         """
-        values = vars(self.reader) if is_dataclass(self.reader) else {}
+        values: dict[str, object] = vars(self.reader) if is_dataclass(self.reader) else {}
         options = {name: value for name, value in values.items() if not isinstance(value, Path)}
         return {"published_rule": self.published_rule, "reader": options}
 

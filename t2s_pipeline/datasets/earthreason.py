@@ -3,14 +3,14 @@
 On disk: ``{train,val,test}/{images,labels,QAs}/``, the three files of a sample sharing a stem.
 
 * ``images/<id>.jpg|jpeg|png|tif|tiff``, 123² to 7617² pixels;
-* ``labels/<id>.png`` (tif too), the image's size; a pixel that is not zero belongs to the target, and a label
-  that is zero everywhere is an empty target: the right answer is that there is nothing;
-* ``QAs/<id>.json``: ``{"questions": [str, …], "answer": [str, …]}``, about six questions an image in train;
-  an empty ``answer`` goes with an empty target.
+* ``labels/<id>.png`` (or tif), of the image's size. A pixel that is not zero belongs to the target. A label that is
+  zero everywhere is an empty target: the right answer is that there is nothing;
+* ``QAs/<id>.json``: ``{"questions": [str, …], "answer": [str, …]}``, about six questions per image in train;
+  ``answer`` is empty for an empty target.
 
-The embedded scenes are written in this layout, and so is any folder of a user's own. Where the authors' loader
-draws one question at random over an unsorted listing and replaces what fails to load, this one is sorted,
-keeps every question, and sets aside with a reason what cannot be used.
+The embedded scenes are written in this layout, and a folder of your own is read in it. The authors' loader takes one
+question at random from an unsorted listing, and replaces what it cannot load. This reader sorts, keeps every question,
+and sets aside what cannot be used, with the reason.
 """
 
 import json
@@ -38,50 +38,60 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files of one stem; or, with an empty stem, one file that no sample can be made of.
+    """The files of one stem; or, with an empty stem, one file that does not belong to this layout.
 
-    Names below the root, not paths: a split has tens of thousands of them.
+    They are names below the root, not paths, because a split has tens of thousands of them.
     """
 
     stem: str
     images: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     qas: tuple[str, ...] = ()
-    stranger: str | None = None
+    foreign: str | None = None
+    """The file that does not belong to this layout."""
 
 
 class EarthReason:
     """The reader. ``sample_id`` and ``image_id`` are the stem; a sample has no category."""
 
     def splits(self, root: Path) -> list[str]:
+        """The splits that have a folder."""
         return [split for split in SPLITS if (root / split).is_dir()]
 
     def sources(self, root: Path, split: str) -> list[Source]:
-        found: dict[str, dict[str, list[str]]] = {}
-        strangers: list[Source] = []
+        """One source per stem, sorted, after the files that do not belong to this layout.
+
+        Raises:
+            InputError: if one of the three folders is missing or holds no image.
+        """
+        stems: dict[str, dict[str, list[str]]] = {}
+        foreign: list[Source] = []
         for folder in FOLDERS:
             for name in _listing(root, split, folder):
                 stem, ending = os.path.splitext(name)
-                place = f"{split}/{folder}/{name}"
-                if ending.lower() in ENDINGS[folder] and os.path.isfile(root / place) and is_text(name):
-                    found.setdefault(stem, {}).setdefault(folder, []).append(place)
+                name_below = f"{split}/{folder}/{name}"
+                if ending.lower() in ENDINGS[folder] and os.path.isfile(root / name_below) and is_text(name):
+                    stems.setdefault(stem, {}).setdefault(folder, []).append(name_below)
                 else:
-                    strangers.append(Source("", stranger=place))
-        if not any("images" in folders for folders in found.values()):
+                    foreign.append(Source("", foreign=name_below))
+        if not any("images" in files for files in stems.values()):
             raise InputError(f"{root / split / 'images'} holds no jpg, jpeg, png or tif image.")
-        return strangers + [
-            Source(stem, *(tuple(files.get(folder, ())) for folder in FOLDERS)) for stem, files in sorted(found.items())
+        return foreign + [
+            Source(stem, tuple(files.get("images", ())), tuple(files.get("labels", ())), tuple(files.get("QAs", ())))
+            for stem, files in sorted(stems.items())
         ]
 
     def files(self, root: Path, split: str) -> list[str]:
+        """Every file of the sources, as sorted names below the root. Raises as ``sources``."""
         sources = self.sources(root, split)
-        strangers = [source.stranger for source in sources if source.stranger and (root / source.stranger).is_file()]
+        foreign = [source.foreign for source in sources if source.foreign and (root / source.foreign).is_file()]
         known = (name for source in sources for name in (*source.images, *source.labels, *source.qas))
-        return sorted([*strangers, *known])
+        return sorted([*foreign, *known])
 
     def read(self, root: Path, source: Source) -> list[Record]:
-        if source.stranger is not None:
-            return [_reject(source.stranger, "unsupported_file", "not a file of this layout")]
+        """The image, its sample and its rejects."""
+        if source.foreign is not None:
+            return [_reject(source.foreign, "unsupported_file", "not a file of this layout")]
         spare = [
             _reject(name, "duplicate_stem", f"{os.path.basename(files[0])} came first")
             for files in (source.images, source.labels, source.qas)
@@ -102,22 +112,22 @@ state too. Empty targets are given as 60, 20 and 39; another source gives 200 in
 
 
 def _listing(root: Path, split: str, folder: str) -> list[str]:
-    """The folder's entries, sorted by name, clutter passed over."""
-    place = root / split / folder
+    """The names of the folder's entries, sorted, without clutter."""
+    path = root / split / folder
     try:
-        names = sorted(os.listdir(place))
+        names = sorted(os.listdir(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
-            f"{place} is missing: a dataset in EarthReason's layout holds {{train,val,test}}/"
+            f"{path} is missing: a dataset in EarthReason's layout holds {{train,val,test}}/"
             "{images,labels,QAs}/ with the same file stem in all three."
         ) from error
     except PermissionError as error:
-        raise InputError(f"{place} may not be read: change its permissions.") from error
+        raise InputError(f"{path} may not be read: change its permissions.") from error
     return [name for name in names if not is_clutter(name)]
 
 
 def _sample(root: Path, source: Source) -> list[Record]:
-    """The image and its sample, or every reason why there is none."""
+    """The image and its sample, or every reason why they cannot be read."""
     if not source.images:
         orphans = (*source.labels, *source.qas)
         return [_reject(name, "missing_image", f"no image is called {source.stem}") for name in orphans]
@@ -128,13 +138,12 @@ def _sample(root: Path, source: Source) -> list[Record]:
     image = _attempt(root, image_name, lambda data: (data, displayed_size(data)))
     mask = _attempt(root, source.labels[0], decode_label)
     qa = _attempt(root, source.qas[0], parse_qa)
-    faults = [fault for fault in (image, mask, qa) if isinstance(fault, RejectRecord)]
-    if faults:
-        return faults
+    if isinstance(image, RejectRecord) or isinstance(mask, RejectRecord) or isinstance(qa, RejectRecord):
+        return [fault for fault in (image, mask, qa) if isinstance(fault, RejectRecord)]
     data, (width, height) = image
     if mask.shape != (height, width):
-        found = f"label is {mask.shape[1]}×{mask.shape[0]}, image {width}×{height}"
-        return [_reject(source.labels[0], "size_mismatch", found)]
+        detail = f"label is {mask.shape[1]}×{mask.shape[0]}, image {width}×{height}"
+        return [_reject(source.labels[0], "size_mismatch", detail)]
     blank = [
         RejectRecord(f"{source.qas[0]}#questions[{i}]", "blank_question", "no words in it")
         for i, question in enumerate(qa.questions)
@@ -152,6 +161,8 @@ def _sample(root: Path, source: Source) -> list[Record]:
 
 @dataclass(frozen=True)
 class Qa:
+    """The content of a QAs file."""
+
     questions: tuple[str, ...]
     answers: tuple[str, ...]
 
@@ -174,7 +185,8 @@ def parse_qa(data: bytes) -> Qa:
         if not isinstance(values, list) or not all(isinstance(v, str) and is_text(v) for v in values):
             raise UnusableFileError("invalid_qa", f"{key!r} is not a list of strings")
         lists.append(tuple(values))
-    return Qa(*lists)
+    questions, answers = lists
+    return Qa(questions, answers)
 
 
 def _attempt(root: Path, name: str, decode: Callable[[bytes], T]) -> T | RejectRecord:

@@ -1,7 +1,7 @@
 """A split as a Hugging Face dataset: Parquet files with ``Image`` columns and a card, readable without this package.
 
-``datasets.load_dataset(FOLDER)`` reads it offline. A row is a sample; an image of several samples stands in each of
-their rows. The image is the original file, byte for byte; the mask is a PNG of 0 and 255, and COCO run lengths.
+``datasets.load_dataset(FOLDER)`` reads it offline. A row is a sample. An image of several samples is in the row of each
+of them. The image is the original file, byte for byte. The mask is a PNG of 0 and 255, and COCO run lengths.
 """
 
 import io
@@ -25,7 +25,7 @@ from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.masks import RLE_TYPE, Rle
 
 SHARD_BYTES = 500_000_000
-"""The Hub's own size of a file."""
+"""The size of a file; the Hub uses the same."""
 ROWS_AT_ONCE = 32
 _SILENT = NoProgress()
 
@@ -49,7 +49,7 @@ COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: ``rows`` samples in ``files`` Parquet files."""
+    """Counts what was written: ``rows`` samples in ``files`` Parquet files."""
 
     rows: int
     files: int
@@ -60,26 +60,33 @@ def export_split(
 ) -> ExportReport:
     """Write ``folder/data/<split>-<n>.parquet`` and the card, which lists every split that the folder holds.
 
-    A file appears whole or not at all; files of an earlier export of the split that are not written again go.
+    A file appears when it is complete. Files of an earlier export of the split are replaced or removed.
+
+    Args:
+        settings: name the lake.
+        dataset: the dataset to export.
+        split: its split.
+        folder: the folder to write to; it may hold other splits of the same dataset.
+        progress: where to report how many samples are written.
 
     Raises:
         NotMaterializedError: if the split is not in the lake.
         InputError: if the folder holds another dataset's export.
     """
-    place = {"dataset": dataset, "split": split}
-    samples = read_partition(settings.lake, schema.SAMPLES, place)
+    partition = {"dataset": dataset, "split": split}
+    samples = read_partition(settings.lake, schema.SAMPLES, partition)
     card = folder / "README.md"
     if card.is_file() and f"# {dataset}\n" not in card.read_text("utf-8"):
-        raise InputError(f"{folder} holds another dataset already: export {dataset} to a folder of its own.")
+        raise InputError(f"{folder} holds another dataset: export {dataset} to another folder.")
     progress.start(f"exporting {split}", samples.num_rows)
-    rows = _rows(settings, place, samples)
+    rows = _rows(settings, partition, samples)
     written: list[Path] = []
     done = 0
     batch = next(rows, None)
     while batch is not None or not written:
         path = folder / "data" / f"{split}-{len(written):05}.parquet"
-        described = _with_features()
-        with atomic_file(path) as temporary, pq.ParquetWriter(temporary, described, compression="zstd") as writer:
+        columns = _with_features()
+        with atomic_file(path) as temporary, pq.ParquetWriter(temporary, columns, compression="zstd") as writer:
             size = 0
             while batch is not None and size < SHARD_BYTES:
                 writer.write_batch(batch)
@@ -95,13 +102,13 @@ def export_split(
     return ExportReport(done, len(written))
 
 
-def _rows(settings: Settings, place: dict[str, str], samples: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Rows in the order of the images, so that no more than a row group of images is held."""
+def _rows(settings: Settings, partition: dict[str, str], samples: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Rows in the order of the images, so that at most a row group of images is in memory."""
     rows_of: dict[str, list[int]] = {}
     for row, image_id in enumerate(samples["image_id"].to_pylist()):
         rows_of.setdefault(image_id, []).append(row)
     waiting: list[dict[str, Any]] = []
-    for batch in scan(settings.lake, schema.IMAGES, place, ["image_id", "file_name", "bytes"], batch_rows=8):
+    for batch in scan(settings.lake, schema.IMAGES, partition, ["image_id", "file_name", "bytes"], batch_rows=8):
         for image in batch.to_pylist():
             picture = {"bytes": image["bytes"], "path": image["file_name"]}
             for row in rows_of.get(image["image_id"], ()):
@@ -115,12 +122,12 @@ def _rows(settings: Settings, place: dict[str, str], samples: pa.Table) -> Itera
 
 
 def _row(sample: dict[str, Any], picture: dict[str, Any]) -> dict[str, Any]:
-    drawn = masks.decode(Rle.from_arrow(sample["mask"]))
+    mask = masks.decode(Rle.from_arrow(sample["mask"]))
     buffer = io.BytesIO()
-    Image.fromarray(drawn.astype("uint8") * 255).save(buffer, "PNG")
-    kept = {name: sample[name] for name in ("sample_id", "image_id", "questions", "answers", "category")}
+    Image.fromarray(mask.astype("uint8") * 255).save(buffer, "PNG")
+    copied = {name: sample[name] for name in ("sample_id", "image_id", "questions", "answers", "category")}
     return {
-        **kept,
+        **copied,
         "image": picture,
         "mask": {"bytes": buffer.getvalue(), "path": f"{sample['sample_id']}.png"},
         "is_empty": sample["is_empty"],
@@ -130,7 +137,7 @@ def _row(sample: dict[str, Any], picture: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_features() -> pa.Schema:
-    """The columns with what Hugging Face's ``datasets`` reads from a file: which of them are pictures."""
+    """The columns with the metadata from which Hugging Face's ``datasets`` knows which of them are pictures."""
     features = {field.name: _feature(field.type) for field in COLUMNS}
     return COLUMNS.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
@@ -146,13 +153,13 @@ def _feature(kind: pa.DataType) -> Any:
 
 
 def _card(dataset: str, folder: Path) -> str:
-    """YAML that tells the Hub and ``datasets`` which files are which split, then words for people."""
+    """The card: YAML that says which files belong to which split, then a description for people."""
     lines = []
     counts = []
     for split in ("train", "val", "test"):
         files = sorted((folder / "data").glob(f"{split}-*.parquet"))
         if files:
-            # The field's name for it; `datasets` knows "validation" and takes "val" for a split of that name.
+            # `datasets` has its own name for it, "validation", but accepts "val" as the name of a split.
             lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
             counts.append(f"| {split} | {sum(pq.read_metadata(path).num_rows for path in files):,} |")
     meanings = {column.name: column.meaning for column in schema.SAMPLES.columns}

@@ -1,6 +1,6 @@
-"""Folders as people unpack them: clutter passed over, an extra top folder looked through, names kept inside.
+"""Folders as people unpack them: clutter is skipped, an extra top folder is allowed, and names stay inside the folder.
 
-Archives are never unpacked: a zip in a folder is one more file of no use.
+Archives are never unpacked.
 """
 
 import os
@@ -13,24 +13,25 @@ from t2s_pipeline.vision.image_files import UnusableFileError
 
 SPLITS = ("train", "val", "test")
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
-# What file managers leave behind; dot files (macOS's ._ companions among them) are passed over as well.
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+"""Files that file managers write. Dot files, such as macOS's ``._`` files, are skipped as well."""
 DEPTH = 2
-"""How many folders may lie between the one that is named and the one that holds the layout."""
+"""How many levels below the named folder the layout may lie."""
 MAX_FOLDERS = 1000
 
 
 def is_clutter(name: str) -> bool:
+    """True for files and folders that file managers write."""
     return name.startswith(".") or name.lower() in CLUTTER
 
 
 def is_text(value: str) -> bool:
-    """False for lone surrogates: a file name that is not UTF-8, or a broken JSON escape."""
+    """False for a text with lone surrogates: a file name that is not UTF-8, or a broken JSON escape."""
     return value.isprintable() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def as_text(name: str) -> str:
-    """A file's name; bytes that are not UTF-8 written as escapes."""
+    """A file's name, in which bytes that are not UTF-8 are written as escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -45,25 +46,26 @@ def names_below(root: Path, paths: Iterable[Path]) -> list[str]:
 
 
 def located(root: Path, splits: Callable[[Path], list[str]]) -> Path | None:
-    """The folder that holds the layout: ``root``, or the only one like it a few folders below.
+    """The folder that holds the layout: ``root``, or the only such folder at most ``DEPTH`` levels below it.
 
     Args:
-        splits: which splits a folder holds, if it were the one.
+        root: where the search starts.
+        splits: the reader's function that lists the splits of a folder.
 
     Returns:
-        None if there is none.
+        None if there is no such folder.
 
     Raises:
-        InputError: if there are several, at the same depth.
+        InputError: if there are several at the same depth.
     """
     level = [root]
     for _ in range(DEPTH + 1):
-        found = [folder for folder in level if splits(folder)]
-        if len(found) > 1:
-            names = ", ".join(shown(root, folder) for folder in found)
+        folders = [folder for folder in level if splits(folder)]
+        if len(folders) > 1:
+            names = ", ".join(shown(root, folder) for folder in folders)
             raise InputError(f"{root} holds several datasets ({names}): give the folder of one of them.")
-        if found:
-            return found[0]
+        if folders:
+            return folders[0]
         level = [below for folder in level for below in _folders(folder)][:MAX_FOLDERS]
     return None
 
@@ -73,15 +75,16 @@ def _folders(folder: Path) -> list[Path]:
         with os.scandir(folder) as entries:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not is_clutter(entry.name))
     except PermissionError:
-        return []  # what may not be read cannot be the folder that was meant
+        return []  # a folder that cannot be read cannot hold the dataset
 
 
 @dataclass
 class NamedFiles:
-    """The files of a folder, for looking up names that an index gives: phrase files, JSON, tables.
+    """The files of a folder, to look up the names that an index gives: phrase files, JSON, tables.
 
-    A name is a path below the folder. It is taken as it stands, or with another ending or case of ending, and
-    never leads outside: not by ``..``, not from the root, not through a link. The folder itself may be a link.
+    A name is a path below the folder. It is accepted as it is, or with another ending or another case of the ending. It
+    never leads outside of the folder: not by ``..``, not as an absolute path, not through a link. The folder itself may
+    be a link.
     """
 
     folder: Path
@@ -91,78 +94,88 @@ class NamedFiles:
     def find(self, name: str, kind: str) -> Path:
         """The file of that name.
 
+        Args:
+            name: a path below the folder, as an index gives it.
+            kind: ``image`` or ``mask``, for the reason of the fault.
+
         Raises:
             UnusableFileError: reason ``unsafe_name``, ``missing_<kind>`` or ``ambiguous_name``.
         """
         path = PurePosixPath(name.replace("\\", "/"))
         if "\0" in name or path.is_absolute() or ".." in path.parts or not path.parts:
             raise UnusableFileError("unsafe_name", f"{name!r} does not stay below {self.folder.name}/")
-        place = self.folder.joinpath(*path.parent.parts)
-        listing = self._listing(place)
-        found = listing.lookup(path.name, self.endings)
-        if not found:
+        parent = self.folder.joinpath(*path.parent.parts)
+        listing = self._listing(parent)
+        matches = listing.lookup(path.name, self.endings)
+        if not matches:
             raise UnusableFileError(f"missing_{kind}", f"there is no {self.folder.name}/{name}")
-        if len(found) > 1:
-            raise UnusableFileError("ambiguous_name", f"{name!r} could be {' or '.join(found)}")
-        chosen = place / found[0]
-        if found[0] in listing.links or listing.is_linked:
-            self._require_inside(chosen, name)
-        return chosen
+        if len(matches) > 1:
+            raise UnusableFileError("ambiguous_name", f"{name!r} could be {' or '.join(matches)}")
+        file = parent / matches[0]
+        if matches[0] in listing.links or listing.is_linked:
+            self._require_inside(file, name)
+        return file
 
-    def _require_inside(self, chosen: Path, name: str) -> None:
-        if not chosen.resolve().is_relative_to(self.folder.resolve()):
+    def _require_inside(self, file: Path, name: str) -> None:
+        if not file.resolve().is_relative_to(self.folder.resolve()):
             raise UnusableFileError("unsafe_name", f"{name!r} is a link that leads out of {self.folder.name}/")
 
-    def _listing(self, place: Path) -> "_Listing":
-        if place not in self._listings:
-            below = place.relative_to(self.folder)
-            self._listings[place] = _Listing.of(place, place.resolve() != self.folder.resolve() / below)
-        return self._listings[place]
+    def _listing(self, folder: Path) -> "_Listing":
+        if folder not in self._listings:
+            below = folder.relative_to(self.folder)
+            self._listings[folder] = _Listing.of(folder, folder.resolve() != self.folder.resolve() / below)
+        return self._listings[folder]
 
 
 @dataclass
 class _Listing:
-    """A folder's file names: as they stand, and by stem."""
+    """The file names of a folder, as a set and by stem."""
 
     names: set[str]
     stems: dict[str, list[str]]
     links: set[str]
     is_linked: bool
-    """The folder was reached through a link below the first one."""
+    """True if the path to the folder leads through a link below ``NamedFiles.folder``."""
 
     @classmethod
-    def of(cls, place: Path, is_linked: bool) -> "_Listing":
-        names, links, stems = set(), set(), {}
+    def of(cls, folder: Path, is_linked: bool) -> "_Listing":
+        names: set[str] = set()
+        links: set[str] = set()
+        stems: dict[str, list[str]] = {}
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(folder) as entries:
                 for entry in entries:
                     if not is_clutter(entry.name) and entry.is_file():
                         names.add(entry.name)
                         if entry.is_symlink():
                             links.add(entry.name)
         except (FileNotFoundError, NotADirectoryError):
-            pass  # no folder, no files: the name will be missing
+            pass  # without the folder there are no files, and the name is reported as missing
         for name in sorted(names):
             stems.setdefault(os.path.splitext(name)[0], []).append(name)
         return cls(names, stems, links, is_linked)
 
     def lookup(self, name: str, endings: frozenset[str]) -> list[str]:
-        """The name itself; else the files of its stem, or of which it is the stem, with one of the endings."""
+        """The name itself; otherwise the files with one of the endings whose stem is the name, or the name's stem."""
         if name in self.names and os.path.splitext(name)[1].lower() in endings:
             return [name]
         for stem in (name, os.path.splitext(name)[0]):
-            found = [other for other in self.stems.get(stem, ()) if os.path.splitext(other)[1].lower() in endings]
-            if found:
-                return found
+            matches = [other for other in self.stems.get(stem, ()) if os.path.splitext(other)[1].lower() in endings]
+            if matches:
+                return matches
         return []
 
 
-def require_folder(place: Path, layout: str) -> Path:
-    """The folder, or one sentence that says what was expected.
+def require_folder(folder: Path, layout: str) -> Path:
+    """The folder itself.
+
+    Args:
+        folder: a folder that must exist.
+        layout: a sentence that says what was expected, for the message.
 
     Raises:
-        InputError: if it is not there.
+        InputError: if it does not exist.
     """
-    if not place.is_dir():
-        raise InputError(f"{place} is missing: {layout}")
-    return place
+    if not folder.is_dir():
+        raise InputError(f"{folder} is missing: {layout}")
+    return folder

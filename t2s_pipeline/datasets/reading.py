@@ -85,9 +85,9 @@ def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
     same: dict[str, str] = {}
     for record in records:
         if isinstance(record, ImageRecord):
-            known = stored.setdefault(record.sha256, record.image_id)
-            if known != record.image_id:
-                same[record.image_id] = known
+            stored_id = stored.setdefault(record.sha256, record.image_id)
+            if stored_id != record.image_id:
+                same[record.image_id] = stored_id
                 continue
         elif isinstance(record, SampleRecord) and record.image_id in same:
             record = replace(record, image_id=same[record.image_id])

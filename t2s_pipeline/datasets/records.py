@@ -1,4 +1,4 @@
-"""What a reader yields from a benchmark's files: images, samples and rejects."""
+"""What a reader makes of a dataset's files: images, samples and rejects."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from t2s_pipeline.vision.masks import Rle
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An image file. ``width`` and ``height`` in pixels as displayed; ``data`` the original bytes."""
+    """An image file. ``width`` and ``height`` are in pixels as displayed; ``data`` are the original bytes."""
 
     image_id: str
     file_name: str
@@ -28,7 +28,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """A target in an image and every question asked about it; ``mask`` at the image's native size."""
+    """A target in an image and every question about it; ``mask`` has the image's native size."""
 
     sample_id: str
     image_id: str
@@ -56,18 +56,18 @@ Record = ImageRecord | SampleRecord | RejectRecord
 
 
 class Reader(Protocol):
-    """A benchmark's layout on disk.
+    """Reads a layout on disk.
 
-    A *source* is the reader's own word for what is read in one go: one image with all that belongs to it.
-    Sources are read in any number of threads, and their records kept in the order of ``sources``.
+    A *source* is what is read at once: one image with everything that belongs to it. Its type is up to the reader.
+    Several threads read the sources, and the records keep the order of ``sources``.
     """
 
     def splits(self, root: Path) -> list[str]:
-        """Those of train, val and test that are there."""
+        """Those of train, val and test that the folder holds."""
         ...
 
     def sources(self, root: Path, split: str) -> Sequence[Any]:
-        """Everything to read in the split, sorted.
+        """Everything to read in the split, in a fixed order.
 
         Raises:
             InputError: if the folder is not in this layout.
@@ -75,7 +75,7 @@ class Reader(Protocol):
         ...
 
     def files(self, root: Path, split: str) -> list[str]:
-        """Every file that the sources are read from, below the root, sorted: the split's fingerprint."""
+        """Every file that the sources are read from, as sorted paths below the root: the split's fingerprint."""
         ...
 
     def read(self, root: Path, source: Any) -> list[Record]:

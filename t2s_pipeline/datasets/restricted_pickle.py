@@ -1,8 +1,8 @@
-"""Pickles that strangers made, without what makes pickles dangerous.
+"""Reads pickle files of unknown origin, without running code from them.
 
-A pickle is a program. What it may do here is build lists, dicts, tuples, strings and numbers: every operation is
-looked at before any is carried out, and none that looks up a name, calls, or sets state is admitted. A size cap
-comes first, and a bound on the numbers that make the C implementation set memory aside.
+A pickle is a program. Here it may only build lists, dicts, tuples, strings and numbers. Every operation is checked
+before the first one runs. An operation that looks up a name, calls a function or sets state is refused. The size of the
+file is limited, and so are the numbers for which the C implementation reserves memory.
 """
 
 import io
@@ -25,15 +25,15 @@ PLAIN = frozenset(
     EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
     """.split()
 )
-"""The operations that are admitted, by pickletools' names."""
+"""The operations that are allowed, by pickletools' names."""
 
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
-# What pickle and pickletools raise for bytes that are no pickle.
+# The errors of pickle and pickletools for bytes that are not a pickle.
 _DAMAGE = (pickle.UnpicklingError, ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError)
 
 
 def read_pickle(path: Path) -> Any:
-    """The plain value that the file holds. Strings of Python 2 are taken as UTF-8.
+    """The plain value that the file holds. Strings of Python 2 are decoded as UTF-8.
 
     Raises:
         InputError: if it is too large, damaged, or holds anything but plain values.
@@ -41,17 +41,19 @@ def read_pickle(path: Path) -> Any:
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise InputError(f"{path} has more than {MAX_BYTES // 2**20} MB: it is no annotation file, take the original.")
+        raise InputError(
+            f"{path} has more than {MAX_BYTES // 2**20} MB, too much for an annotation file: download the original."
+        )
     return loads(data, str(path))
 
 
 def loads(data: bytes, name: str) -> Any:
-    """As ``read_pickle``, from bytes; ``name`` is what the sentence of a fault calls them."""
+    """As ``read_pickle``, from bytes; ``name`` is the name of the file in messages."""
     try:
         _inspect(data, name)
         return _Plain(io.BytesIO(data), encoding="utf-8").load()
     except _DAMAGE as error:
-        raise InputError(f"{name} is damaged ({type(error).__name__}: {error}): fetch it again.") from error
+        raise InputError(f"{name} is damaged ({type(error).__name__}: {error}): download it again.") from error
     except RecursionError as error:
         raise InputError(f"{name} is nested too deeply to be an annotation file.") from error
 
@@ -63,18 +65,20 @@ def _inspect(data: bytes, name: str) -> None:
         if operation.name not in PLAIN:
             raise InputError(
                 f"{name} was refused: its operation {operation.name} could run code, and an annotation file "
-                "has no need of it. Take the file from its publisher."
+                "does not need it. Download the file from its publisher."
             )
-        # The C implementation sets memory aside for the highest number, not for how many there are.
-        if operation.name in _PUTS and argument > seen:
-            raise InputError(f"{name} was refused: it numbers a value {argument} after {seen} operations.")
+        # The C implementation reserves memory for the highest number, not for how many numbers there are.
+        if operation.name in _PUTS and isinstance(argument, int) and argument > seen:
+            raise InputError(f"{name} was refused: it gives a value the number {argument} after {seen} operations.")
 
 
 class _Plain(pickle.Unpickler):
-    """The second lock: even an operation that slipped through finds no name to look up."""
+    """The second protection: an operation that was not refused before cannot look up a name."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
+        """Refuse every name."""
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
     def persistent_load(self, pid: Any) -> NoReturn:
+        """Refuse every reference to another file."""
         raise pickle.UnpicklingError("it asks for an object from elsewhere")

@@ -114,11 +114,11 @@ def _id(reference: dict[str, Any], key: str) -> int | str:
 def _sentences(sentences: Any) -> tuple[str, ...]:
     """As written: ``raw``, or where it is missing ``sent``, its form in lower case without punctuation."""
     if not isinstance(sentences, list):
-        raise UnusableFileError("invalid_reference", "sentences is no list")
+        raise UnusableFileError("invalid_reference", "sentences is not a list")
     texts = []
     for sentence in sentences:
         text = (sentence.get("raw") or sentence.get("sent")) if isinstance(sentence, dict) else None
         if text is not None and not (isinstance(text, str) and is_text(text)):
-            raise UnusableFileError("invalid_reference", "a sentence is no text")
+            raise UnusableFileError("invalid_reference", "a sentence is not text")
         texts.append((text or "").strip())
     return tuple(texts)

@@ -90,10 +90,10 @@ def test_the_script_makes_the_tree_that_is_checked_in(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("q.csv", b"", "no column image and no column question; it has none"),
-        ("q.csv", b"picture,question\n", "no column image; it has picture, question"),
-        ("q.parquet", b"PAR1", "no Parquet file that can be read"),
-        ("q.xlsx", b"PK", "none of .csv, .jsonl"),
+        ("q.csv", b"", "no column image and no column question. Its columns: none"),
+        ("q.csv", b"picture,question\n", "no column image. Its columns: picture, question"),
+        ("q.parquet", b"PAR1", "cannot be read as a Parquet file"),
+        ("q.xlsx", b"PK", "none of the endings .csv, .jsonl"),
     ],
 )
 def test_a_table_that_is_none_is_one_sentence(tmp_path, name, content, words):

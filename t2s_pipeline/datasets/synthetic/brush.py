@@ -1,4 +1,4 @@
-"""Drawing in an object's own frame onto a small supersampled patch, then laying the patch on the canvas."""
+"""Painting an object in its own frame on a small supersampled patch, and blending the patch into the canvas."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Spot:
         return self.x + u * self.cosine - v * self.sine, self.y + u * self.sine + v * self.cosine
 
     def reach(self, margin: float = 0.0) -> Point:
-        """Half width and half height of the upright box around the oriented one, grown by margin."""
+        """Half width and half height of the upright box around the oriented box, with a margin on every side."""
         a, b = self.length / 2 + margin, self.breadth / 2 + margin
         c, s = abs(self.cosine), abs(self.sine)
         return a * c + b * s, a * s + b * c
 
     def apart(self, other: Spot, gap: float) -> bool:
-        """Whether the two boxes keep at least `gap` pixels between them (separating axes)."""
+        """True if there are at least `gap` pixels between the two boxes (separating axes)."""
         dx, dy = other.x - self.x, other.y - self.y
         for axis in (
             (self.cosine, self.sine),
@@ -59,7 +59,13 @@ class Brush:
     """A patch around a spot; shapes are given in the object's frame, native pixels."""
 
     def __init__(self, spot: Spot, canvas: tuple[int, int], margin: float = 2.0) -> None:
-        """canvas: (width, height); margin: pixels around the spot's upright box (room for a shadow)."""
+        """Make an empty patch.
+
+        Args:
+            spot: where the object stands.
+            canvas: (width, height) of the canvas in pixels.
+            margin: pixels around the upright box of the spot, as room for a shadow.
+        """
         self.spot = spot
         half_width, half_height = spot.reach()
         self.left = max(0, math.floor(spot.x - half_width - margin))
@@ -68,10 +74,14 @@ class Brush:
         self.bottom = min(canvas[1], math.ceil(spot.y + half_height + margin))
         self.size = (self.right - self.left, self.bottom - self.top)
         self._fine = (self.size[0] * _SUPERSAMPLING, self.size[1] * _SUPERSAMPLING)
-        self._colour = self._cover = None
+        # `outline` makes them.
+        self._colour: Image.Image
+        self._cover: Image.Image
+        self._pen: ImageDraw.ImageDraw
 
     @property
     def window(self) -> tuple[slice, slice]:
+        """The rows and columns of the canvas that the patch covers."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def _place(self, points: list[Point], shift: Point = (0.0, 0.0)) -> list[Point]:
@@ -81,25 +91,28 @@ class Brush:
         ]
 
     def outline(self, points: list[Point], fill: tuple[int, int, int]) -> None:
-        """Begin the object: its outline, which is its mask, filled with its base colour."""
+        """Start the object: its outline, which is its mask, filled with its base colour."""
         self._colour = Image.new("RGB", self._fine, fill)
         self._cover = Image.new("L", self._fine, 0)
         ImageDraw.Draw(self._cover).polygon(self._place(points), fill=255)
         self._pen = ImageDraw.Draw(self._colour)
 
     def polygon(self, points: list[Point], fill: tuple[int, int, int]) -> None:
+        """Paint a filled polygon."""
         self._pen.polygon(self._place(points), fill=fill)
 
     def line(self, points: list[Point], fill: tuple[int, int, int], width: float) -> None:
+        """Paint a line of that width, at least one supersampled pixel wide."""
         self._pen.line(self._place(points), fill=fill, width=max(1, round(width * _SUPERSAMPLING)))
 
     def disc(self, centre: Point, radius: float, fill: tuple[int, int, int]) -> None:
+        """Paint a filled circle."""
         ((x, y),) = self._place([centre])
         r = radius * _SUPERSAMPLING
         self._pen.ellipse((x - r, y - r, x + r, y + r), fill=fill)
 
     def shade(self, points: list[Point], shift: Point, steps: int = 6) -> np.ndarray:
-        """Cover, float32 (h, w) in [0, 1], of the shadow a prism over `points` throws along `shift` (px)."""
+        """The shadow of a prism over `points`: its cover, float32 (h, w) in [0, 1]. `shift` is its length in pixels."""
         image = Image.new("L", self.size, 0)
         pen = ImageDraw.Draw(image)
         for k in range(steps + 1):
@@ -108,9 +121,14 @@ class Brush:
         return np.asarray(image).astype(np.float32) * np.float32(1 / 255)
 
     def lay_on(self, canvas: np.ndarray, texture: np.ndarray) -> np.ndarray:
-        """Blend the object into the canvas (float32 (H, W, 3)), its colour times 1 + texture (h, w).
+        """Blend the object into the canvas.
 
-        Returns the object's mask, bool (H, W): pixels covered by at least half.
+        Args:
+            canvas: float32 (H, W, 3), changed in place.
+            texture: float (h, w) of the patch. The colour is multiplied by 1 + texture.
+
+        Returns:
+            The object's mask, bool (H, W): the pixels of which at least half is covered.
         """
         colour = np.asarray(self._colour.reduce(_SUPERSAMPLING)).astype(np.float32)
         cover = np.asarray(self._cover.reduce(_SUPERSAMPLING))

@@ -22,16 +22,16 @@ SMALLEST = 22.0
 
 @dataclass(frozen=True)
 class Kind:
-    """A category's geometry. length and ratio (breadth / length) are ranges; ratio None: a disc."""
+    """The geometry of a category. `length` and `ratio` (breadth / length) are ranges; a `ratio` of None is a disc."""
 
     length: tuple[float, float]
     ratio: tuple[float, float] | None
     outline: Callable[[np.random.Generator, float, float], list[Point]]
     paint: Callable[[objects.Job], None]
-    height: float = 0.0  # units; what throws a shadow
-    skirt: tuple[float, RGB] | None = None  # (breadth in units, colour) of the worked ground around it
+    height: float = 0.0  # units; decides the length of the shadow
+    skirt: tuple[float, RGB] | None = None  # (breadth in units, colour) of the ground around it
     grain: float = 0.04  # contrast of its surface
-    together: bool = False  # several stand near one another, in one direction
+    together: bool = False  # several objects stand near each other, in one direction
 
 
 def _disc(_: np.random.Generator, length: float, breadth: float) -> list[Point]:

@@ -1,12 +1,12 @@
-"""Writing the dataset in EarthReason's layout, whole or not at all.
+"""Writes the embedded scenes in EarthReason's layout, all of them or none.
 
     <root>/{train,val,test}/images/<id>.png    RGB
                             labels/<id>.png    8-bit grey, 0 or 255 (the target)
                             QAs/<id>.json      {"questions": [...], "answer": [...]}
-    <root>/complete.json                       settings and fingerprint; there only when all is written
+    <root>/complete.json                       settings and fingerprint; written last
 
-Scene i of a split depends on (seed, split, i) alone: the number of workers changes nothing, a longer split
-begins with the shorter one.
+Scene i of a split depends on (seed, split, i) alone. So the number of processes changes nothing, and a longer split
+begins with the scenes of a shorter one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,12 +33,12 @@ from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 
 SPLITS = ("train", "val", "test")
 MARKER = "complete.json"
-_VERSION = 1  # raise it whenever a scene's pixels or texts change
-_STALE_SECONDS = 3600  # a temporary folder untouched for this long belongs to a killed run
+_VERSION = 1  # increase it whenever the pixels or texts of a scene change
+_STALE_SECONDS = 3600  # a temporary folder that is older belongs to a process that was killed
 
 
 class SceneFolderError(InputError):
-    """The folder to write to holds something that this module did not write."""
+    """The folder holds files that this module did not write."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class _Settings:
 
 
 def scene_of(seed: int, split: str, index: int) -> Scene:
-    """Scene `index` of a split; val and test mix held-out wordings in."""
+    """Scene `index` of a split. Questions of val and test include held-out wordings."""
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(SPLITS.index(split), index))
     rng = np.random.Generator(np.random.PCG64(sequence))
     return paint_scene(rng, held_out_questions=split != "train")
 
 
 def _write_scene(task: tuple[str, int, str, int]) -> str:
-    """Draw and write one scene; returns the sha256 of its pixels and texts (PNG bytes vary with zlib)."""
+    """Paint and write one scene; returns the sha256 of its pixels and texts (PNG bytes depend on zlib's version)."""
     root, seed, split, index = task
     scene = scene_of(seed, split, index)
     folder, name = Path(root, split), f"{split}_{index:05d}"
@@ -72,11 +73,12 @@ def _write_scene(task: tuple[str, int, str, int]) -> str:
     return digest.hexdigest()
 
 
-def _read_marker(root: Path) -> dict | None:
+def _read_marker(root: Path) -> dict[str, object] | None:
     try:
-        return json.loads((root / MARKER).read_text(encoding="utf-8"))
+        marker: dict[str, object] = json.loads((root / MARKER).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    return marker
 
 
 def _fill(folder: Path, settings: _Settings, workers: int, progress: bool) -> None:
@@ -87,11 +89,11 @@ def _fill(folder: Path, settings: _Settings, workers: int, progress: bool) -> No
             (folder / split / kind).mkdir(parents=True)
         tasks += [(str(folder), settings.seed, split, k) for k in range(getattr(settings, split))]
     fingerprint = hashlib.sha256()
-    columns = (TextColumn("Drawing scenes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("Painting scenes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
         row = bar.add_task("scenes", total=len(tasks))
 
-        def collect(digests) -> None:
+        def collect(digests: Iterable[str]) -> None:
             for digest in digests:
                 fingerprint.update(digest.encode())
                 bar.advance(row)
@@ -117,14 +119,24 @@ def write_scenes(
     progress: bool = True,
     fresh: bool = False,
 ) -> None:
-    """Write the embedded dataset to `root`; does nothing if it is complete there with the same settings.
+    """Write the embedded dataset to `root`, unless it is complete there with the same settings.
 
-    Everything is written to a temporary sibling folder and renamed into place, so `root` is never half full;
-    a complete dataset with other settings is replaced, and so is one with the same settings if `fresh`.
-    workers: processes, default one per usable core.
+    Everything is written to a temporary folder beside `root`, which is then renamed. So `root` never holds a part of
+    the scenes. A complete dataset with other settings is replaced.
 
-    Raises SceneFolderError if root exists, is not empty and was not written by this function, and T2SError if the
-    disk is full.
+    Args:
+        root: the folder to write to.
+        seed: decides all scenes.
+        train: number of scenes of this split.
+        val: number of scenes of this split.
+        test: number of scenes of this split.
+        workers: number of processes; None: one per usable core.
+        progress: show a progress bar.
+        fresh: write again even if the scenes are complete.
+
+    Raises:
+        SceneFolderError: if `root` is not empty and was not written by this function.
+        T2SError: if the disk is full.
     """
     root = Path(root).absolute()
     settings = _Settings(seed, train, val, test)
@@ -133,7 +145,7 @@ def write_scenes(
         return
     if marker is None and root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise SceneFolderError(
-            f"{root} exists and holds no {MARKER}: it was not written here. Name another folder or empty it."
+            f"{root} exists and holds no {MARKER}, so this command did not write it. Name another folder or empty it."
         )
     with disk_room(root):
         _replace(root, settings, workers, progress)
@@ -148,7 +160,7 @@ def _replace(root: Path, settings: _Settings, workers: int | None, progress: boo
     temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.writing-", dir=root.parent))
     try:
         _fill(temporary, settings, workers or cores, progress)
-        temporary.chmod(0o755)  # mkdtemp's 0700 would lock other users out
+        temporary.chmod(0o755)  # mkdtemp makes it 0700, which other users cannot read
         if root.exists():
             replaced = temporary.with_name(temporary.name + "-replaced")
             root.rename(replaced)

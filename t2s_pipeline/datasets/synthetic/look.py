@@ -1,9 +1,8 @@
-"""How a world looks: palettes, scales, light and texture, all in one frozen value.
+"""How a scene looks: palettes, scales, light and texture, in one frozen value.
 
-`EMBEDDED` is the dataset itself. `FOREIGN` is another world with the same categories and shapes: other
-ground, other colours, hazier light, objects a little larger and mostly one of a kind. A prompter taught on
-FOREIGN lacks what a general model lacks on aerial imagery: the domain, and that a query may mean several
-objects.
+`EMBEDDED` is the look of the dataset. `FOREIGN` has the same categories and shapes, but other ground, other colours,
+hazier light, and slightly larger objects, of which there is mostly one per category. A prompter that is taught on
+FOREIGN lacks what a general model lacks on aerial images: the domain, and that a question may mean several objects.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ class Terrain:
 
 @dataclass(frozen=True)
 class Look:
-    """Parameters of a world; ranges are drawn from uniformly, once a scene."""
+    """The parameters of a look. For each range, every scene takes one number, uniformly distributed."""
 
     name: str
     terrains: tuple[Terrain, ...]
-    colours: Mapping[str, tuple[RGB, ...]] = field(hash=False)  # category: base colours, one drawn an object
+    colours: Mapping[str, tuple[RGB, ...]] = field(hash=False)  # category: base colours, one per object
     instance_shares: tuple[float, float, float, float]  # of 1, 2, 3 and 4 objects of a category
     object_scale: float = 1.0
     empty_share: float = 0.05  # of scenes in which the asked category is absent

@@ -1,4 +1,4 @@
-"""How an object of each category is painted, in its own frame (see `brush`); `kinds` says how large it is."""
+"""How an object of each category is painted, in its own frame (see `brush`). Its size is in `kinds`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from t2s_pipeline.datasets.synthetic.terrain import direction, uniform
 
 def scaled(colour: RGB, factor: float) -> RGB:
     """The colour, brighter or darker."""
-    return tuple(max(0, min(255, int(c * factor))) for c in colour)
+    red, green, blue = (max(0, min(255, int(value * factor))) for value in colour)
+    return red, green, blue
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,17 @@ class Job:
 
     @property
     def spot(self) -> Spot:
+        """Where the object stands."""
         return self.brush.spot
 
     def lit(self, u: float, v: float) -> float:
-        """How much a slope that falls towards (u, v) in the object's frame faces the sun, -1 to 1."""
+        """How directly the sun shines on a slope that falls towards (u, v) in the object's frame, from -1 to 1."""
         x, y = u * self.spot.cosine - v * self.spot.sine, u * self.spot.sine + v * self.spot.cosine
         return -(x * self.sun[0] + y * self.sun[1])
 
 
 def paint_storage_tank(job: Job) -> None:
+    """A round tank with a domed roof and a ladder."""
     d = job.spot.length
     job.brush.outline(job.outline, scaled(job.colour, 0.78))
     # a domed roof: discs that move towards the sun as they brighten
@@ -56,6 +59,7 @@ def paint_storage_tank(job: Job) -> None:
 
 
 def paint_swimming_pool(job: Job) -> None:
+    """A pool with a pale rim and two lane lines."""
     a, b, rim = job.spot.length, job.spot.breadth, 1.9 * job.unit
     job.brush.outline(job.outline, (226, 220, 206))
     inner = (a - 2 * rim, b - 2 * rim)
@@ -70,6 +74,7 @@ def paint_swimming_pool(job: Job) -> None:
 
 
 def paint_runway(job: Job) -> None:
+    """A runway with centre line, threshold bars and rubber marks."""
     a, b, unit = job.spot.length, job.spot.breadth, job.unit
     white = (236, 236, 230)
     job.brush.outline(job.outline, scaled(job.colour, 0.86))
@@ -102,6 +107,7 @@ _CARS: tuple[RGB, ...] = (
 
 
 def paint_parking_lot(job: Job) -> None:
+    """Rows of stalls, some with a car."""
     a, b, unit, rng = job.spot.length, job.spot.breadth, job.unit, job.rng
     job.brush.outline(job.outline, job.colour)
     aisle, stall, depth = 5.0 * unit, 3.1 * unit, 5.4 * unit
@@ -126,6 +132,7 @@ def paint_parking_lot(job: Job) -> None:
 
 
 def paint_house(job: Job) -> None:
+    """A gable roof of two slopes with rows of tiles, and a chimney."""
     a, b = job.spot.length, job.spot.breadth
     job.brush.outline(job.outline, job.colour)
     for side in (-1, 1):  # two slopes, one in the sun
@@ -141,6 +148,7 @@ def paint_house(job: Job) -> None:
 
 
 def paint_warehouse(job: Job) -> None:
+    """A flat roof with ridges, vents and skylights."""
     a, b, unit = job.spot.length, job.spot.breadth, job.unit
     job.brush.outline(job.outline, scaled(job.colour, 0.82))
     job.brush.polygon(box(a - 1.6 * unit, b - 1.6 * unit), job.colour)
@@ -159,6 +167,7 @@ def paint_warehouse(job: Job) -> None:
 
 
 def paint_lake(job: Job) -> None:
+    """A lake, darker towards the middle."""
     job.brush.outline(job.outline, scaled(job.colour, 1.35))
     for k, tone in enumerate((1.15, 1.0, 0.9, 0.82)):  # deeper towards the middle
         f = 0.95 - 0.12 * k
@@ -166,6 +175,7 @@ def paint_lake(job: Job) -> None:
 
 
 def paint_running_track(job: Job) -> None:
+    """A track with lanes around mown grass."""
     a, b, unit = job.spot.length, job.spot.breadth, job.unit
     lanes = 0.19 * b
     job.brush.outline(job.outline, job.colour)
@@ -183,6 +193,7 @@ def paint_running_track(job: Job) -> None:
 
 
 def paint_solar_farm(job: Job) -> None:
+    """Rows of solar panels."""
     a, b, unit = job.spot.length, job.spot.breadth, job.unit
     job.brush.outline(job.outline, (138, 130, 104))
     rows = max(3, round(b / (6.4 * unit)))
@@ -201,6 +212,7 @@ def paint_solar_farm(job: Job) -> None:
 
 
 def paint_pivot_field(job: Job) -> None:
+    """A round irrigated field with wheel tracks."""
     d = job.spot.length
     job.brush.outline(job.outline, job.colour)
     cut = uniform(job.rng, (0.15, 0.5))

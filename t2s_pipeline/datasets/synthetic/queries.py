@@ -1,11 +1,11 @@
-"""What people ask about a scene: implicit questions and short explanations, per category.
+"""Questions about a scene, which are implicit, and short explanations, per category.
 
-A question describes a need, a use or a consequence and never names its category. Templates are written with
-alternatives in square brackets, `[Where|At which spot] is fuel kept?`, and expand to every combination.
+A question describes a need, a use or a consequence and never names its category. A template holds alternatives in
+square brackets, `[Where|At which spot] is fuel kept?`, and stands for every combination of them.
 
-Two of each category's ten templates are held out: the train split never sees any expansion of them, while the
-val and test splits mix them with the others, so that scores tell understanding from remembered wording.
-Texts are plain ASCII, at most 90 characters, from a vocabulary of a few hundred words.
+Two of the ten templates of each category are held out. The train split never has a question of them. The val and test
+splits have questions of all ten, so that scores distinguish understanding from remembered wording. Texts are plain
+ASCII, at most 90 characters long, from a vocabulary of a few hundred words.
 """
 
 from __future__ import annotations
@@ -245,9 +245,12 @@ def _expand(template: str) -> tuple[str, ...]:
 
 @cache
 def questions_for(category: str, held_out: bool = False) -> tuple[str, ...]:
-    """All questions about a category: those every split may ask, or (held_out) those train never asks.
+    """All questions about a category: those of every split, or with `held_out` those that train never has.
 
-    The two sets are disjoint. Raises KeyError for an unknown category.
+    The two sets have no question in common.
+
+    Raises:
+        KeyError: if there is no such category.
     """
     return tuple(itertools.chain.from_iterable(_expand(t) for t in _TEMPLATES[category][int(held_out)]))
 
@@ -257,12 +260,12 @@ def _pick(rng: np.random.Generator, options: tuple[str, ...], count: int) -> lis
 
 
 def choose_questions(rng: np.random.Generator, category: str, held_out: bool) -> tuple[str, ...]:
-    """Three to five different questions; with held_out, one to three held-out wordings and the rest seen."""
+    """Three to five different questions; with `held_out`, one to three of them are held-out wordings."""
     count = int(rng.integers(3, 6))
     unseen = int(rng.integers(1, min(count, 4))) if held_out else 0
-    chosen = _pick(rng, questions_for(category), count - unseen)
-    chosen += _pick(rng, questions_for(category, held_out=True), unseen)
-    return tuple(chosen[k] for k in rng.permutation(count))
+    questions = _pick(rng, questions_for(category), count - unseen)
+    questions += _pick(rng, questions_for(category, held_out=True), unseen)
+    return tuple(questions[k] for k in rng.permutation(count))
 
 
 def choose_answers(rng: np.random.Generator, category: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""A scene: the objects of a plan painted under one sun, and what is asked about it.
+"""A scene: objects that are painted under one sun, and questions about them.
 
-The order of the random draws is part of the dataset: what is drawn from the generator, and when, decides every
-later pixel and text. A change to it needs a new version number in `layout`.
+The order of the random numbers is part of the dataset: which number is taken from the generator, and when, decides
+every later pixel and text. A change of that order needs a new version number in `layout`.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def _prepare(
         brush = Brush(spot, size, margin=(2 + light.reach * kind.height + skirt) * unit)
         outline = kind.outline(rng, spot.length, spot.breadth)
         base = np.asarray(colours[int(rng.integers(len(colours)))]) * uniform(rng, (0.93, 1.07))
-        colour = tuple(int(c) for c in np.clip(base, 0, 255))
-        jobs.append((category, Job(rng, brush, colour, unit, outline, light.falls)))
+        red, green, blue = (int(value) for value in np.clip(base, 0, 255))
+        jobs.append((category, Job(rng, brush, (red, green, blue), unit, outline, light.falls)))
     return jobs
 
 
@@ -91,11 +91,12 @@ def _paint_objects(
 ) -> tuple[Instance, ...]:
     """Paint on the canvas, float32 (H, W, 3), in place.
 
-    All worked ground first, then all shadows, then all objects, so that none hides part of another.
+    The ground around the objects comes first, then all shadows, then all objects. So no object is hidden by another.
     """
     for category, job in jobs:
-        if KINDS[category].skirt:
-            breadth, colour = KINDS[category].skirt
+        skirt = KINDS[category].skirt
+        if skirt:
+            breadth, colour = skirt
             grow_u, grow_v = 1 + 2 * breadth * unit / job.spot.length, 1 + 2 * breadth * unit / job.spot.breadth
             cover = job.brush.shade([(u * grow_u, v * grow_v) for u, v in job.outline], (0, 0), steps=1)
             under = canvas[job.brush.window]
@@ -117,8 +118,8 @@ def _paint_objects(
 def _expose(rng: np.random.Generator, look: Look, canvas: np.ndarray) -> np.ndarray:
     """Light, haze, sensor noise and optics: float32 (H, W, 3) to uint8."""
     height, width = canvas.shape[:2]
-    gains = [uniform(rng, bounds) for bounds in look.gain]
-    gains = np.asarray(gains, np.float32) * np.float32(uniform(rng, look.brightness))
+    channels = [uniform(rng, bounds) for bounds in look.gain]
+    gains = np.asarray(channels, np.float32) * np.float32(uniform(rng, look.brightness))
     haze = np.float32(uniform(rng, look.haze))
     light = 1 + np.float32(0.07) * smooth_noise(rng, height, width, max(height, width) / 1.6)
     canvas *= light[..., None]
@@ -128,12 +129,14 @@ def _expose(rng: np.random.Generator, look: Look, canvas: np.ndarray) -> np.ndar
     noise = rng.integers(0, 256, (2, height, width), dtype=np.uint8).astype(np.float32)
     canvas += ((noise[0] + noise[1] - 255) * grain)[..., None]
     image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
-    image = np.asarray(image.filter(ImageFilter.GaussianBlur(uniform(rng, look.blur))))
-    return image & np.uint8(0xFE)  # 7 bits: the last one is noise, and PNG pays for it
+    pixels = np.asarray(image.filter(ImageFilter.GaussianBlur(uniform(rng, look.blur))))
+    # 7 bits: the last bit is noise, and would make the PNG files larger.
+    exposed: np.ndarray = pixels & np.uint8(0xFE)
+    return exposed
 
 
 def _choose_size(rng: np.random.Generator) -> tuple[int, int]:
-    """Width and height in pixels: about 210 to 440 each, aspect at most 1.4, lying or standing."""
+    """Width and height in pixels: about 210 to 440 each, with an aspect of at most 1.4 in either direction."""
     area_side, stretch = uniform(rng, (246, 374)), uniform(rng, (1.0, 1.4)) ** 0.5
     width, height = round(area_side * stretch), round(area_side / stretch)
     return (height, width) if rng.random() < 0.5 else (width, height)
@@ -142,10 +145,14 @@ def _choose_size(rng: np.random.Generator) -> tuple[int, int]:
 def paint_scene(
     rng: np.random.Generator, look: Look = EMBEDDED, side: int | None = None, held_out_questions: bool = False
 ) -> Scene:
-    """Draw the next scene of a generator; equal generator states give equal scenes, on every machine.
+    """Paint the next scene of a generator. Equal generator states give equal scenes, on every machine.
 
-    look: which world. side: force a square canvas of that many pixels; else each side is between about 210 and
-    440 px, with an aspect of at most 1.4. held_out_questions: mix in wordings that the train split never sees.
+    Args:
+        rng: the generator.
+        look: colours, light and texture.
+        side: the side of a square canvas in pixels. None: each side has about 210 to 440 pixels, with an aspect of at
+            most 1.4.
+        held_out_questions: include wordings that the train split never has.
     """
     width, height = (side, side) if side is not None else _choose_size(rng)
     unit = math.sqrt(width * height) / 168

@@ -1,7 +1,7 @@
-"""The ground before anything stands on it: noise, parcels with plough rows, roads and trees.
+"""The ground without objects: noise, parcels with plough rows, roads and trees.
 
-Smooth noise is 8-bit, enlarged with integer resampling, and waves are triangular: nothing depends on a
-machine's floating-point library, so a scene's pixels are the same everywhere.
+Smooth noise has 8 bits and is enlarged with integer resampling, and waves are triangular. So nothing depends on the
+floating-point library of a machine, and a scene has the same pixels everywhere.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
-from t2s_pipeline.datasets.synthetic.look import RGB, Terrain
+from t2s_pipeline.datasets.synthetic.look import RGB, Range, Terrain
 
 
 def uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
@@ -20,7 +20,7 @@ def uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
 
 
 def direction(angle: float) -> tuple[float, float]:
-    """Cosine and sine, rounded so that the last bits of a platform's libm cannot move a pixel."""
+    """Cosine and sine, rounded: they differ in their last bits between math libraries, and must not move a pixel."""
     return round(math.cos(angle), 6), round(math.sin(angle), 6)
 
 
@@ -32,8 +32,38 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float)
     return fine.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)
 
 
-def _paint_parcels(rng: np.random.Generator, terrain: Terrain, height: int, width: int, unit: float) -> np.ndarray:
-    """A patchwork turned by one angle: parcels with their own ground colour and rows, seams between them."""
+def _paint_parcels(
+    rng: np.random.Generator, terrain: Terrain, parcel: Range, height: int, width: int, unit: float
+) -> np.ndarray:
+    """Parcels with seams between them, all turned by one angle. Each has its own ground colour and rows."""
+    labels, count, (cosine, sine) = _parcel_labels(rng, terrain, parcel, height, width, unit)
+    palette = np.empty((count + 1, 3), np.float32)
+    palette[0] = terrain.seam
+    grounds = np.asarray(terrain.grounds, np.float32)
+    palette[1:] = grounds[rng.integers(0, len(grounds), count)]
+    palette[1:] *= 0.92 + 0.16 * rng.random((count, 1), dtype=np.float32)
+    ground: np.ndarray = palette[labels]
+    if terrain.rows:
+        lengthwise = rng.integers(0, 2, count + 1).astype(np.float32)[labels]
+        contrast = terrain.rows * rng.random(count + 1, dtype=np.float32)
+        contrast[0] = 0
+        y, x = np.ogrid[:height, :width]
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        along, across = (
+            x * np.float32(cosine) + y * np.float32(sine),
+            y * np.float32(cosine) - x * np.float32(sine),
+        )
+        pitch = np.float32(max(3.0, unit * uniform(rng, (2.2, 4.0))))
+        phase = (across + (along - across) * lengthwise) / pitch
+        wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * np.float32(4) - np.float32(1)
+        ground *= (1 + wave * contrast[labels])[..., None]
+    return ground
+
+
+def _parcel_labels(
+    rng: np.random.Generator, terrain: Terrain, parcel: Range, height: int, width: int, unit: float
+) -> tuple[np.ndarray, int, tuple[float, float]]:
+    """uint8 (height, width) with the number of each pixel's parcel, 0 on seams; how many parcels; their direction."""
     canvas = Image.new("L", (width, height), 0)  # 0 is the seam
     pen = ImageDraw.Draw(canvas)
     cosine, sine = direction(uniform(rng, (0, math.pi / 2)))
@@ -41,11 +71,11 @@ def _paint_parcels(rng: np.random.Generator, terrain: Terrain, height: int, widt
     half_seam = 0.5 * unit * uniform(rng, terrain.seam_width)
     count = 0
     low = -reach
-    while low < reach:  # strips of unlike breadth, each cut into parcels of unlike length
-        high = low + unit * uniform(rng, terrain.parcel)
-        left = -reach + unit * uniform(rng, (0, terrain.parcel[1]))
+    while low < reach:  # strips of different breadth, each cut into parcels of different length
+        high = low + unit * uniform(rng, parcel)
+        left = -reach + unit * uniform(rng, (0, parcel[1]))
         while left < reach:
-            right = left + unit * uniform(rng, terrain.parcel) * 1.4
+            right = left + unit * uniform(rng, parcel) * 1.4
             corners = ((left, low), (right, low), (right, high), (left, high))
             middle = (left + right) / 2, (low + high) / 2
             outline = []
@@ -64,34 +94,13 @@ def _paint_parcels(rng: np.random.Generator, terrain: Terrain, height: int, widt
                 pen.polygon(outline, fill=count)
             left = right
         low = high
-    labels = np.asarray(canvas)
-    palette = np.empty((count + 1, 3), np.float32)
-    palette[0] = terrain.seam
-    grounds = np.asarray(terrain.grounds, np.float32)
-    palette[1:] = grounds[rng.integers(0, len(grounds), count)]
-    palette[1:] *= 0.92 + 0.16 * rng.random((count, 1), dtype=np.float32)
-    ground = palette[labels]
-    if terrain.rows:
-        lengthwise = rng.integers(0, 2, count + 1).astype(np.float32)[labels]
-        contrast = terrain.rows * rng.random(count + 1, dtype=np.float32)
-        contrast[0] = 0
-        y, x = np.ogrid[:height, :width]
-        x, y = x.astype(np.float32), y.astype(np.float32)
-        along, across = (
-            x * np.float32(cosine) + y * np.float32(sine),
-            y * np.float32(cosine) - x * np.float32(sine),
-        )
-        pitch = np.float32(max(3.0, unit * uniform(rng, (2.2, 4.0))))
-        phase = (across + (along - across) * lengthwise) / pitch
-        wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * np.float32(4) - np.float32(1)
-        ground *= (1 + wave * contrast[labels])[..., None]
-    return ground
+    return np.asarray(canvas), count, (cosine, sine)
 
 
 def paint_ground(rng: np.random.Generator, terrain: Terrain, height: int, width: int, unit: float) -> np.ndarray:
-    """The bare ground: float32 (height, width, 3), 0..255; unit is the pixels of one unit of length."""
+    """The bare ground: float32 (height, width, 3), 0 to 255. `unit` is the number of pixels per unit of length."""
     if terrain.parcel:
-        ground = _paint_parcels(rng, terrain, height, width, unit)
+        ground = _paint_parcels(rng, terrain, terrain.parcel, height, width, unit)
     else:
         first, second = (np.asarray(terrain.grounds[k], np.float32) for k in rng.permutation(len(terrain.grounds))[:2])
         share = np.clip(0.5 + 0.9 * smooth_noise(rng, height, width, unit * uniform(rng, (22, 45))), 0, 1)
@@ -114,7 +123,7 @@ def scatter_trees(
     unit: float,
     shadow: tuple[float, float],
 ) -> None:
-    """Trees in loose groups, drawn on the ground; objects painted later cover what they stand on."""
+    """Paint trees in loose groups on the ground. Objects are painted later and cover the trees below them."""
     width, height = size
     left = int(rng.integers(terrain.trees[0], terrain.trees[1] + 1))
     while left > 0:
@@ -141,7 +150,7 @@ def paint_road(
     colour: RGB,
     marked: bool,
 ) -> None:
-    """A straight road from end to end, pixels; a marked one has a pale dashed middle line."""
+    """Paint a straight road between two points in pixels. A marked road has a pale dashed line in the middle."""
     (ax, ay), (bx, by) = ends
     edge = tuple(int(0.82 * c) for c in colour)
     pen.line((ax, ay, bx, by), fill=edge, width=max(2, round(breadth * 1.3)))
