@@ -23,7 +23,7 @@ BY_HASH, FIRST = "by_hash", "first"
 
 
 @dataclass(frozen=True)
-class QuestionChoice:
+class Selection:
     """The question that a rule chooses for one sample; a row of the table ``selections``."""
 
     rule: str
@@ -66,7 +66,7 @@ def asked_questions(sample_id: str, count: int, max_questions: int | None = None
     return sorted(ordered_questions(rule, sample_id, range(count))[:max_questions])
 
 
-def question_choices(published_rule: str, sample_id: str, count: int) -> Iterator[QuestionChoice]:
+def question_choices(published_rule: str, sample_id: str, count: int) -> Iterator[Selection]:
     """What every rule chooses among a sample's questions.
 
     Args:
@@ -76,4 +76,4 @@ def question_choices(published_rule: str, sample_id: str, count: int) -> Iterato
     """
     for rule, seed in ((BY_HASH, CHOICE_SEED), (FIRST, "")):
         index = ordered_questions(rule, sample_id, range(count))[0]
-        yield QuestionChoice(rule, sample_id, index, seed, rule == published_rule)
+        yield Selection(rule, sample_id, index, seed, rule == published_rule)

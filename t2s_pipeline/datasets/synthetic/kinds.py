@@ -15,7 +15,7 @@ from t2s_pipeline.datasets.synthetic.brush import Point
 from t2s_pipeline.datasets.synthetic.look import RGB
 from t2s_pipeline.datasets.synthetic.shapes import blob, box, ellipse, rounded
 
-# An outline must stay at least 18 of 168 pixels wide and high even where a canvas of aspect 1.4 is squeezed
+# An outline must stay at least 18 of 168 pixels wide and high even where a canvas of aspect 1.4 is reduced
 # into a square (a factor of 1.18), hence 22 units.
 SMALLEST = 22.0
 
