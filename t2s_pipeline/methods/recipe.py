@@ -68,7 +68,7 @@ class Recipe:
         """The inverse of ``dataclasses.asdict``. Settings stored before 0.2 call the combination ``schema``.
 
         Raises:
-            InputError: as for a recipe that is made.
+            InputError: as for ``Recipe(...)``.
             KeyError: if a setting is missing.
             TypeError: if there is an unknown one.
         """
@@ -81,6 +81,6 @@ class Recipe:
         return cls(**{**settings, "inference": Inference(**settings["inference"])})
 
 
-def _require_known(kind: str, name: str, known: Collection[str]) -> None:
-    if name not in known:
-        raise InputError(f"{kind} {name!r} is none of {', '.join(known)}.")
+def _require_known(kind: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise InputError(f"{kind} {name!r} is none of {', '.join(names)}.")

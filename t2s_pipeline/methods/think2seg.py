@@ -24,14 +24,11 @@ _SMALL = Experiment(
     recipe=Recipe(),
     watch=FULL_SIZE_WATCH,
 )
-_LARGE = Experiment(
+_LARGE = replace(
+    _SMALL,
     name="think2seg-rs-7b",
     prompter="Qwen/Qwen2.5-VL-7B-Instruct",
-    segmenter="sam2.1-small",
-    dataset="earthreason",
     grpo=GRPOSettings(epochs=8, prompts_per_step=8, group_size=12, completions_per_pass=8),
-    recipe=Recipe(),
-    watch=FULL_SIZE_WATCH,
 )
 
 

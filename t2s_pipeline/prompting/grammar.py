@@ -54,9 +54,9 @@ def whole_numbers(limit: int) -> str:
     digits = str(limit)
     shorter = ['"0"'] + [" ".join(["[1-9]", *["[0-9]"] * (length - 1)]) for length in range(1, len(digits))]
     longest = []
-    for place, digit in enumerate(digits):
-        least = 1 if place == 0 else 0
+    for position, digit in enumerate(digits):
+        least = 1 if position == 0 else 0
         if int(digit) > least:
-            rest = ["[0-9]"] * (len(digits) - place - 1)
-            longest.append(" ".join([*map(_literal, digits[:place]), f"[{least}-{int(digit) - 1}]", *rest]))
+            rest = ["[0-9]"] * (len(digits) - position - 1)
+            longest.append(" ".join([*map(_literal, digits[:position]), f"[{least}-{int(digit) - 1}]", *rest]))
     return " | ".join([*shorter, *longest, " ".join(map(_literal, digits))])

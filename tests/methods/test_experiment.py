@@ -48,6 +48,15 @@ def test_the_fingerprint_moves_with_what_is_learned_from_and_with_nothing_else()
         assert changed != base and changed.fingerprint == base.fingerprint, override
 
 
+def test_runs_of_release_0_1_are_still_read_and_known_as_finished() -> None:
+    """The fingerprint is the one that release 0.1 computed, which called the prompt combination ``schema``."""
+    named = experiment("seg-zero-mini")
+    stored = named.as_json()
+    stored["recipe"]["schema"] = stored["recipe"].pop("combination")
+    assert Experiment.from_json(stored) == named
+    assert named.fingerprint == "e211326319ab1d2e17ebfa1a624eb40326ffcb75c946129f6979fc96a9fa7352"
+
+
 def test_settings_stored_before_there_was_a_setting_are_read_with_its_default():
     stored = experiment("think2seg-mini").as_json()
     del stored["compute"], stored["watch"], stored["grpo"]["lora_rank"]
@@ -65,7 +74,7 @@ def test_overrides_are_read_by_the_kind_of_the_setting():
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("grpo.learning_rate", "not key=value"),
         ("grpo.speed=1", "no setting 'grpo.speed'"),
@@ -96,8 +105,8 @@ def test_overrides_are_read_by_the_kind_of_the_setting():
         ("watch.report_to=paper", "tensorboard, wandb"),
     ],
 )
-def test_a_bad_setting_is_named(override: str, said: str):
-    with pytest.raises(InputError, match=said):
+def test_a_bad_setting_is_named(override: str, message: str):
+    with pytest.raises(InputError, match=message):
         experiment("think2seg-mini", [override])
 
 

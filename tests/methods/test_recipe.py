@@ -40,7 +40,7 @@ def test_a_recipe_survives_json():
     )
 
 
-@pytest.mark.parametrize(("wrong", "said"), [({"combination": "circles"}, "bbox"), ({"reward": "none"}, "paper")])
-def test_what_does_not_exist_is_named_with_what_does(wrong: dict, said: str):
-    with pytest.raises(InputError, match=said):
+@pytest.mark.parametrize(("wrong", "message"), [({"combination": "circles"}, "bbox"), ({"reward": "none"}, "paper")])
+def test_what_does_not_exist_is_named_with_what_does(wrong: dict, message: str):
+    with pytest.raises(InputError, match=message):
         Recipe(**wrong)

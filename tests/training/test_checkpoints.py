@@ -96,7 +96,7 @@ def test_systems_by_name(tmp_path: Path):
     last = publish(settings.runs, "think2seg-mini-seed1", 40, 40)
     trained = resolve("think2seg-mini-seed1", settings)
     # As it was trained, which is not how the experiment is defined today.
-    assert (trained.prompter, trained.schema) == (str(last.path), "bbox")
+    assert (trained.prompter, trained.combination) == (str(last.path), "bbox")
     assert resolve("think2seg-mini-seed1--20", settings).prompter.endswith("checkpoint-20")
     with pytest.raises(NotMaterializedError):
         resolve("think2seg-mini-seed1--30", settings)
