@@ -74,8 +74,8 @@ def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not is_clutter(entry.name))
-    except PermissionError:
-        return []  # a folder that cannot be read cannot hold the dataset
+    except (PermissionError, FileNotFoundError):
+        return []  # a folder that cannot be read, or was removed meanwhile, cannot hold the dataset
 
 
 @dataclass
