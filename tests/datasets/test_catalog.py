@@ -78,7 +78,7 @@ def test_the_environment_comes_first_and_a_contradiction_is_told(settings, tmp_p
         ('{"mine": 7}', "entry of the dataset mine .* has other keys"),
         ('{"mine": {"images": "/nowhere", "annotations": "/nowhere"}}', "/nowhere of the dataset mine is missing"),
         ('{"mine": "/nowhere"}', "/nowhere of the dataset mine is missing"),
-        ('{"mine": "/proc"}', "is not in the layout"),
+        ('{"mine": "/dev"}', "is not in the layout"),
     ],
 )
 def test_a_list_of_datasets_that_was_mangled_is_one_sentence(settings, content, words):
