@@ -17,7 +17,11 @@ REFERENCE = {
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fill the navigation: the generated pages, and the pages made from files at the top of the repository."""
-    pages: list[Any] = [*REFERENCE, {"Python": [{room: room_page(room)} for room in rooms()]}]
+    pages: list[Any] = [
+        *REFERENCE,
+        "reference/environment.md",
+        {"Python": [{room: room_page(room)} for room in rooms()]},
+    ]
     for entry in config.nav or []:
         if "Reference" in entry:
             entry["Reference"] = pages

@@ -16,6 +16,8 @@ PAGES = [
 ]
 ARCHITECTURE = REPO / "docs" / "architecture.md"
 WALKS = ["A sample", "A completion", "A dropped checkpoint"]
+SET_BY_THE_PROGRAM = {"T2S_TERMINAL", "T2S_TETHERED"}
+"""Variables that one process sets for another. They are not for people."""
 MOST_ROOMS_OF_A_WALK = 8
 GENERATED = ("tables.md", "views.md", "command-line.md")
 
@@ -46,6 +48,13 @@ def test_the_architecture_lists_the_rooms_in_their_order() -> None:
     section = _section(ARCHITECTURE.read_text("utf-8"), "The rooms")
     listed = re.findall(r"^\| `([\w.]+?)(?:/|\.py)?` \|", section, flags=re.M)
     assert tuple(listed) == ROOMS
+
+
+def test_the_reference_lists_every_environment_variable() -> None:
+    sources = [path for folder in ("t2s_pipeline", "assets", "jobs") for path in (REPO / folder).rglob("*.py")]
+    names = {name for path in sources for name in re.findall(r"""["'](T2S_[A-Z_]+)["']""", path.read_text("utf-8"))}
+    listed = set(re.findall(r"`(T2S_\w+)`", (REPO / "docs" / "reference" / "environment.md").read_text("utf-8")))
+    assert names - listed == SET_BY_THE_PROGRAM
 
 
 def walks() -> dict[str, list[str]]:
