@@ -5,6 +5,7 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
+from pymdownx.slugs import slugify
 from reference import command_line_page, python_page, tables_page, views_page
 from repository import REPO, TOP_PAGES, outward_links, page_of, rewrite_links, room_page, rooms, source_of
 
@@ -27,6 +28,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
             entry["Reference"] = pages
         if "Project" in entry:
             entry["Project"] += [page for path, page in TOP_PAGES.items() if path != "README.md" and _exists(path)]
+    # Anchors as GitHub makes them, where the same pages are read.
+    config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
     return config
 
 

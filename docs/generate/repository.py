@@ -10,7 +10,12 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 
-TOP_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+TOP_PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+}
 """Files at the top of the repository that are pages of the site as well."""
 
 CODE_ROOTS = ("t2s_pipeline", "assets", "jobs")

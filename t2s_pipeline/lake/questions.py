@@ -50,14 +50,19 @@ PARTITION_MEANINGS = {
 
 
 def meaning(question: Question, column: str) -> str:
-    """What a column of the view means: what its file says, else what the first table with such a column says."""
+    """What a column of the view means.
+
+    The file of the view says it, or the list of partition columns, or else the first table with such a column.
+    """
     if column in question.meanings:
         return question.meanings[column]
+    if column in PARTITION_MEANINGS:
+        return PARTITION_MEANINGS[column]
     for table in TABLES.values():
         for known in table.columns:
             if known.name == column:
                 return known.meaning
-    return PARTITION_MEANINGS.get(column, "")
+    return ""
 
 
 def _leading_comment(sql: str) -> tuple[str, dict[str, str]]:
