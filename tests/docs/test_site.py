@@ -96,3 +96,26 @@ def test_the_site_builds_without_warnings_and_loads_nothing_from_the_web(tmp_pat
     assert [name for name, html in pages.items() if load.search(html)] == []
     styles = [path for path in site.rglob("*.css") if re.search(r"url\([\"']?(?:https?:)?//", path.read_text("utf-8"))]
     assert styles == []
+
+
+def test_the_pages_name_commands_and_options_that_exist() -> None:
+    import typer
+
+    from t2s_pipeline.cli import app
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    wrong = []
+    for page in [REPO / "README.md", REPO / "CONTRIBUTING.md", *(REPO / "docs").rglob("*.md")]:
+        for line in re.findall(r"(?:^\s*|`|\| )t2s ([a-z][^`|\n#]*)", page.read_text("utf-8"), flags=re.M):
+            words = re.sub(r"\"[^\"]*\"", "", line).split()
+            command = commands.get(words[0])
+            if command is not None and hasattr(command, "commands"):
+                command = command.commands.get(words[1])
+            if command is None:
+                wrong.append(f"{page.name}: t2s {line}")
+                continue
+            known = {spelling for parameter in command.params for spelling in parameter.opts} | {"--help"}
+            wrong += [
+                f"{page.name}: {word} in t2s {line}" for word in words if word.startswith("--") and word not in known
+            ]
+    assert wrong == []
