@@ -78,7 +78,7 @@ class Train(Step):
 
     def after_skipping(self, context: Context, fingerprint: str) -> None:
         """Write changed settings that no weight depends on into the finished checkpoints."""
-        if RunFolder.of(self.experiment, context.settings.home, fingerprint).restate():
+        if RunFolder.of(self.experiment, context.settings.home, fingerprint).update_settings():
             context.say(
                 f"{self.experiment.run} answers with changed settings from now on; its trained weights stay valid."
             )

@@ -1,1 +1,1 @@
-"""GRPO: the prompter is rewarded for the mask that a frozen segmenter draws from its prompts."""
+"""Training with GRPO: the prompter is rewarded for the mask that a frozen segmenter makes from its prompts."""

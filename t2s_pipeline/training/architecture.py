@@ -1,4 +1,4 @@
-"""The sizes of a prompter that its memory and time come from, by name or out of its config.json. No torch."""
+"""The sizes of a prompter that decide its memory and time: by its name, or read from its config.json."""
 
 import json
 from dataclasses import dataclass
@@ -10,27 +10,29 @@ from t2s_pipeline.core.errors import InputError
 
 @dataclass(frozen=True)
 class Architecture:
-    """A vision-language model in numbers. ``kv_width`` is key heads × their width, in channels."""
+    """The sizes of a vision-language model."""
 
     layers: int
     hidden: int
     intermediate: int
     kv_width: int
+    """Key heads × the width of a key head, in channels."""
     vocabulary: int
     tied: bool
+    """True if the input and the output embeddings share their weights."""
     vision_layers: int
     vision_hidden: int
     vision_intermediate: int
     vision_matrices: int
-    """Of its feed-forward layers: 3 where they are gated, else 2."""
+    """Matrices per feed-forward layer of the vision tower: 3 if the layer is gated, else 2."""
     patches: int
-    """That the vision tower sees of one square."""
+    """Patches per square that the vision tower reads."""
     visual_tokens: int
-    """That the language model sees of them."""
+    """Tokens per square that the language model reads."""
 
     @property
     def parameters(self) -> int:
-        """Weights of the linear layers and the embeddings; norms and biases are under a thousandth of them."""
+        """Number of weights of linear layers and embeddings, without norms and biases (less than 0.1 %)."""
         width = self.hidden
         attention = width * (width + 2 * self.kv_width) + width * width
         language = self.layers * (attention + 3 * width * self.intermediate)
@@ -39,13 +41,14 @@ class Architecture:
 
     @property
     def vision_parameters(self) -> int:
+        """Number of weights of the vision tower, with the layers that translate its features for the language model."""
         width = self.vision_hidden
         layer = 4 * width * width + self.vision_matrices * width * self.vision_intermediate
-        merged = width * round((self.patches / self.visual_tokens) ** 0.5) ** 2
+        merged: int = width * round((self.patches / self.visual_tokens) ** 0.5) ** 2
         return self.vision_layers * layer + merged * merged + merged * self.hidden
 
     def adapter_parameters(self, rank: int) -> int:
-        """Of low-rank adapters on every linear layer of the language model."""
+        """Number of weights of low-rank adapters on every linear layer of the language model."""
         width, kv, inner = self.hidden, self.kv_width, self.intermediate
         attention = 2 * (width + width) + 2 * (width + kv)
         return self.layers * rank * (attention + 3 * (width + inner))
@@ -63,7 +66,7 @@ def _vit_large(
     return Architecture(layers, hidden, intermediate, kv_width, vocabulary, False, 24, 1024, 4096, 2, patches, tokens)
 
 
-# From the published config.json files; an InternVL3 square of 896 is four tiles of 448 and a thumbnail.
+# From the published config.json files. InternVL3 reads a square of 896 pixels as four tiles of 448 and a thumbnail.
 _PUBLISHED = {
     "qwen2.5-vl-3b": _qwen(36, 2048, 11008, 256, 151_936, True),
     "qwen2.5-vl-7b": _qwen(28, 3584, 18944, 512, 152_064, False),
@@ -74,7 +77,13 @@ _PUBLISHED = {
 
 
 def architecture(prompter: str) -> Architecture | None:
-    """Of a prompter by its name or folder; None for a name that says nothing.
+    """The sizes of a prompter.
+
+    Args:
+        prompter: a name or a folder with a config.json.
+
+    Returns:
+        None for a name that contains no name of a known model.
 
     Raises:
         InputError: if the folder's config.json is not that of a known kind of model.
@@ -82,8 +91,8 @@ def architecture(prompter: str) -> Architecture | None:
     folder = EMBEDDED_PROMPTER_FOLDER if prompter == EMBEDDED_PROMPTER else Path(prompter).expanduser()
     if (folder / "config.json").is_file():
         return _read(folder)
-    small = prompter.lower()
-    return next((sizes for name, sizes in _PUBLISHED.items() if name in small), None)
+    lower = prompter.lower()
+    return next((sizes for name, sizes in _PUBLISHED.items() if name in lower), None)
 
 
 def _read(folder: Path) -> Architecture:
@@ -110,17 +119,17 @@ def _read(folder: Path) -> Architecture:
             visual_tokens=(patches // merge) ** 2,
         )
     except KeyError as missing:
-        raise InputError(f"{folder / 'config.json'} says nothing of {missing}: no known kind of prompter.") from None
+        raise InputError(f"{folder / 'config.json'} has no {missing}: this is no known kind of prompter.") from None
 
 
 def _side(folder: Path, unit: int) -> int:
-    """The square that the processor's pixel budget leaves, at most the full size, as the prompter chooses it."""
+    """The side of the square within the processor's pixel budget and the full size, as the prompter computes it."""
     budget = 840 * 840
     for name in ("processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file():
-            told = json.loads((folder / name).read_text())
-            told = told.get("image_processor", told)
-            size = told.get("size", {})
-            budget = min(budget, size.get("longest_edge") or told.get("max_pixels") or budget)
+            config = json.loads((folder / name).read_text())
+            config = config.get("image_processor", config)
+            size = config.get("size", {})
+            budget = min(budget, size.get("longest_edge") or config.get("max_pixels") or budget)
             break
     return int(budget**0.5) // unit * unit

@@ -1,7 +1,7 @@
-"""TRL's arguments for our settings: the paper's objective, which is not TRL's default.  [torch]
+"""TRL's arguments for our settings: the objective of the paper, which is not TRL's default.
 
-The loss is ``grpo`` (mean over a sequence's tokens, then over sequences) and not ``dapo``; the KL term is the plain
-k3 estimate of equation 2 and not the ratio-weighted one.
+The loss is ``grpo`` (mean over a sequence's tokens, then over sequences), not ``dapo``. The KL term is the plain k3
+estimate of the paper's equation 2, not the ratio-weighted one.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.compute import Compute
@@ -34,10 +34,19 @@ def grpo_config(
     device: str,
     compute: Compute | None = None,
 ) -> GRPOConfig:
-    """TRL's arguments for our settings. ``output`` receives unfinished checkpoints.
+    """TRL's arguments for our settings.
+
+    Args:
+        settings: of GRPO.
+        weights: of the parts of the reward, in their order.
+        steps: optimizer steps of the whole run.
+        seed: of the experiment.
+        output: the folder for unfinished checkpoints.
+        device: ``cpu`` or ``cuda[:n]``, of this rank.
+        compute: how the run uses its devices; the default is one process without ZeRO.
 
     Raises:
-        InputError: if a package that the settings ask for is not installed.
+        InputError: if a package that the settings need is not installed.
     """
     compute = compute or Compute()
     if compute.rollouts == "vllm":
@@ -54,7 +63,7 @@ def grpo_config(
         temperature=settings.temperature,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=_SCHEDULES[settings.schedule],
-        # A number below 1 is a share of the run.
+        # transformers reads a number below 1 as a share of the run.
         warmup_steps=settings.warmup_steps or settings.warmup_share,
         weight_decay=settings.weight_decay,
         entropy_coef=settings.entropy_weight,
@@ -69,7 +78,7 @@ def grpo_config(
         bf16=settings.precision == "bfloat16",
         gradient_checkpointing=settings.gradient_checkpointing,
         use_cpu=device == "cpu",
-        # The order is drawn beforehand (dataset.prompt_order).
+        # dataset.prompt_order has decided the order.
         shuffle_dataset=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=device != "cpu",
@@ -91,7 +100,7 @@ def grpo_config(
 
 
 def lora_config(settings: GRPOSettings) -> LoraConfig | None:
-    """Adapters on the language model's attention and feed-forward layers; None to train the whole model."""
+    """Adapters on the attention and feed-forward layers of the language model; None to train the whole model."""
     if settings.lora_rank == 0:
         return None
     return LoraConfig(
@@ -125,10 +134,14 @@ def deepspeed_config(compute: Compute) -> dict[str, Any] | None:
 
 
 def require_package(name: str, setting: str) -> None:
-    """Say so in a sentence where a setting needs a package that is not there.
+    """Check that a package which a setting needs is installed.
+
+    Args:
+        name: of the package.
+        setting: as ``key=value``, for the message.
 
     Raises:
-        InputError: if it is not.
+        InputError: if it is not installed.
     """
     if find_spec(name) is None:
         raise InputError(f"{setting} needs the package {name} in the worker's environment: pip install {name}.")

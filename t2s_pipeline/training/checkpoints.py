@@ -1,8 +1,8 @@
-"""Checkpoints on disk: which are complete, and how one becomes complete.
+"""Checkpoints on disk: reading complete ones, and making one complete.
 
-A run is a folder ``runs/<run>``; a checkpoint is ``checkpoint-<step>`` in it and counts only if it holds the
-marker file. Everything is written under a temporary name beside it, flushed to the disk and renamed, so a
-folder with the final name is whole or is not there. No torch.
+A run is a folder ``runs/<run>``. A checkpoint is a folder ``checkpoint-<step>`` in it, and it is complete only if it
+has the marker file. A checkpoint is written under a temporary name beside it, flushed to the disk and renamed: a
+folder with the final name is never partly written.
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
@@ -22,30 +23,31 @@ _STAGING = ".staging"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete checkpoint, as its marker describes it."""
+    """A complete checkpoint, as its marker file describes it."""
 
     path: Path
     run: str
     step: int
     steps: int
-    """How many optimizer steps the whole run has; the checkpoint with ``step == steps`` is the final one."""
-    experiment: dict
+    """Optimizer steps of the whole run; the checkpoint with ``step == steps`` is the final one."""
+    experiment: dict[str, Any]
     """The settings, as ``Experiment.as_json`` gives them."""
     fingerprint: str
-    """Of code, data and settings of the training that made it; a run continues only under the same one."""
+    """Of code, data and settings of the training. A run continues only if its fingerprint is the same."""
     data_fingerprint: str
     sha256: str
-    """Over the weight files, in the order of their names."""
+    """SHA-256 over the weight files, in the order of their names."""
     created_at: str
     """ISO 8601, UTC."""
 
     @property
     def final(self) -> bool:
+        """True for the last checkpoint of a run."""
         return self.step >= self.steps
 
     @property
     def name(self) -> str:
-        """What completions and predictions call it: the run's name if final, else ``<run>--<step>``."""
+        """The name of the system with these weights: the run's name if final, else ``<run>--<step>``."""
         return self.run if self.final else f"{self.run}--{self.step}"
 
 
@@ -61,34 +63,35 @@ def read(path: Path) -> Checkpoint | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as fault:
-        raise InputError(f"{path / MARKER} is damaged ({fault}): remove the folder {path}.") from fault
+        raise InputError(f"{path / MARKER} is damaged ({fault}). Remove the folder {path}.") from fault
 
 
 def complete(run_folder: Path) -> list[Checkpoint]:
-    """Every complete checkpoint of a run, oldest first; empty if the run is not there."""
+    """The complete checkpoints of a run, oldest first; empty if the run has no folder."""
     if not run_folder.is_dir():
         return []
     folders = [path for path in run_folder.iterdir() if _NAME.fullmatch(path.name)]
-    found = [checkpoint for checkpoint in map(read, folders) if checkpoint is not None]
-    return sorted(found, key=lambda checkpoint: checkpoint.step)
+    checkpoints = [checkpoint for checkpoint in map(read, folders) if checkpoint is not None]
+    return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
 
 
 def latest(run_folder: Path) -> Checkpoint | None:
+    """The complete checkpoint with the most steps; None if there is none."""
     return max(complete(run_folder), key=lambda checkpoint: checkpoint.step, default=None)
 
 
 def staging(run_folder: Path) -> Path:
-    """Where unfinished checkpoints of a run are written; on the same file system, so that a rename suffices."""
+    """The folder for unfinished checkpoints of a run: on the same file system, so that a rename completes one."""
     return run_folder / _STAGING
 
 
 def publish(staged: Path, checkpoint: Checkpoint) -> Checkpoint:
-    """Make a written checkpoint folder complete: marker, flush to disk, rename to ``checkpoint.path``."""
+    """Make a checkpoint folder complete: write the marker, flush to disk, rename to ``checkpoint.path``."""
     (staged / MARKER).write_text(_marker(checkpoint))
     for path in sorted(staged.rglob("*")):
         _flush(path)
     _flush(staged)
-    if checkpoint.path.exists():  # left by a run with another fingerprint, or published twice by a resumed one
+    if checkpoint.path.exists():  # from a run with another fingerprint, or published again by a resumed run
         shutil.rmtree(checkpoint.path)
     os.replace(staged, checkpoint.path)
     _flush(checkpoint.path.parent)
@@ -96,15 +99,15 @@ def publish(staged: Path, checkpoint: Checkpoint) -> Checkpoint:
 
 
 def remove(checkpoint: Checkpoint) -> None:
-    """Delete a checkpoint; under another name first, so that a folder with the final name stays whole."""
+    """Delete a checkpoint. It is renamed first, so that a folder with the final name is never partly deleted."""
     leaving = checkpoint.path.with_name(f".{checkpoint.path.name}.leaving")
     shutil.rmtree(leaving, ignore_errors=True)
     os.replace(checkpoint.path, leaving)
     shutil.rmtree(leaving)
 
 
-def restate(checkpoint: Checkpoint, experiment: dict) -> None:
-    """Put other settings into a checkpoint's marker, where they changed nothing that was learned."""
+def update_settings(checkpoint: Checkpoint, experiment: dict[str, Any]) -> None:
+    """Write other settings into a checkpoint's marker. They must not be settings that the weights depend on."""
     with atomic_file(checkpoint.path / MARKER) as temporary:
         temporary.write_text(_marker(replace(checkpoint, experiment=experiment)))
 
@@ -116,14 +119,18 @@ def _marker(checkpoint: Checkpoint) -> str:
 
 
 def set_aside(run_folder: Path) -> Path | None:
-    """Move a run that other code, data or settings made out of the way; one such predecessor is kept."""
+    """Move the folder of an outdated run to ``runs/.replaced``, which keeps one earlier version per run.
+
+    Returns:
+        The new place; None if there was no such folder.
+    """
     if not run_folder.exists():
         return None
-    kept = run_folder.parent / ".replaced" / run_folder.name
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(run_folder, kept)
-    return kept
+    replaced = run_folder.parent / ".replaced" / run_folder.name
+    shutil.rmtree(replaced, ignore_errors=True)
+    replaced.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(run_folder, replaced)
+    return replaced
 
 
 def _flush(path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What GRPO trains on: which sample with which question in which order, and its image. No torch.
+"""What GRPO trains on: the order of samples and questions, and their images.
 
-The order of a whole run is drawn before it starts, from the experiment's seed alone, so that a resumed run
-goes on with the sample it would have seen. Each image is decoded and resized once a run, not once a completion.
+The order of a whole run is decided before it starts, from the experiment's seed only, so that a resumed run
+continues with the same samples. Each image is decoded and resized once per run, not once per completion.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """A target and its questions; ``truth`` at native size."""
+    """A sample of the training split: a target and its questions. ``truth`` has the image's native size."""
 
     sample_id: str
     image_id: str
     questions: tuple[str, ...]
     truth: Rle
     labels: tuple[Label, ...] = ()
-    """Pseudo-labels, where the reward compares answers with some."""
+    """Pseudo-labels, if the reward compares answers with them."""
 
 
 @dataclass(frozen=True)
 class QuestionChoice:
-    """One prompt of the run: a sample and which of its questions, both 0-based."""
+    """One prompt of the run: the index of a sample and the index of one of its questions."""
 
     sample: int
     question: int
@@ -47,17 +47,19 @@ def read_samples(lake: Path, dataset: str, labels: str = "") -> list[TrainingSam
     """The training split's samples, sorted by id.
 
     Args:
-        labels: whose pseudo-labels come along; empty for none. A target that they leave without a label cannot be
-            told from an empty one, so it is left out.
+        lake: the folder of the tables.
+        dataset: whose training split is read.
+        labels: the method whose pseudo-labels are read too; empty for none. A target without a label could not be
+            distinguished from an empty target, so it is left out.
 
     Raises:
-        NotMaterializedError: if the split is not in the lake, or has not been labelled.
-        InputError: if it holds no sample with a question.
+        NotMaterializedError: if the split is not in the lake, or has no labels of this method.
+        InputError: if it has no sample with a question.
     """
-    where = {"dataset": dataset, "split": "train"}
+    partition = {"dataset": dataset, "split": "train"}
     columns = ["sample_id", "image_id", "questions", "mask", "is_empty"]
-    rows = read_partition(lake, SAMPLES, where, columns).to_pylist()
-    labelled = read_labels(lake, labels, where) if labels else {}
+    rows = read_partition(lake, SAMPLES, partition, columns).to_pylist()
+    labelled = read_labels(lake, labels, partition) if labels else {}
     samples = [
         TrainingSample(
             row["sample_id"],
@@ -70,15 +72,22 @@ def read_samples(lake: Path, dataset: str, labels: str = "") -> list[TrainingSam
         if row["questions"] and (not labels or row["is_empty"] or row["sample_id"] in labelled)
     ]
     if not samples:
-        raise InputError(f"The training split of {dataset} holds no sample with a question: there is nothing to learn.")
+        raise InputError(
+            f"The training split of {dataset} has no sample with a question. Ingest a split that has questions."
+        )
     return samples
 
 
 def prompt_order(questions: Sequence[int], length: int, seed: int) -> list[QuestionChoice]:
-    """``length`` prompts from samples with so many ``questions`` each.
+    """The prompts of a run, in order.
 
-    Every pass over the samples is a permutation of its own, and every sample gets one question a pass, drawn
-    uniformly. Both depend on the seed and the pass alone.
+    Each pass over the samples has its own permutation. In each pass, one question per sample is chosen with equal
+    probability. Both depend on the seed and the number of the pass only.
+
+    Args:
+        questions: the number of questions of each sample.
+        length: how many prompts the run needs.
+        seed: of the experiment.
     """
     order: list[QuestionChoice] = []
     counts = np.asarray(questions)
@@ -86,25 +95,28 @@ def prompt_order(questions: Sequence[int], length: int, seed: int) -> list[Quest
     while len(order) < length:
         random = np.random.default_rng([seed, passes])
         permutation = random.permutation(len(counts))
-        chosen = random.integers(counts[permutation])
+        indices = random.integers(counts[permutation])
         order += [
-            QuestionChoice(int(sample), int(question)) for sample, question in zip(permutation, chosen, strict=True)
+            QuestionChoice(int(sample), int(question)) for sample, question in zip(permutation, indices, strict=True)
         ]
         passes += 1
     return order[:length]
 
 
 class Squares:
-    """The images a run needs, resized to the prompter's square, uint8 (S, S, 3), in one file on disk.
+    """The images of a run, resized to the prompter's square, uint8 (S, S, 3), in one file on disk.
 
-    On disk, because 2,371 squares of 840 pixels are 5 GB; what is used again stays in the page cache.
+    They are on disk because 2,371 squares of 840 pixels take 5 GB. The page cache keeps those in use.
 
     Args:
-        write: make the file, to be filled; else open the one that another rank has filled.
+        path: the file, in NumPy's format.
+        side: S, in pixels.
+        image_ids: the images, each once; this is their order in the file.
+        write: True to create the file, which ``fill`` then fills; False to open the file of another rank.
     """
 
     def __init__(self, path: Path, side: int, image_ids: Sequence[str], write: bool = True) -> None:
-        self._place = {image_id: index for index, image_id in enumerate(image_ids)}
+        self._index = {image_id: index for index, image_id in enumerate(image_ids)}
         if write:
             shape = (len(image_ids), side, side, 3)
             self._pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
@@ -112,24 +124,33 @@ class Squares:
             self._pixels = np.lib.format.open_memmap(path, mode="r")
 
     def fill(self, lake: Path, dataset: str, square: Callable[[np.ndarray], "Image"]) -> Iterator[int]:
-        """Read the images from the lake, resize them by ``square`` and keep them; yields how many are done.
+        """Read the images from the lake and store them as squares.
+
+        Args:
+            lake: the folder of the tables.
+            dataset: whose training split holds the images.
+            square: resizes an image, uint8 (H, W, 3), to the prompter's square.
+
+        Yields:
+            After each image, how many are done.
 
         Raises:
             NotMaterializedError: if the split's images are not in the lake.
-            InputError: if one of them is not there.
+            InputError: if one of them is missing.
         """
-        left = set(self._place)
+        remaining = set(self._index)
         for batch in scan(lake, IMAGES, {"dataset": dataset, "split": "train"}, ["image_id", "bytes"]):
             for image_id, data in zip(batch["image_id"].to_pylist(), batch["bytes"], strict=True):
-                if image_id in left:
-                    self._pixels[self._place[image_id]] = np.asarray(square(decode_image(data.as_py())))
-                    left.remove(image_id)
-                    yield len(self._place) - len(left)
-        if left:
+                if image_id in remaining:
+                    self._pixels[self._index[image_id]] = np.asarray(square(decode_image(data.as_py())))
+                    remaining.remove(image_id)
+                    yield len(self._index) - len(remaining)
+        if remaining:
             raise InputError(
-                f"{len(left)} images of {dataset}/train are in samples but not in images, {min(left)} among them: "
-                "ingest the dataset again."
+                f"{len(remaining)} images of {dataset}/train are in the table samples but not in images, for example "
+                f"{min(remaining)}. Ingest the dataset again."
             )
 
     def __getitem__(self, image_id: str) -> np.ndarray:
-        return self._pixels[self._place[image_id]]
+        square: np.ndarray = self._pixels[self._index[image_id]]
+        return square

@@ -1,8 +1,8 @@
-"""What a run will take, before it is started: memory a GPU and time, from sizes and a few rules of thumb. No torch.
+"""Estimates of a run's memory per GPU and time per step, from the sizes of the model.
 
-Bytes are counted, not measured: weights, gradients and optimizer states are exact but for padding; activations,
-caches and the allocator's waste follow the rules below. A run that was made on this machine knows better, and
-``t2s plan`` says so where there is one.
+Bytes are counted, not measured. Weights, gradients and optimizer states are exact except for padding. Activations,
+caches and the allocator's overhead follow the simple rules below. Where a run of the same name has finished on this
+machine, ``t2s plan`` also shows its measured figures, which are more reliable.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training.architecture import Architecture
 
 TEXT_TOKENS = 150
-"""Of an instruction with its question."""
+"""Tokens of an instruction with its question."""
 EXPECTED_COMPLETION = 250
-"""Tokens of a completion where nothing is known: a thought of some sentences and a few objects."""
+"""Assumed tokens of a completion: a few sentences of reasoning and a few objects."""
 GIGABYTE = 1e9
 SEGMENTER_GB = 3.0
-"""SAM 2.1 small with its working memory (Sam2Segmenter.memory_bytes)."""
+"""Memory of SAM 2.1 small with its working memory (Sam2Segmenter.memory_bytes)."""
 CONTEXT_GB = 1.0
-"""The CUDA context and the libraries' workspaces."""
-WASTE = 1.08
-"""What the allocator holds beyond what is used."""
+"""Memory of the CUDA context and the libraries' workspaces."""
+ALLOCATOR_OVERHEAD = 1.08
+"""Memory that the allocator holds, relative to the memory in use."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,15 @@ DEVICES = (
 )
 
 UTILIZATION = 0.35
-"""Of the peak in large matrix products, as such training commonly reaches."""
-SECONDS_A_TOKEN = 0.03
-"""The least that transformers takes for one token of every sequence, however small the model: Python and launches."""
+"""Share of the peak speed of matrix products that training usually reaches."""
+SECONDS_PER_TOKEN = 0.03
+"""The least time that transformers needs to generate one token of each sequence, even for a small model: the time of
+Python and of kernel launches."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """GB a GPU, by what takes it. ``peak`` counts what is held at once: the larger of drawing and updating."""
+    """Memory per GPU in GB (10⁹ bytes), by what uses it."""
 
     weights: float
     gradients: float
@@ -58,19 +59,20 @@ class Memory:
 
     @property
     def peak(self) -> float:
+        """The most memory in use at one time: during sampling or during the update, whichever needs more."""
         held = self.weights + self.gradients + self.optimizer + self.reference
-        return (held + max(self.update, self.generation) + SEGMENTER_GB) * WASTE + CONTEXT_GB
+        return (held + max(self.update, self.generation) + SEGMENTER_GB) * ALLOCATOR_OVERHEAD + CONTEXT_GB
 
 
 def memory(plan: Experiment, sizes: Architecture) -> Memory:
-    """GB a GPU of a training on GPUs."""
+    """The memory per GPU that a training on GPUs needs."""
     grpo, compute = plan.grpo, plan.compute
     full, ranks = sizes.parameters, compute.ranks
     half = grpo.precision == "bfloat16"
     if grpo.lora_rank:
         learned = sizes.adapter_parameters(grpo.lora_rank)
         # The frozen model in bfloat16, adapters in float32; the reference is the model without them.
-        weights, gradients, optimizer, reference = 2 * full + 4 * learned, 4 * learned, 8 * learned, 0.0
+        weights, gradients, optimizer, reference = 2.0 * full + 4 * learned, 4.0 * learned, 8.0 * learned, 0.0
     elif compute.zero:
         # bfloat16 weights and gradients; float32 copy and Adam's two moments with the optimizer.
         split = ranks if compute.zero == 3 else 1
@@ -82,12 +84,12 @@ def memory(plan: Experiment, sizes: Architecture) -> Memory:
         reference = 4 * full if grpo.beta else 0.0
     update, generation = _update(plan, sizes), _generation(plan, sizes)
     if not compute.zero and not grpo.lora_rank and half:
-        update += 2 * full  # autocast keeps the bfloat16 copies of a pass
+        update += 2 * full  # autocast keeps bfloat16 copies during a pass
     if compute.zero == 2:
         update += 4 * full * (ranks - 1) / ranks  # gradients before they are split, and the reduced buckets
     if compute.zero == 3:
         update += 2 * 2e9
-        generation += 2 * full  # gathered to draw completions
+        generation += 2 * full  # gathered to sample completions
     return Memory(*(value / GIGABYTE for value in (weights, gradients, optimizer, reference, update, generation)))
 
 
@@ -100,14 +102,14 @@ def _update(plan: Experiment, sizes: Architecture) -> float:
     one_layer = tokens * (16 * sizes.hidden + 8 * sizes.intermediate)
     one_vision_layer = patches * (16 * sizes.vision_hidden + 8 * sizes.vision_intermediate)
     if grpo.gradient_checkpointing:
-        # A layer's input is kept, everything else made again one layer at a time.
-        kept = 4 * (tokens * sizes.hidden * sizes.layers + patches * sizes.vision_hidden * sizes.vision_layers)
-        return kept + max(one_layer, one_vision_layer)
+        # The input of each layer is kept; everything else is computed again, one layer at a time.
+        inputs = 4 * (tokens * sizes.hidden * sizes.layers + patches * sizes.vision_hidden * sizes.vision_layers)
+        return inputs + max(one_layer, one_vision_layer)
     return one_layer * sizes.layers + one_vision_layer * sizes.vision_layers
 
 
 def _generation(plan: Experiment, sizes: Architecture) -> float:
-    """Bytes of keys and values while all of a rank's completions are drawn at once, and of reading their images."""
+    """Bytes to sample all completions of a rank at once: their keys and values, and the encoding of their images."""
     grpo = plan.grpo
     rows = grpo.completions_per_step // plan.compute.ranks
     length = sizes.visual_tokens + TEXT_TOKENS + grpo.max_new_tokens
@@ -117,7 +119,7 @@ def _generation(plan: Experiment, sizes: Architecture) -> float:
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of one step by phase."""
+    """Seconds of one step, by phase."""
 
     generate: float
     reward: float
@@ -125,34 +127,35 @@ class StepTime:
 
     @property
     def total(self) -> float:
+        """Seconds of the whole step."""
         return self.generate + self.reward + self.update
 
 
 def step_time(plan: Experiment, sizes: Architecture, device: Device) -> StepTime:
-    """Rough seconds of one step on so many of these GPUs: within a factor of two, not better."""
+    """Estimated seconds of one step with one such GPU per rank; the true time can be half or twice as long."""
     grpo, compute = plan.grpo, plan.compute
     rows = grpo.completions_per_step / compute.ranks
     completion = min(EXPECTED_COMPLETION, grpo.max_new_tokens)
     prompt = sizes.visual_tokens + TEXT_TOKENS
     flops = device.tflops * 1e12 * UTILIZATION
-    seen = 2 * (sizes.parameters * (prompt + completion) + sizes.vision_parameters * sizes.patches)
+    read = 2 * (sizes.parameters * (prompt + completion) + sizes.vision_parameters * sizes.patches)
     cache = rows * (prompt + completion) * sizes.layers * 4 * sizes.kv_width
-    a_token = max((2 * sizes.parameters + cache) / (device.bandwidth * 1e12), SECONDS_A_TOKEN)
-    # The longest of a batch decides: about twice the mean.
-    generate = rows * seen / flops + min(2 * completion, grpo.max_new_tokens) * a_token
+    per_token = max((2 * sizes.parameters + cache) / (device.bandwidth * 1e12), SECONDS_PER_TOKEN)
+    # The longest completion of a batch decides the time: about twice the mean.
+    generate = rows * read / flops + min(2 * completion, grpo.max_new_tokens) * per_token
     if compute.rollouts == "vllm":
         generate /= 3
     passes = 4 if grpo.gradient_checkpointing else 3
     reference = 1 if grpo.beta else 0
-    update = rows * seen * (passes + reference) / flops
+    update = rows * read * (passes + reference) / flops
     if compute.offload:
-        update += sizes.parameters * 16 / 50e9  # Adam's states through the machine's memory at 50 GB/s
+        update += sizes.parameters * 16 / 50e9  # Adam's states move through the machine's memory at 50 GB/s
     images = grpo.prompts_per_step / compute.ranks
     return StepTime(generate, images * 0.1 + rows * 0.02, update)
 
 
 def checkpoint_gigabytes(plan: Experiment, sizes: Architecture) -> float:
-    """GB on disk of one checkpoint that a run can resume from: weights and Adam's moments."""
+    """Disk space in GB of one checkpoint that a run can resume from: weights and Adam's moments."""
     if plan.grpo.lora_rank:
         return 12 * sizes.adapter_parameters(plan.grpo.lora_rank) / GIGABYTE
     return (14 if plan.compute.zero else 12) * sizes.parameters / GIGABYTE

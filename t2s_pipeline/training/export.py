@@ -1,4 +1,4 @@
-"""A checkpoint as a folder that plain transformers loads: weights, processor, model card.  [torch]"""
+"""Export a checkpoint as a folder that plain transformers can load: weights, processor, model card."""
 
 import json
 import os
@@ -14,26 +14,29 @@ from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
-from t2s_pipeline.training.model_card import Data, card, metrics
+from t2s_pipeline.training.model_card import TrainingData, card, metrics
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""The types that exported weights can have."""
 
 
 def export(home: Path, name: str, target: Path, dtype: str = "bfloat16", merge: bool = True) -> Checkpoint:
-    """Write a checkpoint to ``target``, whole or not at all, and return it.
+    """Write a checkpoint to a folder and return it. After a failure there is no partly written folder.
 
     Args:
+        home: T2S_HOME.
         name: ``<run>`` for its last checkpoint, or ``<run>@<step>``.
-        dtype: of the weights.
-        merge: add adapters to the base's weights; else they alone are written, for peft.
+        target: the folder to write; it must be new or empty.
+        dtype: of the written weights, a key of ``DTYPES``.
+        merge: True to add adapters to the weights of the base; False to write only the adapters, for peft.
 
     Raises:
         NotMaterializedError: if there is no such checkpoint.
-        InputError: if ``target`` is there already and holds something.
+        InputError: if ``target`` exists and is not an empty folder.
     """
     checkpoint = find(home, name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target} is there already: name an empty or a new folder.")
+        raise InputError(f"{target} already exists. Give a new or an empty folder.")
     adapters = (checkpoint.path / "adapter_config.json").is_file() and not merge
     staged = target.with_name(f".{target.name}.unfinished")
     with disk_room(target):
@@ -57,16 +60,16 @@ def find(home: Path, name: str) -> Checkpoint:
     """The checkpoint that ``<run>`` or ``<run>@<step>`` names.
 
     Raises:
-        NotMaterializedError: if it is not there.
+        NotMaterializedError: if there is none.
     """
     run, _, step = name.partition("@")
-    found = checkpoints.complete(home / "runs" / run)
-    chosen = [checkpoint for checkpoint in found if not step or str(checkpoint.step) == step]
-    if not chosen:
-        steps = ", ".join(str(checkpoint.step) for checkpoint in found)
-        there = f"its checkpoints are of step {steps}" if steps else "it has none: train it first"
-        raise NotMaterializedError(f"There is no complete checkpoint {name} in {home / 'runs'}; {there}.")
-    return chosen[-1]
+    complete = checkpoints.complete(home / "runs" / run)
+    matching = [checkpoint for checkpoint in complete if not step or str(checkpoint.step) == step]
+    if not matching:
+        steps = ", ".join(str(checkpoint.step) for checkpoint in complete)
+        hint = f"The run has checkpoints of these steps: {steps}" if steps else "The run has none: train it first"
+        raise NotMaterializedError(f"There is no complete checkpoint {name} in {home / 'runs'}. {hint}.")
+    return matching[-1]
 
 
 def _save_model(source: Path, target: Path, dtype: torch.dtype) -> None:
@@ -83,9 +86,9 @@ def _copy_adapters(source: Path, target: Path) -> None:
 
 def _describe(home: Path, checkpoint: Checkpoint, target: Path, adapters: bool) -> None:
     experiment, lake = Experiment.from_json(checkpoint.experiment), home / "lake"
-    measured = metrics(lake, checkpoint.name)
+    scores = metrics(lake, checkpoint.name)
     form = "These are low-rank adapters: load them onto the base with peft." if adapters else "This is the whole model."
-    told = card(checkpoint, Data.read(lake, experiment.dataset), measured, weights_sha256(target), form)
-    (target / "README.md").write_text(told)
+    text = card(checkpoint, TrainingData.read(lake, experiment.dataset), scores, weights_sha256(target), form)
+    (target / "README.md").write_text(text)
     (target / "experiment.json").write_text(json.dumps(checkpoint.experiment, indent=1, sort_keys=True) + "\n")
-    (target / "metrics.json").write_text(json.dumps(measured, indent=1) + "\n")
+    (target / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")

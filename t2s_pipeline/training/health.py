@@ -1,33 +1,38 @@
-"""Rules by which a run is called unwell: what a person would notice in its curves. No torch."""
+"""Health rules of a run: what a person would notice in its training curves."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.methods.compute import Watch
 
+Row = Mapping[str, Any]
+"""A row of ``training_log`` by column."""
+
 SIGNIFICANT = 3.0
-"""A fall of the reward counts from so many standard errors on."""
+"""The rule reward_falls is broken if the reward fell by more than this number of standard errors."""
 
 
 class UnhealthyRun(T2SError):
-    """A health rule is broken and the experiment asks to stop then."""
+    """A health rule is broken, and the experiment says that the run stops in this case."""
 
 
 @dataclass(frozen=True)
 class Symptom:
-    """A rule that is broken: its name, and what was seen."""
+    """A broken rule: its name, and a sentence with the numbers."""
 
     rule: str
     sentence: str
 
 
-def symptoms(rows: Sequence[Mapping], rules: Watch, completions_per_step: int) -> list[Symptom]:
-    """The rules that the last steps of a training log break; none while there are fewer than ``rules.window``.
+def symptoms(rows: Sequence[Row], rules: Watch, completions_per_step: int) -> list[Symptom]:
+    """The rules that the last steps of a training log break; none while there are fewer than ``rules.window`` steps.
 
     Args:
         rows: of ``training_log``, oldest first.
+        rules: the limits, and the number of steps that they apply to.
         completions_per_step: over all ranks.
     """
     if len(rows) < rules.window:
@@ -35,22 +40,31 @@ def symptoms(rows: Sequence[Mapping], rules: Watch, completions_per_step: int) -
     last = rows[-rules.window :]
     valid, flat, kl = (_mean(last, column) for column in ("valid_share", "zero_variance_share", "kl"))
     abstained = sum(row["abstained"] for row in last) / (len(last) * completions_per_step)
-    found = []
+    broken = []
     if valid is not None and valid < rules.min_valid_share:
-        found.append(Symptom("few_valid", f"only {valid:.0%} of the answers parse"))
+        broken.append(Symptom("few_valid", f"only {valid:.0%} of the answers parse"))
     if flat is not None and flat > rules.max_zero_variance:
-        found.append(Symptom("zero_variance", f"{flat:.0%} of the groups earn all the same, so they teach nothing"))
+        broken.append(
+            Symptom("zero_variance", f"{flat:.0%} of the groups have equal rewards, so nothing is learned from them")
+        )
     if kl is not None and kl > rules.max_kl:
-        found.append(Symptom("far_from_base", f"the policy is {kl:.2f} nats a token from the base"))
+        broken.append(Symptom("far_from_base", f"the policy is {kl:.2f} nats per token from the base"))
     if abstained > rules.max_abstained:
-        found.append(Symptom("abstained", f"{abstained:.0%} of the completions got no reward for a failure of ours"))
+        broken.append(
+            Symptom(
+                "abstained", f"{abstained:.0%} of the completions got no reward because of a failure of the pipeline"
+            )
+        )
     if (fall := _fall(rows, rules.falling_steps)) is not None:
-        found.append(Symptom("reward_falls", f"the reward fell by {fall:.3f} within {rules.falling_steps} steps"))
-    return found
+        broken.append(Symptom("reward_falls", f"the reward fell by {fall:.3f} within {rules.falling_steps} steps"))
+    return broken
 
 
-def _fall(rows: Sequence[Mapping], steps: int) -> float | None:
-    """By how much the newer half of the last ``steps`` earns less than the older half, where that is no chance."""
+def _fall(rows: Sequence[Row], steps: int) -> float | None:
+    """By how much the mean reward of the last ``steps`` fell from the older half to the newer half.
+
+    None if the fall is within the random variation (``SIGNIFICANT``), or if there are too few steps.
+    """
     if len(rows) < steps:
         return None
     rewards = [row["reward"] for row in rows[-steps:]]
@@ -68,6 +82,6 @@ def _variance(values: Sequence[float]) -> float:
     return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-def _mean(rows: Sequence[Mapping], column: str) -> float | None:
+def _mean(rows: Sequence[Row], column: str) -> float | None:
     values = [row[column] for row in rows if row[column] is not None]
     return sum(values) / len(values) if values else None

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run may go: all but the newest and the best on val. No torch."""
+"""Which checkpoints of a run can be removed: all except the newest ones and the best ones on val."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,22 +13,23 @@ PROTOCOL = "strict"
 
 
 def dispensable(
-    found: Sequence[Checkpoint], scores: Mapping[int, float], keep_last: int, keep_best: int
+    checkpoints: Sequence[Checkpoint], scores: Mapping[int, float], keep_last: int, keep_best: int
 ) -> list[Checkpoint]:
-    """The checkpoints that need not be kept, oldest first.
+    """The checkpoints that can be removed, oldest first.
 
     Args:
-        found: a run's complete checkpoints.
-        scores: gIoU on val by step, of those that were judged.
-        keep_last: so many newest stay; 0 keeps all.
-        keep_best: so many best stay too. One that was not judged may be the best, so then it stays.
+        checkpoints: the complete checkpoints of a run.
+        scores: gIoU on val by step, of the checkpoints that were evaluated.
+        keep_last: how many of the newest are kept; 0 keeps all.
+        keep_best: how many of the best are kept too. Then a checkpoint that was not evaluated is also kept,
+            because it could be the best.
     """
     if keep_last == 0:
         return []
-    older = sorted(found, key=lambda checkpoint: checkpoint.step)[:-keep_last]
-    judged = [checkpoint for checkpoint in found if checkpoint.step in scores]
-    best = sorted(judged, key=lambda checkpoint: scores[checkpoint.step], reverse=True)[:keep_best]
-    waiting = [] if keep_best == 0 else [checkpoint for checkpoint in found if checkpoint.step not in scores]
+    older = sorted(checkpoints, key=lambda checkpoint: checkpoint.step)[:-keep_last]
+    evaluated = [checkpoint for checkpoint in checkpoints if checkpoint.step in scores]
+    best = sorted(evaluated, key=lambda checkpoint: scores[checkpoint.step], reverse=True)[:keep_best]
+    waiting = [] if keep_best == 0 else [checkpoint for checkpoint in checkpoints if checkpoint.step not in scores]
     return [checkpoint for checkpoint in older if checkpoint not in best and checkpoint not in waiting]
 
 
@@ -39,10 +40,10 @@ def val_giou(lake: Path, experiment: Experiment) -> dict[int, float]:
         rows = read_partition(lake, BENCHMARK_METRICS, {}, columns).to_pylist()
     except NotMaterializedError:
         return {}
-    place = (experiment.dataset, "val", PROTOCOL)
+    val = (experiment.dataset, "val", PROTOCOL)
     named = [(row["system"].partition("--"), row) for row in rows]
     return {
         int(step): row["giou"]
         for (run, _, step), row in named
-        if run == experiment.run and step.isdecimal() and (row["dataset"], row["split"], row["protocol"]) == place
+        if run == experiment.run and step.isdecimal() and (row["dataset"], row["split"], row["protocol"]) == val
     }

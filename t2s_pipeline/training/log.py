@@ -1,8 +1,9 @@
-"""The table training_log while it grows: a reader sees every finished step but those of the last moments. No torch."""
+"""The table training_log while a run writes it: readers see all steps except those of the last two seconds."""
 
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from t2s_pipeline.lake.store import read_partition, write_partition
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One row of the table; the columns' meaning is in the schema. None where a number could not be had."""
+    """One row of the table; the schema describes the columns. None where there is no number."""
 
     step: int
     reward: float | None
@@ -41,19 +42,24 @@ class StepRecord:
 
 
 class TrainingLog:
-    """The rows of one run. They stay under an empty fingerprint until ``finish``, so that an unfinished log
-    is never taken for a finished one.
+    """The rows of one run. Their fingerprint is empty until ``finish``: so an unfinished log can be recognized.
 
-    The partition is one file, rewritten whole and renamed: a row is about 200 bytes, a long run 600 kB.
+    The partition is one file. Each time it is written completely and renamed: a row has about 200 bytes, the rows of
+    a long run 600 kB.
+
+    Args:
+        lake: the folder of the tables.
+        run: the run's name.
+        every_seconds: the shortest time between two writes.
     """
 
     def __init__(self, lake: Path, run: str, every_seconds: float = 2.0) -> None:
         self._lake, self._partition, self._every = lake, {"run": run}, every_seconds
         self._written = -every_seconds
-        self.rows: list[dict] = []
+        self.rows: list[dict[str, Any]] = []
 
     def resume(self, step: int) -> None:
-        """Take over what an interrupted run wrote, up to the step of the checkpoint that it goes on from."""
+        """Read the rows of an interrupted run, up to the step of the checkpoint that it continues from."""
         try:
             rows = read_partition(self._lake, TRAINING_LOG, self._partition).to_pylist()
         except NotMaterializedError:
@@ -61,6 +67,7 @@ class TrainingLog:
         self.rows = [{**row, "reward_parts": dict(row["reward_parts"] or ())} for row in rows if row["step"] <= step]
 
     def append(self, record: StepRecord) -> None:
+        """Add a row; write the table if the last write was long enough ago."""
         self.rows.append(asdict(record))
         now = time.monotonic()
         if now - self._written >= self._every:
@@ -68,10 +75,11 @@ class TrainingLog:
             self._written = now
 
     def flush(self) -> None:
+        """Write all rows as an unfinished log."""
         self._write("")
 
     def finish(self, fingerprint: str) -> int:
-        """Write all rows under the run's fingerprint; returns how many."""
+        """Write all rows with the run's fingerprint; return their number."""
         return self._write(fingerprint)
 
     def _write(self, fingerprint: str) -> int:

@@ -1,9 +1,11 @@
-"""The card of an exported model: what it is, what it was made from, and what it was measured to do. No torch."""
+"""The model card of an exported prompter: what it is, what it was made from, and its measured scores."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, SAMPLES
@@ -12,11 +14,14 @@ from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.training.checkpoints import Checkpoint
 
 HEADLINE = ("giou", "ciou", "p_at_50")
+"""The metrics that the card lists."""
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Data:
-    """The split that was trained on. Hashes are over what it holds, in the order of ids, whatever file it lies in."""
+class TrainingData:
+    """The split that was trained on. The hashes are over its contents in the order of ids, not over its files."""
 
     dataset: str
     samples: int
@@ -24,8 +29,8 @@ class Data:
     samples_sha256: str
 
     @classmethod
-    def read(cls, lake: Path, dataset: str) -> "Data | None":
-        """None if the split is no longer in the lake."""
+    def read(cls, lake: Path, dataset: str) -> "TrainingData | None":
+        """The training split of a dataset; None if it is no longer in the lake."""
         split = {"dataset": dataset, "split": "train"}
         try:
             images = read_partition(lake, IMAGES, split, ["image_id", "sha256"])
@@ -40,15 +45,15 @@ class Data:
         )
 
 
-def _digest(rows: list[dict]) -> str:
+def _digest(rows: Sequence[Row]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps(row, sort_keys=True, default=lambda value: value.hex()).encode())
     return digest.hexdigest()
 
 
-def metrics(lake: Path, system: str) -> list[dict]:
-    """Every measured row of a system, with its protocol."""
+def metrics(lake: Path, system: str) -> list[Row]:
+    """The rows of ``benchmark_metrics`` of a system."""
     try:
         rows = read_partition(lake, BENCHMARK_METRICS, {}).to_pylist()
     except NotMaterializedError:
@@ -56,12 +61,15 @@ def metrics(lake: Path, system: str) -> list[dict]:
     return [row for row in rows if row["system"] == system]
 
 
-def card(checkpoint: Checkpoint, data: Data | None, measured: list[dict], weights: str, form: str) -> str:
-    """Markdown with the front matter that the Hub reads.
+def card(checkpoint: Checkpoint, data: TrainingData | None, scores: Sequence[Row], weights: str, form: str) -> str:
+    """The card in Markdown, with the front matter that the Hub reads.
 
     Args:
+        checkpoint: the exported checkpoint.
+        data: what it was trained on, if that is still in the lake.
+        scores: rows as ``metrics`` gives them.
         weights: SHA-256 of the exported files.
-        form: what they are: the whole model, or adapters for the base.
+        form: a sentence that says whether the files are the whole model or adapters for the base.
     """
     experiment = Experiment.from_json(checkpoint.experiment)
     lines = [
@@ -75,7 +83,7 @@ def card(checkpoint: Checkpoint, data: Data | None, measured: list[dict], weight
         "",
         f"A prompter for {experiment.segmenter}: it answers a question about an image with prompts of the form "
         f"`{experiment.recipe.combination}`, in pixels of the square that its processor makes. Trained from "
-        f"`{experiment.prompter}` with GRPO on the mask that the frozen segmenter draws (Think2Seg-RS), by "
+        f"`{experiment.prompter}` with GRPO, rewarded for the mask that the frozen segmenter makes (Think2Seg-RS), by "
         f"t2s_pipeline: step {checkpoint.step} of {checkpoint.steps}. {form}",
         "",
         "| made from | |",
@@ -95,21 +103,21 @@ def card(checkpoint: Checkpoint, data: Data | None, measured: list[dict], weight
             f"| its questions and masks, sha256 | `{data.samples_sha256}` |",
         ]
     lines += ["", "## Measured", ""]
-    if measured:
+    if scores:
         lines += [
             "Percent, with 95 % bootstrap intervals by image. The two protocols differ in what counts as a hit and in "
-            "the resolution; numbers of one cannot be compared with numbers of the other.",
+            "the resolution. Numbers of different protocols cannot be compared.",
             "",
             "| split | protocol | samples | gIoU | cIoU | P@0.5 |",
             "|---|---|---:|---:|---:|---:|",
         ]
-        lines += map(_measured_line, measured)
+        lines += map(_score_line, scores)
     else:
-        lines.append("Nothing yet: this checkpoint was not evaluated.")
+        lines.append("This checkpoint was not evaluated.")
     lines += ["", "## Settings", "", "```json", json.dumps(checkpoint.experiment, indent=1), "```", ""]
     return "\n".join(lines)
 
 
-def _measured_line(row: dict) -> str:
+def _score_line(row: Row) -> str:
     cells = [f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" for name in HEADLINE]
     return f"| {row['dataset']}-{row['split']} | {row['protocol']} | {row['n']} | {' | '.join(cells)} |"

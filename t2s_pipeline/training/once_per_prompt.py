@@ -1,4 +1,4 @@
-"""A processor that is asked for every completion's prompt and does the work once for each prompt.  [torch]"""
+"""A processor that prepares each prompt once per group of completions, instead of once per completion."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from t2s_pipeline.training.shared_prompts import distinct
 
 
 class OncePerPrompt:
-    """Stands in for TRL's processor while one batch is made; gives what the processor itself would give.
+    """Replaces TRL's processor while one batch is prepared, and gives the same results as the processor itself.
 
-    TRL hands every prompt over G times, twice a step: 128 images to cut into patches where there are four.
+    TRL passes each prompt G times, twice per step: that is 128 images to cut into patches where there are four.
 
     Args:
-        processor: the real one; one image a prompt.
-        groups: (N,), equal where prompt and image are.
+        processor: the processor of the model; there is one image per prompt.
+        groups: (N,), equal numbers where prompt and image are equal.
     """
 
     def __init__(self, processor: ProcessorMixin, groups: Tensor) -> None:
@@ -28,24 +28,30 @@ class OncePerPrompt:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._processor, name)
 
-    def apply_chat_template(self, conversation: Sequence, tokenize: bool = False, **options) -> Any:
+    def apply_chat_template(self, conversation: Sequence[Any], tokenize: bool = False, **options: Any) -> Any:
+        """As the processor's own method; with ``tokenize``, equal prompts are prepared once."""
         if not tokenize:
-            return self._processor.apply_chat_template(conversation, tokenize=False, **options)
-        chosen = [conversation[row] for row in self._first]
-        return self._for_all(self._processor.apply_chat_template(chosen, tokenize=True, **options))
+            return self._processor.apply_chat_template(list(conversation), tokenize=False, **options)
+        conversations = [conversation[row] for row in self._first]
+        features: Any = self._processor.apply_chat_template(conversations, tokenize=True, **options)
+        return self._for_all(features)
 
-    def __call__(self, images: Sequence, text: Sequence[str], **options) -> BatchFeature:
+    def __call__(self, images: Sequence[Any], text: Sequence[str], **options: Any) -> BatchFeature:
+        """As the processor itself; equal prompts are prepared once."""
         rows = self._first
-        made = self._processor(images=[images[row] for row in rows], text=[text[row] for row in rows], **options)
-        return self._for_all(made)
+        features: Any = self._processor(
+            images=[images[row] for row in rows], text=[text[row] for row in rows], **options
+        )
+        return self._for_all(features)
 
-    def _for_all(self, made: BatchFeature) -> BatchFeature:
-        grids = torch.as_tensor(made["image_grid_thw"])
-        patches = torch.as_tensor(made["pixel_values"]).split(grids.prod(dim=1).tolist())
-        spread = {name: self._spread(value) for name, value in made.items() if name != "pixel_values"}
-        return BatchFeature({**spread, "pixel_values": torch.cat([patches[prompt] for prompt in self._owner])})
+    def _for_all(self, features: BatchFeature) -> BatchFeature:
+        """The features of the distinct prompts, repeated for every row of the batch."""
+        grids = torch.as_tensor(features["image_grid_thw"])
+        patches = torch.split(torch.as_tensor(features["pixel_values"]), grids.prod(dim=1).tolist())
+        repeated = {name: self._repeat(value) for name, value in features.items() if name != "pixel_values"}
+        return BatchFeature({**repeated, "pixel_values": torch.cat([patches[prompt] for prompt in self._owner])})
 
-    def _spread(self, value: Tensor | Sequence) -> Tensor | list:
+    def _repeat(self, value: Tensor | Sequence[Any]) -> Tensor | list[Any]:
         if isinstance(value, Tensor):
             return value[self._owner]
         return [value[prompt] for prompt in self._owner]

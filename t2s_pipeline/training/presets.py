@@ -1,6 +1,6 @@
-"""What a machine's GPUs can carry, as changes to an experiment's settings. No torch.
+"""Presets: changes to an experiment's settings so that it fits the memory of common GPUs.
 
-A preset decides where a run trains, and with adapters also what is trained; everything else stays the experiment's.
+A preset changes how a run uses the GPUs and, with adapters, which weights are trained. All other settings stay.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from t2s_pipeline.core.errors import InputError
 
 @dataclass(frozen=True)
 class Preset:
-    """``overrides`` are those of ``--set``; memory in GB (10⁹ bytes) a GPU."""
+    """Settings for a number of GPUs. ``memory`` is in GB (10⁹ bytes) per GPU, ``overrides`` are as for ``--set``."""
 
     name: str
     gpus: int
     memory: float
-    says: str
+    description: str
     overrides: tuple[str, ...]
 
 
@@ -27,7 +27,7 @@ PRESETS: dict[str, Preset] = {
             "one-24gb",
             1,
             25.8,
-            "adapters of rank 16 on a frozen bfloat16 model, 2 prompts a step",
+            "adapters of rank 16 on a frozen bfloat16 model, 2 prompts per step",
             ("grpo.lora_rank=16", "grpo.lora_alpha=32", "grpo.prompts_per_step=2", "grpo.completions_per_pass=2"),
         ),
         Preset(
@@ -41,14 +41,14 @@ PRESETS: dict[str, Preset] = {
             "one-141gb",
             1,
             151.4,
-            "the whole model with float32 weights, nothing split or moved",
+            "the whole model with float32 weights, without ZeRO and offloading",
             ("grpo.completions_per_pass=8",),
         ),
         Preset(
             "four-80gb",
             4,
             85.9,
-            "the whole model; ZeRO-3, everything split over four (the paper's 7B run)",
+            "the whole model; ZeRO-3, with everything split over four GPUs (the paper's 7B run)",
             ("compute.processes=4", "compute.zero=3", "grpo.completions_per_pass=4"),
         ),
     )
@@ -62,10 +62,10 @@ def preset(name: str) -> Preset:
         InputError: if there is none.
     """
     if name not in PRESETS:
-        raise InputError(f"There is no preset {name!r}; there are {', '.join(PRESETS)}.")
+        raise InputError(f"There is no preset {name!r}. There are: {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
 def with_preset(name: str | None, overrides: Sequence[str]) -> list[str]:
-    """Overrides with a preset's before them, so that what is said explicitly wins."""
+    """The overrides of a preset, followed by explicit ones, which take precedence."""
     return [*(preset(name).overrides if name else ()), *overrides]

@@ -1,6 +1,7 @@
-"""The run's prompts as TRL takes them: a table of row numbers, and everything else looked up on access.  [torch]"""
+"""The run's prompts as TRL takes them: a table of row numbers; everything else is looked up when a row is read."""
 
 from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import datasets
 import numpy as np
@@ -8,15 +9,33 @@ from PIL import Image
 
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.combinations import PromptCombination
+from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.training.dataset import QuestionChoice, Squares, TrainingSample
 from t2s_pipeline.vision import masks
 
 
-class Prompts:
-    """Row i is the i-th prompt of the run (an image and a question); TRL repeats each G times.
+class PromptRow(TypedDict):
+    """One prompt of the run, with what the rewards need. All arrays are on the prompter's square of side S."""
 
-    Looked up and not stored, because TRL asks for a row once per completion: here the G rows of a group share
-    one picture and one truth.
+    row: int
+    """The place in the run's order."""
+    prompt: list[dict[str, Any]]
+    """The chat messages."""
+    image: Image.Image
+    square: np.ndarray
+    """The image as uint8 (S, S, 3)."""
+    truth: np.ndarray
+    """Bool (S, S)."""
+    image_key: str
+    truth_key: str
+    labels: tuple[Label, ...]
+
+
+class Prompts:
+    """Row i is the i-th prompt of the run (an image and a question); TRL repeats each row G times.
+
+    Rows are looked up, not stored, because TRL reads a row once per completion. Here the G rows of a group share one
+    picture and one truth.
     """
 
     def __init__(
@@ -31,29 +50,30 @@ class Prompts:
         self._prompter, self._combination = prompter, combination
 
     def dataset(self) -> datasets.Dataset:
-        """Columns: ``prompt`` and ``image`` for TRL, ``row`` for our trainer, the rest for the rewards."""
+        """Columns: ``prompt`` and ``image`` for TRL, ``row`` for our trainer, the others for the rewards."""
         return datasets.Dataset.from_dict({"row": list(range(len(self._order)))}).with_transform(self._look_up)
 
-    def _look_up(self, batch: dict[str, list[int]]) -> dict[str, list]:
-        found = {row: self.row(row) for row in dict.fromkeys(batch["row"])}
-        names = next(iter(found.values()))
-        return {name: [found[row][name] for row in batch["row"]] for name in names}
+    def _look_up(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        rows: dict[int, dict[str, Any]] = {row: {**self.row(row)} for row in dict.fromkeys(batch["row"])}
+        columns = next(iter(rows.values()))
+        return {name: [rows[row][name] for row in batch["row"]] for name in columns}
 
     def sample_id(self, index: int) -> str:
+        """The sample of a prompt."""
         return self._samples[self._order[index].sample].sample_id
 
     def question(self, index: int) -> str:
-        draw = self._order[index]
-        return self._samples[draw.sample].questions[draw.question]
+        """The question of a prompt."""
+        choice = self._order[index]
+        return self._samples[choice.sample].questions[choice.question]
 
-    def row(self, index: int) -> dict:
+    def row(self, index: int) -> PromptRow:
         """One prompt with its image and truth, both on the prompter's square."""
-        draw = self._order[index]
-        sample = self._samples[draw.sample]
+        sample = self._samples[self._order[index].sample]
         square = np.ascontiguousarray(self._squares[sample.image_id])
         return {
             "row": index,
-            "prompt": self._prompter.messages(sample.questions[draw.question], self._combination),
+            "prompt": self._prompter.messages(self.question(index), self._combination),
             "image": Image.fromarray(square),
             "square": square,
             "truth": self._truth(sample.truth),
@@ -63,6 +83,6 @@ class Prompts:
         }
 
     def _truth(self, rle: masks.Rle) -> np.ndarray:
-        """Bool (S, S), each new pixel taking the old one under its centre."""
+        """Bool (S, S); each pixel has the value of the original pixel under its centre."""
         frame = self._prompter.frame
         return masks.nearest(masks.decode(rle), frame.height, frame.width)

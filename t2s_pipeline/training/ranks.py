@@ -1,7 +1,7 @@
-"""The processes (ranks) of one run: joining them, and letting the first decide.  [torch]
+"""The processes (ranks) of one run: joining them, and exchanging values.
 
-torchrun starts them and tells each who it is in RANK, LOCAL_RANK and WORLD_SIZE. In a process that it did not
-start every function here does nothing.
+torchrun starts the processes and numbers them in the variables RANK, LOCAL_RANK and WORLD_SIZE. In a process that
+torchrun did not start, these functions treat the process as the only one of the run.
 """
 
 import os
@@ -14,19 +14,26 @@ import torch.distributed as dist
 Value = TypeVar("Value")
 
 PATIENCE = timedelta(hours=2)
-"""How long ranks wait for each other: the first one reads a benchmark's images while the others have nothing to do."""
+"""How long ranks wait for each other. The others wait while the first rank reads the images of a benchmark."""
 
 
 def count() -> int:
+    """How many ranks the run has."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first() -> bool:
+    """True in the rank that decides and writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def join(device: str, zero: bool = False) -> None:
-    """Meet the other ranks; through DeepSpeed where it will run them, since it keeps count of them itself."""
+    """Connect with the other ranks.
+
+    Args:
+        device: ``cpu`` or ``cuda[:n]``, of this rank.
+        zero: True if DeepSpeed runs the training; then it makes the connection, because it counts the ranks itself.
+    """
     if dist.is_initialized() or (count() == 1 and not zero):
         return
     if device != "cpu":
@@ -41,12 +48,13 @@ def join(device: str, zero: bool = False) -> None:
 
 
 def leave() -> None:
+    """Disconnect from the other ranks."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def from_first(value: Value) -> Value:
-    """The first rank's value, on every rank; the others' counts for nothing."""
+    """The value of the first rank, on every rank. The values of other ranks are ignored."""
     if count() == 1:
         return value
     box = [value]
@@ -55,15 +63,15 @@ def from_first(value: Value) -> Value:
 
 
 def from_all(value: Value) -> list[Value]:
-    """Every rank's value, in the order of ranks."""
+    """The values of all ranks, in the order of the ranks."""
     if count() == 1:
         return [value]
-    found: list[Value | None] = [None] * count()
-    dist.all_gather_object(found, value)
-    return found
+    values: list[Value] = [value] * count()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def wait() -> None:
-    """Until every rank is here."""
+    """Wait until every rank has called this."""
     if count() > 1:
         dist.barrier()

@@ -1,7 +1,9 @@
-"""One training run, from the lake's samples to complete checkpoints and their tables.  [torch]"""
+"""One training run, from the samples in the lake to complete checkpoints and their tables."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import PrinterCallback
@@ -15,10 +17,12 @@ from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.rewards.functions import reward_functions
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.training import checkpoints, ranks
 from t2s_pipeline.training.arguments import grpo_config, lora_config, require_package
 from t2s_pipeline.training.checkpoints import Checkpoint
 from t2s_pipeline.training.dataset import Squares, TrainingSample, prompt_order, read_samples
+from t2s_pipeline.training.log import TrainingLog
 from t2s_pipeline.training.prompts import Prompts
 from t2s_pipeline.training.recorder import Recorder
 from t2s_pipeline.training.run_folder import RunFolder
@@ -37,138 +41,173 @@ def train(
 ) -> Checkpoint:
     """Train an experiment and return its final checkpoint.
 
-    A run that is finished under this fingerprint is not repeated; an interrupted one goes on from its last
-    complete checkpoint; one of another fingerprint is set aside (the last such is kept) and begun anew.
-    Several ranks call this together: the first decides and writes, all of them see the same file system.
+    A run that is finished with this fingerprint is not repeated. An interrupted run continues from its last complete
+    checkpoint. A run with another fingerprint is moved out of the way, where one earlier version is kept, and started
+    again. Several ranks call this together: the first one decides and writes, and all share one file system.
 
     Args:
+        experiment: the settings.
         home: T2S_HOME.
-        fingerprint: of code, data and settings, as the caller counts them; "" takes data and settings.
+        fingerprint: of code, data and settings, as the caller computes it; "" for that of data and settings.
+        progress: receives messages, progress and the figures of the run.
         device: ``cpu`` or ``cuda[:n]``, of this rank.
-        fresh: begin anew even if this run is finished or was interrupted; it is set aside.
+        fresh: True to start again even if this run is finished or was interrupted; it is moved out of the way.
 
     Raises:
-        NotMaterializedError, InputError: if data or models are not there, or the run is being trained already.
-        UnhealthyRun: if a health rule is broken and the experiment asks to stop then.
+        NotMaterializedError: if the data or its labels are not in the lake.
+        InputError: if a model is missing, or another process is training the run.
+        UnhealthyRun: if a health rule is broken and the experiment says that the run stops then.
     """
     first = ranks.is_first()
     if experiment.compute.zero:
         require_package("deepspeed", f"compute.zero={experiment.compute.zero}")
     ranks.join(device, zero=experiment.compute.zero > 0)
     folder = RunFolder.of(experiment, home, fingerprint)
-    found = ranks.from_first(None if fresh or not first else folder.latest())
-    if found is not None and found.final:
+    checkpoint = ranks.from_first(None if fresh or not first else folder.latest())
+    if checkpoint is not None and checkpoint.final:
         if first:
-            progress.say(f"{experiment.run} is finished: {found.path}")
-            folder.restate()
+            progress.say(f"{experiment.run} is finished: {checkpoint.path}")
+            folder.update_settings()
             if not folder.is_recorded():
-                folder.finish(folder.log(found.step))
-        return found
+                folder.finish(folder.log(checkpoint.step))
+        return checkpoint
     samples = read_samples(folder.settings.lake, experiment.dataset, experiment.recipe.labels)
     prompter = load_prompter(experiment.prompter, device, experiment.recipe.coordinates)
     with folder.alone() if first else nullcontext():
-        if first and (kept := folder.set_aside(everything=fresh)) is not None:
-            progress.say(f"The former {experiment.run} is now in {kept}.")
+        if first and (moved := folder.set_aside(everything=fresh)) is not None:
+            progress.say(f"The earlier version of {experiment.run} is now in {moved}.")
         with folder.staging() if first else nullcontext(checkpoints.staging(folder.path)) as staging:
             ranks.wait()
-            _train(folder, staging, samples, prompter, found, progress, device)
+            _Run(folder, staging, samples, prompter, checkpoint, progress, device).train()
             ranks.wait()
     final = ranks.from_first(folder.latest() if first else None)
     ranks.leave()
-    assert final is not None and final.final, "the trainer saves at its last step"
+    assert final is not None and final.final, "the trainer saves at the last step"
     return final
 
 
-def _train(
-    folder: RunFolder,
-    staging: Path,
-    samples: list[TrainingSample],
-    prompter: Prompter,
-    resumed: Checkpoint | None,
-    progress: Progress,
-    device: str,
-) -> None:
-    experiment, grpo, first = folder.experiment, folder.experiment.grpo, ranks.is_first()
-    combination, reward = PROMPT_COMBINATIONS[experiment.combination], REWARDS[experiment.recipe.reward]
-    steps = grpo.total_steps(len(samples))
-    done = resumed.step if resumed else 0
-    order = prompt_order([len(s.questions) for s in samples], steps * grpo.prompts_per_step, experiment.seed)
-    squares = _squares(folder, staging, [samples[draw.sample].image_id for draw in order], prompter, progress)
-    prompts = Prompts(samples, order, squares, prompter, combination)
+@dataclass(frozen=True)
+class _Run:
+    """The training of one run on this rank."""
 
-    def on_failure(completions: int, why: str) -> None:
-        progress.say(f"The segmenter failed on {completions} completions, which get no reward: {why}", warning=True)
+    folder: RunFolder
+    staging: Path
+    """The folder for unfinished files."""
+    samples: list[TrainingSample]
+    prompter: Prompter
+    resumed: Checkpoint | None
+    """The checkpoint to continue from."""
+    progress: Progress
+    device: str
 
-    if grpo.lora_rank == 0 and experiment.compute.zero == 0:
-        # Weights that are trained stay in float32 whatever the precision of the arithmetic: at a rate of 1e-6, an
-        # update of a bfloat16 weight is nearly always rounded away. DeepSpeed keeps such a copy itself.
-        prompter.model.float()
+    @property
+    def experiment(self) -> Experiment:
+        """The settings."""
+        return self.folder.experiment
 
-    def on_checkpoint(staged: Path, step: int) -> None:
-        progress.say(f"{folder.publish(staged, step, steps).name} is complete at step {step}.")
-        for gone in folder.prune():
-            progress.say(f"{gone.name} was removed (watch.keep_last, watch.keep_best).")
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.experiment.grpo.total_steps(len(self.samples))
 
-    segmenter = load_segmenter(experiment.segmenter, device, EmbeddingCache.under(folder.settings.home))
-    rewards = reward_functions(experiment.recipe, segmenter, prompter.answers, on_failure)
-    log = folder.log(done)
-    book = SampleBook(
-        folder.settings.home,
-        experiment.run,
-        folder.path / "samples",
-        experiment.recipe,
-        prompter.frame,
-        prompter.answers,
-        segmenter,
-        tuple(reward.parts.items()),
-    )
-    book.resume(done)
-    recorder = Recorder(experiment, log, book, prompts, progress, reward.valid_part, on_checkpoint)
-    followers = trackers(experiment.watch, experiment.run, folder.path / "curves") if first else []
-    trainer = MaskGRPOTrainer(
-        model=prompter.model,
-        processing_class=prompter.processor,
-        reward_funcs=rewards,
-        args=grpo_config(grpo, reward.weights, steps, experiment.seed, staging, device, experiment.compute),
-        train_dataset=prompts.dataset(),
-        callbacks=[recorder, *followers],
-        peft_config=lora_config(grpo),
-        show_every=experiment.watch.sample_every,
-    )
-    trainer.remove_callback(PrinterCallback)
-    recorder.trainer = trainer
-    progress.start(f"{experiment.run}: steps", steps, done)
-    try:
-        trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
-    except BaseException:
-        # Also for a stop: the steps that are finished stay to be read.
+    @property
+    def done(self) -> int:
+        """Optimizer steps that earlier processes have done."""
+        return self.resumed.step if self.resumed else 0
+
+    def train(self) -> None:
+        """Train up to the last step; the checkpoints and both tables are written on the way."""
+        experiment, grpo, first = self.experiment, self.experiment.grpo, ranks.is_first()
+        prompts = self._prompts()
+        if grpo.lora_rank == 0 and experiment.compute.zero == 0:
+            # Weights that are trained stay in float32, whatever the precision of the arithmetic: at a rate of 1e-6,
+            # an update of a bfloat16 weight is nearly always rounded away. DeepSpeed keeps such a copy itself.
+            self.prompter.model.float()
+        segmenter = load_segmenter(experiment.segmenter, self.device, EmbeddingCache.under(self.folder.settings.home))
+        rewards = reward_functions(experiment.recipe, segmenter, self.prompter.answers, self._on_failure)
+        log = self.folder.log(self.done)
+        recorder = self._recorder(log, prompts, segmenter)
+        curves = trackers(experiment.watch, experiment.run, self.folder.path / "curves") if first else []
+        weights = REWARDS[experiment.recipe.reward].weights
+        trainer = MaskGRPOTrainer(
+            model=self.prompter.model,
+            processing_class=self.prompter.processor,
+            reward_funcs=rewards,
+            args=grpo_config(grpo, weights, self.steps, experiment.seed, self.staging, self.device, experiment.compute),
+            train_dataset=prompts.dataset(),
+            callbacks=[recorder, *curves],
+            peft_config=lora_config(grpo),
+            show_every=experiment.watch.sample_every,
+        )
+        trainer.remove_callback(PrinterCallback)
+        recorder.trainer = trainer
+        self.progress.start(f"{experiment.run}: steps", self.steps, self.done)
+        try:
+            trainer.train(resume_from_checkpoint=str(self.resumed.path) if self.resumed else None)
+        except BaseException:
+            # Also if the run is stopped: the finished steps stay readable.
+            if first:
+                log.flush()
+            raise
         if first:
-            log.flush()
-        raise
-    if first:
-        folder.finish(log)
-        progress.result(**_summary(log.rows))
+            self.folder.finish(log)
+            self.progress.result(**_summary(log.rows))
 
+    def _prompts(self) -> Prompts:
+        """The prompts of the run in their order, with their images."""
+        counts = [len(sample.questions) for sample in self.samples]
+        order = prompt_order(counts, self.steps * self.experiment.grpo.prompts_per_step, self.experiment.seed)
+        squares = self._squares([self.samples[choice.sample].image_id for choice in order])
+        combination = PROMPT_COMBINATIONS[self.experiment.combination]
+        return Prompts(self.samples, order, squares, self.prompter, combination)
 
-def _squares(folder: RunFolder, staging: Path, image_ids: list[str], prompter: Prompter, progress: Progress) -> Squares:
-    """The run's images at the prompter's size, each once: the first rank makes them, all read them."""
-    needed, path, side = list(dict.fromkeys(image_ids)), staging / "squares.npy", prompter.frame.width
-    if ranks.is_first():
-        squares = Squares(path, side, needed)
-        progress.start(f"{folder.experiment.run}: images", len(needed))
-        for done in squares.fill(folder.settings.lake, folder.experiment.dataset, prompter.square):
-            progress.advance(done)
+    def _squares(self, image_ids: list[str]) -> Squares:
+        """The images of the run at the prompter's size: the first rank makes them, all ranks read them."""
+        distinct = list(dict.fromkeys(image_ids))
+        path, side = self.staging / "squares.npy", self.prompter.frame.width
+        if not ranks.is_first():
+            ranks.wait()
+            return Squares(path, side, distinct, write=False)
+        squares = Squares(path, side, distinct)
+        self.progress.start(f"{self.experiment.run}: images", len(distinct))
+        for done in squares.fill(self.folder.settings.lake, self.experiment.dataset, self.prompter.square):
+            self.progress.advance(done)
         ranks.wait()
         return squares
-    ranks.wait()
-    return Squares(path, side, needed, write=False)
+
+    def _recorder(self, log: TrainingLog, prompts: Prompts, segmenter: Sam2Segmenter) -> Recorder:
+        experiment, prompter = self.experiment, self.prompter
+        reward = REWARDS[experiment.recipe.reward]
+        book = SampleBook(
+            self.folder.settings.home,
+            experiment.run,
+            self.folder.path / "samples",
+            experiment.recipe,
+            prompter.frame,
+            prompter.answers,
+            segmenter,
+            tuple(reward.parts.items()),
+        )
+        book.resume(self.done)
+        return Recorder(experiment, log, book, prompts, self.progress, reward.valid_part, self._on_checkpoint)
+
+    def _on_failure(self, completions: int, reason: str) -> None:
+        self.progress.say(
+            f"The segmenter failed on {completions} completions, which get no reward: {reason}", warning=True
+        )
+
+    def _on_checkpoint(self, staged: Path, step: int) -> None:
+        checkpoint = self.folder.publish(staged, step, self.steps)
+        self.progress.say(f"{checkpoint.name} is complete at step {step}.")
+        for removed in self.folder.prune():
+            self.progress.say(f"{removed.name} was removed (watch.keep_last, watch.keep_best).")
 
 
-def _summary(rows: list[dict]) -> dict[str, int | float]:
-    """What a run is judged by at a glance: the reward at its two ends, and where the time went."""
+def _summary(rows: list[dict[str, Any]]) -> dict[str, int | float]:
+    """The main figures of a run: the reward at its beginning and its end, and how the time was spent."""
     tenth = max(1, len(rows) // 10)
 
-    def mean(part: list[dict], column: str) -> float:
+    def mean(part: list[dict[str, Any]], column: str) -> float:
         values = [row[column] for row in part if row[column] is not None]
         return float(np.mean(values)) if values else float("nan")
 
@@ -180,7 +219,7 @@ def _summary(rows: list[dict]) -> dict[str, int | float]:
         "valid_share_last_tenth": mean(rows[-tenth:], "valid_share"),
         "abstained": sum(row["abstained"] for row in rows),
         "seconds": seconds,
-        "seconds_a_step": seconds / len(rows),
+        "seconds_per_step": seconds / len(rows),
         "generate_share": sum(row["generate_seconds"] for row in rows) / seconds,
         "reward_share": sum(row["reward_seconds"] for row in rows) / seconds,
         "update_share": sum(row["update_seconds"] for row in rows) / seconds,

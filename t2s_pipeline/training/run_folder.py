@@ -1,4 +1,4 @@
-"""A run's folder and its two tables: what marks them as this run's own, and when they count as finished. No torch."""
+"""A run's folder and its two tables: which run they belong to, and when they are finished."""
 
 import fcntl
 import json
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from t2s_pipeline.core import fingerprints as provenance
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.fingerprints import fingerprint as fingerprint_from
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, PSEUDO_LABELS, SAMPLES, TRAINING_LOG
 from t2s_pipeline.lake.store import fingerprint_of, write_partition
@@ -28,7 +28,7 @@ from t2s_pipeline.training.log import TrainingLog
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``T2S_HOME/runs/<run>`` for one experiment under one fingerprint."""
+    """``T2S_HOME/runs/<run>`` for one experiment with one fingerprint."""
 
     experiment: Experiment
     settings: Settings
@@ -37,51 +37,67 @@ class RunFolder:
 
     @classmethod
     def of(cls, experiment: Experiment, home: Path, fingerprint: str) -> "RunFolder":
-        """``fingerprint`` is of code, data and settings as the caller counts them; "" takes data and settings."""
+        """The folder of an experiment's run.
+
+        Args:
+            experiment: decides the run's name.
+            home: T2S_HOME.
+            fingerprint: of code, data and settings, as the caller computes it; "" for that of data and settings.
+        """
         settings = Settings(home, Path(sys.executable))
         split = {"dataset": experiment.dataset, "split": "train"}
-        data = provenance.fingerprint(
+        data = fingerprint_from(
             **{table.name: fingerprint_of(settings.lake, table, split) for table in (IMAGES, SAMPLES)}
         )
         if experiment.recipe.labels:
             labels = fingerprint_of(settings.lake, PSEUDO_LABELS, {"method": experiment.recipe.labels, **split})
-            data = provenance.fingerprint(data=data, labels=labels)
-        own = provenance.fingerprint(data=data, experiment=experiment.fingerprint)
-        return cls(experiment, settings, fingerprint or own, data)
+            data = fingerprint_from(data=data, labels=labels)
+        default = fingerprint_from(data=data, experiment=experiment.fingerprint)
+        return cls(experiment, settings, fingerprint or default, data)
 
     @property
     def path(self) -> Path:
+        """The folder."""
         return self.settings.runs / self.experiment.run
 
     def latest(self) -> Checkpoint | None:
-        """The latest complete checkpoint that this fingerprint made."""
-        found = checkpoints.latest(self.path)
-        return found if found is not None and found.fingerprint == self.fingerprint else None
+        """The latest complete checkpoint, if it has this fingerprint."""
+        checkpoint = checkpoints.latest(self.path)
+        return checkpoint if checkpoint is not None and checkpoint.fingerprint == self.fingerprint else None
 
     def set_aside(self, everything: bool = False) -> Path | None:
-        """Move a run of another fingerprint (or ``everything``) out of the way; says where it is now, if any was."""
-        found = checkpoints.complete(self.path)
-        unwanted = any(everything or checkpoint.fingerprint != self.fingerprint for checkpoint in found)
-        return checkpoints.set_aside(self.path) if unwanted else None
+        """Move a run with another fingerprint out of the way.
+
+        Args:
+            everything: True to move a run with this fingerprint too.
+
+        Returns:
+            The new place; None if nothing was moved.
+        """
+        complete = checkpoints.complete(self.path)
+        outdated = any(everything or checkpoint.fingerprint != self.fingerprint for checkpoint in complete)
+        return checkpoints.set_aside(self.path) if outdated else None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep any other process from training this run meanwhile; ends with the process, however it ends.
+        """Lock the run against other processes. The lock ends with this process, also after a kill.
 
         Raises:
-            InputError: if one is training it.
+            InputError: if another process is training the run.
         """
         self.settings.runs.mkdir(parents=True, exist_ok=True)
         with (self.settings.runs / f".{self.experiment.run}.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(f"{self.experiment.run} is being trained by another process: wait for it.") from None
+                raise InputError(
+                    f"{self.experiment.run} is being trained by another process. Wait until it has finished."
+                ) from None
             yield
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """An empty folder for what is unfinished, removed at the end. What a killed run left is removed too."""
+        """An empty folder for unfinished files, which is removed at the end. Files of a killed run are removed too."""
         folder = checkpoints.staging(self.path)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -92,7 +108,13 @@ class RunFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, staged: Path, step: int, steps: int) -> Checkpoint:
-        """Make a staged checkpoint complete and list it in the table."""
+        """Make a checkpoint complete and add it to the table.
+
+        Args:
+            staged: the folder with the unfinished checkpoint.
+            step: its optimizer step.
+            steps: of the whole run.
+        """
         checkpoint = checkpoints.publish(
             staged,
             Checkpoint(
@@ -111,56 +133,60 @@ class RunFolder:
         return checkpoint
 
     def prune(self) -> list[Checkpoint]:
-        """Remove the checkpoints that ``watch.keep_last`` and ``watch.keep_best`` do not keep; returns them."""
+        """Remove the checkpoints that ``watch.keep_last`` and ``watch.keep_best`` do not keep; return them."""
         watch = self.experiment.watch
         scores = val_giou(self.settings.lake, self.experiment)
-        gone = dispensable(checkpoints.complete(self.path), scores, watch.keep_last, watch.keep_best)
-        for checkpoint in gone:
+        removed = dispensable(checkpoints.complete(self.path), scores, watch.keep_last, watch.keep_best)
+        for checkpoint in removed:
             checkpoints.remove(checkpoint)
-        if gone:
+        if removed:
             self._list_checkpoints("")
-        return gone
+        return removed
 
-    def restate(self) -> bool:
-        """Have finished checkpoints say how they answer today, where only that has changed; says whether it had."""
-        now = self.experiment.as_json()
-        stale = [found for found in checkpoints.complete(self.path) if found.experiment != now]
-        for found in stale:
-            checkpoints.restate(found, now)
-        if stale:
+    def update_settings(self) -> bool:
+        """Write today's settings into finished checkpoints. They can differ in settings that are not learned.
+
+        Returns:
+            True if a checkpoint had other settings.
+        """
+        settings = self.experiment.as_json()
+        outdated = [checkpoint for checkpoint in checkpoints.complete(self.path) if checkpoint.experiment != settings]
+        for checkpoint in outdated:
+            checkpoints.update_settings(checkpoint, settings)
+        if outdated:
             self._list_checkpoints(self.fingerprint)
-        return bool(stale)
+        return bool(outdated)
 
     def log(self, up_to: int) -> TrainingLog:
-        """The run's log, with the rows that were written up to a step."""
+        """The run's log, with the rows of an earlier process up to a step."""
         log = TrainingLog(self.settings.lake, self.experiment.run)
         log.resume(up_to)
         return log
 
     def finish(self, log: TrainingLog) -> None:
-        """Mark both tables as finished, by giving them the fingerprint."""
+        """Give both tables the fingerprint, which means that they are finished."""
         log.finish(self.fingerprint)
         self._list_checkpoints(self.fingerprint)
 
     def is_recorded(self) -> bool:
-        """Whether both tables say that the run is finished."""
+        """True if both tables have the fingerprint of this finished run."""
         partition = {"run": self.experiment.run}
-        marks = {fingerprint_of(self.settings.lake, table, partition) for table in (TRAINING_LOG, CHECKPOINTS)}
-        return marks == {self.fingerprint}
+        fingerprints = {fingerprint_of(self.settings.lake, table, partition) for table in (TRAINING_LOG, CHECKPOINTS)}
+        return fingerprints == {self.fingerprint}
 
     def _list_checkpoints(self, fingerprint: str) -> None:
         rows = [
             {
-                "system": found.name,
+                "system": checkpoint.name,
                 "experiment": self.experiment.name,
-                "step": found.step,
-                "path": found.path.relative_to(self.settings.home).as_posix(),
-                "sha256": found.sha256,
+                "step": checkpoint.step,
+                "path": checkpoint.path.relative_to(self.settings.home).as_posix(),
+                "sha256": checkpoint.sha256,
                 "base_model": self.experiment.prompter,
-                "settings": json.dumps(found.experiment, sort_keys=True),
-                "created_at": datetime.fromisoformat(found.created_at),
+                "settings": json.dumps(checkpoint.experiment, sort_keys=True),
+                "created_at": datetime.fromisoformat(checkpoint.created_at),
             }
-            for found in checkpoints.complete(self.path)
+            for checkpoint in checkpoints.complete(self.path)
         ]
         table = pa.Table.from_pylist(rows, schema=CHECKPOINTS.schema)
         write_partition(self.settings.lake, CHECKPOINTS, {"run": self.experiment.run}, table, fingerprint)

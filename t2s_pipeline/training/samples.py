@@ -1,9 +1,9 @@
-"""What the prompter says while it learns: some completions every so many steps as a table and pictures. No torch."""
+"""Sample completions of a run: at regular steps, some completions are kept as table rows and a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,19 +25,22 @@ if TYPE_CHECKING:
     from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 
 GROUPS = 4
-"""Prompts of a step that are shown, each by the best and the worst of its completions."""
+"""The number of prompts per step that are shown, each with its best and its worst completion."""
 GAP = 6
+"""Pixels between the panels of a picture."""
 
 
 @dataclass(frozen=True)
 class ShownCompletion:
-    """A completion that is looked at.
+    """A completion that is shown to people, with the image and the truth on the prompter's square of side S.
 
     Attributes:
         row: the prompt's place in the run's order.
-        square, truth: uint8 (S, S, 3) and bool (S, S), the prompter's square.
-        rank: best or worst of its group.
-        rewards: the parts, unweighted; NaN throughout if it abstained.
+        square: the image, uint8 (S, S, 3).
+        truth: bool (S, S).
+        rank: ``best`` or ``worst`` of its group.
+        text: the completion.
+        rewards: the parts of the reward, unweighted; all NaN if the completion has no reward.
     """
 
     row: int
@@ -49,37 +52,45 @@ class ShownCompletion:
 
 
 def best_and_worst(
-    inputs: Sequence[dict], texts: Sequence[str], rewards: np.ndarray, weights: Sequence[float]
+    inputs: Sequence[Mapping[str, Any]],
+    texts: Sequence[str],
+    rewards: np.ndarray,
+    weights: Sequence[float] | np.ndarray,
 ) -> list[ShownCompletion]:
-    """The best and the worst completion of each of a batch's first prompts.
+    """The best and the worst completion of each of the first prompts of a batch.
 
     Args:
-        inputs: the batch's rows with ``row``, ``square`` and ``truth``, one a completion.
+        inputs: the rows of the batch with ``row``, ``square`` and ``truth``, one per completion.
+        texts: the completions.
         rewards: (completions, parts), unweighted.
+        weights: of the parts.
     """
     totals = rewards @ np.asarray(weights)
     groups: dict[int, list[int]] = {}
-    for index, row in enumerate(inputs):
-        groups.setdefault(row["row"], []).append(index)
-    looks = []
+    for index, item in enumerate(inputs):
+        groups.setdefault(item["row"], []).append(index)
+    shown = []
     for row, members in list(groups.items())[:GROUPS]:
-        judged = [index for index in members if not np.isnan(totals[index])] or members
-        chosen = {"best": max(judged, key=lambda i: totals[i]), "worst": min(judged, key=lambda i: totals[i])}
-        for rank, index in chosen.items():
-            one = inputs[index]
-            parts = tuple(map(float, rewards[index]))
-            looks.append(ShownCompletion(row, one["square"], one["truth"], rank, texts[index], parts))
-    return looks
+        rewarded = [index for index in members if not np.isnan(totals[index])] or members
+        ranks = {"best": max(rewarded, key=lambda i: totals[i]), "worst": min(rewarded, key=lambda i: totals[i])}
+        for rank, index in ranks.items():
+            item, parts = inputs[index], tuple(map(float, rewards[index]))
+            shown.append(ShownCompletion(row, item["square"], item["truth"], rank, texts[index], parts))
+    return shown
 
 
 class SampleBook:
-    """The table ``training_samples`` of one run, and a picture for each step in it.
+    """The table ``training_samples`` of one run, with one picture per step.
 
     Args:
         home: T2S_HOME.
-        frame: the square the prompter sees.
-        written: what the coordinates of its answers count in.
-        parts: names and weights of the reward's parts.
+        run: the run's name.
+        pictures: the folder for the pictures.
+        recipe: of the run: how answers are read and fed to the segmenter.
+        frame: the prompter's square, in pixels.
+        written: the frame that the coordinates of the answers are written in.
+        segmenter: makes the masks that the pictures show.
+        parts: names and weights of the parts of the reward.
     """
 
     def __init__(
@@ -96,24 +107,32 @@ class SampleBook:
         self._home, self._partition, self._pictures = home, {"run": run}, pictures
         self._recipe, self._frame, self._written = recipe, frame, written
         self._segmenter, self._parts = segmenter, parts
-        self._rows: list[dict] = []
+        self._rows: list[dict[str, Any]] = []
 
     def resume(self, step: int) -> None:
-        """Take over what an interrupted run wrote, up to a step."""
+        """Read the rows of an interrupted run, up to a step."""
         try:
             rows = read_partition(self._home / "lake", TRAINING_SAMPLES, self._partition).to_pylist()
         except NotMaterializedError:
             rows = []
         self._rows = [row for row in rows if row["step"] <= step]
 
-    def add(self, step: int, looks: Sequence[tuple[ShownCompletion, str, str]]) -> Path:
-        """QuestionChoice and write what was looked at; each with its sample_id and question. Returns the picture."""
+    def add(self, step: int, completions: Sequence[tuple[ShownCompletion, str, str]]) -> Path:
+        """Write the rows and the picture of a step.
+
+        Args:
+            step: the optimizer step.
+            completions: each with its sample_id and its question.
+
+        Returns:
+            The picture's file.
+        """
         path = self._pictures / f"step-{step:06d}.jpg"
+        panel_path = path.relative_to(self._home).as_posix()
         panels = []
-        for look, sample_id, question in looks:
-            row, picture = self._row(look)
-            place = path.relative_to(self._home).as_posix()
-            self._rows.append({"step": step, "sample_id": sample_id, "question": question, "panel": place, **row})
+        for completion, sample_id, question in completions:
+            row, picture = self._row(completion)
+            self._rows.append({"step": step, "sample_id": sample_id, "question": question, "panel": panel_path, **row})
             panels.append(picture)
         with atomic_file(path) as temporary:
             _sheet(panels).save(temporary, "JPEG", quality=88)
@@ -121,45 +140,47 @@ class SampleBook:
         write_partition(self._home / "lake", TRAINING_SAMPLES, self._partition, table, "")
         return path
 
-    def _row(self, look: ShownCompletion) -> tuple[dict, Image.Image]:
-        answer = parse(look.text, PROMPT_COMBINATIONS[self._recipe.combination], self._written, self._recipe.repair)
-        answer = answer.moved(self._written, self._frame)
+    def _row(self, shown: ShownCompletion) -> tuple[dict[str, Any], Image.Image]:
+        """The table row of a completion and its panel."""
+        combination = PROMPT_COMBINATIONS[self._recipe.combination]
+        answer = parse(shown.text, combination, self._written, self._recipe.repair).moved(self._written, self._frame)
         objects: tuple[PromptObject, ...] = () if isinstance(answer, FormatError) else answer.objects
         status = "format_error" if isinstance(answer, FormatError) else "ok" if objects else "rejected"
-        drawn = None
+        mask = None
         if objects:
             try:
-                drawn = self._draw(look.square, objects)
-            except RuntimeError:  # the segmenter's; its reward has abstained and was counted
+                mask = self._segment(shown.square, objects)
+            except RuntimeError:  # from the segmenter; the completion has no reward and is counted as such
                 status = "error"
-        abstained = any(np.isnan(look.rewards))
-        parts = [] if abstained else [(name, value) for (name, _), value in zip(self._parts, look.rewards, strict=True)]
+        abstained = any(np.isnan(shown.rewards))
+        parts = list(zip(self._parts, shown.rewards, strict=True))
         row = {
-            "rank": look.rank,
-            "text": look.text,
-            "reward": None if abstained else sum(w * v for (_, w), v in zip(self._parts, look.rewards, strict=True)),
-            "reward_parts": parts,
+            "rank": shown.rank,
+            "text": shown.text,
+            "reward": None if abstained else sum(weight * value for (_, weight), value in parts),
+            "reward_parts": [] if abstained else [(name, value) for (name, _), value in parts],
             "status": status,
             "prompts": prompts_to_arrow(objects),
             "side": self._frame.width,
-            "mask": None if drawn is None else masks.encode(drawn).as_arrow(),
+            "mask": None if mask is None else masks.encode(mask).as_arrow(),
         }
-        return row, panel(look.square, objects, self._frame, drawn, look.truth if look.truth.any() else None)
+        return row, panel(shown.square, objects, self._frame, mask, shown.truth if shown.truth.any() else None)
 
-    def _draw(self, square: np.ndarray, objects: tuple[PromptObject, ...]) -> np.ndarray:
-        fed = [self._recipe.inference.prompts(objects)]
+    def _segment(self, square: np.ndarray, objects: tuple[PromptObject, ...]) -> np.ndarray:
+        """The union of the objects' masks, bool (S, S)."""
+        prompts = [self._recipe.inference.prompts(objects)]
         embedding = self._segmenter.encode(square)
-        (drawn,) = self._segmenter.decode(
-            embedding, fed, self._frame, self._frame, multimask=self._recipe.inference.multimask
+        (segmented,) = self._segmenter.decode(
+            embedding, prompts, self._frame, self._frame, multimask=self._recipe.inference.multimask
         )
-        return drawn.mask
+        return segmented.mask
 
 
 def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
-    """Pairs side by side: the best of a group left, the worst right."""
-    width, height = max(one.width for one in panels), max(one.height for one in panels)
+    """Pairs of panels side by side: the best completion of a group left, the worst right."""
+    width, height = max(item.width for item in panels), max(item.height for item in panels)
     rows = (len(panels) + 1) // 2
     sheet = Image.new("RGB", (2 * (width + GAP) + GAP, rows * (height + GAP) + GAP), "white")
-    for index, one in enumerate(panels):
-        sheet.paste(one, (GAP + (index % 2) * (width + GAP), GAP + index // 2 * (height + GAP)))
+    for index, item in enumerate(panels):
+        sheet.paste(item, (GAP + (index % 2) * (width + GAP), GAP + index // 2 * (height + GAP)))
     return sheet

@@ -1,23 +1,25 @@
-"""A group's completions share one prompt, so the prompt goes through the model once and not G times.  [torch]
+"""Run each prompt through the model once per group, not once per completion.
 
-The prompt (nine tenths of it image) is most of a sequence: 16 completions of 50 tokens after a prompt of 150 are
-3,200 tokens, of which 2,250 are copies. Here the prompt's keys and values are computed once, handed to all of its
-completions, and the gradient flows back into them from all. The numbers are those of the plain way.
+The prompt is most of a sequence, and nine tenths of it are image tokens: 16 completions of 50 tokens after a prompt
+of 150 are 3,200 tokens, of which 2,250 are copies. Here the keys and values of the prompt are computed once and used
+for all of its completions; the gradients of all completions flow back into them. The numbers are those of running
+each sequence separately.
 
-For Qwen2.5-VL, whose positions continue after an image from where the model says (``rope_deltas``).
+This works for Qwen2.5-VL, where the model says at which position the text continues after an image (``rope_deltas``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Distinct prompts, left-padded: ids and mask (R, P), and what else the model takes for their images."""
+    """Distinct prompts, left-padded: ids and mask (R, P), and the model's other inputs for their images."""
 
     ids: Tensor
     mask: Tensor
@@ -26,25 +28,34 @@ class PromptBatch:
 
 @dataclass
 class Prefix:
-    """What a batch of sequences has behind it: keys and values, its mask (N, P), the next position (N,)."""
+    """The tokens before a batch of sequences: keys and values, their mask (N, P), the next position (N,)."""
 
     cache: DynamicCache
     mask: Tensor
     position: Tensor
     last_hidden: Tensor
-    """(N, H): of the prompt's last token, which predicts the completion's first."""
+    """(N, H): hidden state of the prompt's last token, which predicts the first token of the completion."""
 
     def take(self, rows: Tensor) -> "Prefix":
-        """The sequences ``rows``, with repetitions; differentiable."""
+        """The sequences with the indices ``rows``, which can repeat; differentiable."""
         cache = DynamicCache()
         for index, layer in enumerate(self.cache.layers):
-            # index_select adds gradients up in a fixed order; indexing with a tensor does not, on several threads.
-            cache.update(layer.keys.index_select(0, rows), layer.values.index_select(0, rows), index)
+            # All layers of Qwen2.5-VL are attention layers, which have keys and values once a prompt was read.
+            keys, values = cast(Tensor, cast(Any, layer).keys), cast(Tensor, cast(Any, layer).values)
+            # index_select adds gradients in a fixed order; indexing with a tensor does not, with several threads.
+            cache.update(keys.index_select(0, rows), values.index_select(0, rows), index)
         return Prefix(cache, self.mask[rows], self.position[rows], self.last_hidden.index_select(0, rows))
 
 
 def distinct(groups: Tensor) -> tuple[Tensor, Tensor]:
-    """The first row of each group, and for every row the place of its group among them."""
+    """The first row of each group, and for each row the index of its group.
+
+    Args:
+        groups: (N,), equal numbers for the rows of one group.
+
+    Returns:
+        (R,), the first row of each group, groups in ascending order; and (N,), for each row the index of its group.
+    """
     _, owner = torch.unique(groups, return_inverse=True)
     count = int(owner.max()) + 1
     rows = torch.arange(len(groups), device=groups.device)
@@ -53,8 +64,8 @@ def distinct(groups: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def read_prompts(model: PreTrainedModel, prompts: PromptBatch) -> Prefix:
-    """Run the prompts through the model."""
-    backbone = model.base_model
+    """Run the prompts through the model; the result has one sequence per prompt."""
+    backbone: Any = model.base_model  # transformers gives the inner models of a family no common type
     cache = DynamicCache()
     out = backbone(
         input_ids=prompts.ids, attention_mask=prompts.mask, past_key_values=cache, use_cache=True, **prompts.images
@@ -65,20 +76,31 @@ def read_prompts(model: PreTrainedModel, prompts: PromptBatch) -> Prefix:
     return Prefix(cache, prompts.mask, position, out.last_hidden_state[:, -1])
 
 
-def go_on(model: PreTrainedModel, prefix: Prefix, ids: Tensor, mask: Tensor) -> Tensor:
-    """Hidden states (N, T, H) of ``ids`` (N, T) after the prefix; ``mask`` (N, T). The prefix grows by them."""
-    language = model.base_model.language_model
+def extend(model: PreTrainedModel, prefix: Prefix, ids: Tensor, mask: Tensor) -> Tensor:
+    """Run further tokens through the model, after a prefix that is extended by them.
+
+    Args:
+        model: Qwen2.5-VL.
+        prefix: what comes before; it is changed.
+        ids: the tokens (N, T).
+        mask: (N, T), 1 for a token and 0 for padding.
+
+    Returns:
+        Hidden states (N, T, H) of the tokens.
+    """
+    language: Any = model.base_model.language_model
     steps = torch.arange(ids.shape[1], device=ids.device)
     positions = (prefix.position[:, None] + steps).expand(3, -1, -1)
     prefix.mask = torch.cat([prefix.mask, mask], dim=1)
     prefix.position = prefix.position + ids.shape[1]
-    return language(
+    hidden: Tensor = language(
         input_ids=ids,
         attention_mask=prefix.mask,
         position_ids=positions,
         past_key_values=prefix.cache,
         use_cache=True,
     ).last_hidden_state
+    return hidden
 
 
 def log_probabilities(
@@ -93,21 +115,29 @@ def log_probabilities(
     """Log π of every completion token, and the entropy of every prediction, both (N, T).
 
     Args:
-        owner: (N,), which prompt a completion belongs to.
+        model: Qwen2.5-VL.
+        prompts: R distinct prompts.
+        owner: (N,), the index of each completion's prompt.
         ids: the completions' tokens (N, T), right-padded.
         mask: (N, T), 1 for a token and 0 for padding.
-        learn_entropy: whether the gradient flows through the entropy, too.
+        temperature: of sampling; the logits are divided by it.
+        learn_entropy: True to let the gradient also flow through the entropy.
     """
     prefix = read_prompts(model, prompts).take(owner)
     first = prefix.last_hidden[:, None]
     hidden = first
     if ids.shape[1] > 1:
-        hidden = torch.cat([first, go_on(model, prefix, ids[:, :-1], mask[:, :-1])], dim=1)
-    log_p = (model.get_output_embeddings()(hidden).float() / temperature).log_softmax(-1)
-    chosen = log_p.gather(2, ids[..., None])[..., 0]
+        hidden = torch.cat([first, extend(model, prefix, ids[:, :-1], mask[:, :-1])], dim=1)
+    log_p = (_head(model)(hidden).float() / temperature).log_softmax(-1)
+    of_tokens = log_p.gather(2, ids[..., None])[..., 0]
     with torch.set_grad_enabled(learn_entropy and torch.is_grad_enabled()):
         entropy = -(log_p.exp() * log_p).sum(-1)
-    return chosen.masked_fill(mask == 0, 0), entropy
+    return of_tokens.masked_fill(mask == 0, 0), entropy
+
+
+def _head(model: PreTrainedModel) -> nn.Module:
+    """The layer that turns hidden states into logits."""
+    return cast(nn.Module, cast(Any, model).get_output_embeddings())  # transformers gives this method no types
 
 
 @torch.no_grad()
@@ -120,17 +150,21 @@ def sample_completions(
     ends: Sequence[int],
     never: Sequence[int] = (),
 ) -> list[list[int]]:
-    """Sample a completion for every entry of ``owner`` (N,), each up to and including its end token.
+    """Sample one completion per entry of ``owner``, up to and including its end token.
 
     Args:
-        limit: tokens of a completion.
-        ends: tokens that end one.
-        never: tokens that are not to be drawn.
+        model: Qwen2.5-VL.
+        prompts: R distinct prompts.
+        owner: (N,), the index of each completion's prompt.
+        limit: the most tokens of a completion.
+        temperature: the logits are divided by it.
+        ends: the tokens that end a completion.
+        never: tokens that must not be sampled.
     """
     prefix = read_prompts(model, prompts).take(owner)
-    head = model.get_output_embeddings()
+    head = _head(model)
     stops = torch.tensor(list(ends), device=owner.device)
-    drawn: list[list[int]] = [[] for _ in owner]
+    completions: list[list[int]] = [[] for _ in owner]
     active = torch.arange(len(owner), device=owner.device)
     hidden = prefix.last_hidden
     for step in range(limit):
@@ -138,12 +172,12 @@ def sample_completions(
         logits[:, list(never)] = -torch.inf
         tokens = torch.multinomial(logits.softmax(-1), 1)
         for row, token in zip(active.tolist(), tokens[:, 0].tolist(), strict=True):
-            drawn[row].append(token)
-        going = ~torch.isin(tokens[:, 0], stops)
-        if step + 1 == limit or not going.any():
+            completions[row].append(token)
+        unfinished = ~torch.isin(tokens[:, 0], stops)
+        if step + 1 == limit or not unfinished.any():
             break
-        # Finished sequences leave the batch, so that a long one does not drag the others along.
-        if not going.all():
-            prefix, tokens, active = prefix.take(going.nonzero()[:, 0]), tokens[going], active[going]
-        hidden = go_on(model, prefix, tokens, torch.ones_like(tokens))[:, -1]
-    return drawn
+        # Finished sequences leave the batch, so that a long one does not cost time for all.
+        if not unfinished.all():
+            prefix, tokens, active = prefix.take(unfinished.nonzero()[:, 0]), tokens[unfinished], active[unfinished]
+        hidden = extend(model, prefix, tokens, torch.ones_like(tokens))[:, -1]
+    return completions

@@ -1,17 +1,21 @@
-"""A batch of completions in a few numbers: what it earned, how long that took, and the memory. No torch at import."""
+"""Statistics of a batch of completions: rewards, time and memory. It imports torch only inside a function."""
 
 import math
 import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass
 class BatchStats:
-    """What one batch of completions earned, over all ranks, and how long that took."""
+    """Rewards, time and memory of one batch of completions, over all ranks."""
 
     reward: float | None = None
     reward_std: float | None = None
@@ -21,20 +25,23 @@ class BatchStats:
     generate_seconds: float = 0.0
     reward_seconds: float = 0.0
     update_seconds: float = 0.0
-    """Log-probabilities, forward and backward passes, the optimizer's step."""
+    """Time of log-probabilities, forward and backward passes, and the optimizer's step."""
     prompts: tuple[int, ...] = ()
-    """The step's prompts by their row in the run's order, those of the first rank first."""
+    """The prompts of the step, as their places in the run's order; those of the first rank come first."""
     peak_mb: float = 0.0
-    """Of the rank that holds the most."""
+    """Memory of the rank that uses most, in MB (10⁶ bytes)."""
 
 
-def summarize(rewards: np.ndarray, weights: Sequence[float], names: Sequence[str], group_size: int) -> BatchStats:
-    """A batch in a few numbers, completions that abstained left out.
+def summarize(
+    rewards: np.ndarray, weights: Sequence[float] | np.ndarray, names: Sequence[str], group_size: int
+) -> BatchStats:
+    """Statistics of the rewards of a batch, without completions that have no reward.
 
     Args:
-        rewards: (groups × ``group_size``, parts), unweighted; a row of NaN abstained.
+        rewards: (groups × ``group_size``, parts), unweighted; NaN in the rows of completions without a reward.
         weights: of the parts.
         names: of the parts.
+        group_size: completions per prompt.
     """
     missing = np.isnan(rewards).any(axis=1)
     totals = np.where(missing, np.nan, rewards @ np.asarray(weights))
@@ -53,14 +60,14 @@ def summarize(rewards: np.ndarray, weights: Sequence[float], names: Sequence[str
 
 
 def peak_resident_megabytes() -> float:
-    """The most memory that this process has held."""
-    # Kilobytes on Linux, bytes on macOS.
+    """The most memory that this process has used, in MB (10⁶ bytes)."""
+    # The value is in kilobytes on Linux and in bytes on macOS.
     unit = 1e6 if sys.platform == "darwin" else 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def peak_megabytes(device) -> float:
-    """The most memory held so far: on a torch device with a memory of its own, there, else by this process."""
+def peak_megabytes(device: "torch.device") -> float:
+    """The most memory used so far, in MB (10⁶ bytes): of the GPU if ``device`` is one, else of this process."""
     if device.type == "cpu":
         return peak_resident_megabytes()
     import torch

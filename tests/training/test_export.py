@@ -94,6 +94,6 @@ def test_a_mistake_is_one_sentence_and_nothing_half_written_stays(home: Path, tm
         export(home, "whole@7", tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         export(home, "whole", tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
