@@ -2,9 +2,12 @@
 
 import importlib.util
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.outside import Outside
 
 # No deadline: a machine that also trains is slow now and then, and that is not a fault of the code.
 settings.register_profile("t2s", deadline=None, max_examples=50)
@@ -27,3 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if importlib.util.find_spec("dagster_shared") is not None:
         for line in DAGSTER_WARNINGS:
             config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Outside:
+    """A T2S_HOME and a folder for modules outside of the package."""
+    return Outside(tmp_path)

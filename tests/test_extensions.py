@@ -1,74 +1,20 @@
 """Objects that people add from their own module, without a change to the package, appear everywhere.
 
 Each test writes a module outside of the package, names it in ``T2S_EXTENSIONS``, and starts real processes.
+tests/test_model_extensions.py holds the claims about models, which need the worker environment.
 """
 
 import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from t2s_pipeline.core.registry import EXTENSIONS
-from t2s_pipeline.core.settings import REPO, Settings
+from t2s_pipeline.core.settings import Settings
+from tests.outside import MODELS, Outside
 
 pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
-
-
-@dataclass(frozen=True)
-class Outside:
-    """A T2S_HOME, and a folder on PYTHONPATH with modules that ``T2S_EXTENSIONS`` names."""
-
-    folder: Path
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "home"
-
-    def module(self, name: str, source: str) -> None:
-        """Write a module. Processes that are started later import it."""
-        (self.modules / f"{name}.py").write_text(source, "utf-8")
-
-    @property
-    def modules(self) -> Path:
-        path = self.folder / "modules"
-        path.mkdir(exist_ok=True)
-        return path
-
-    def run(self, *command: object, **variables: object) -> str:
-        """Run ``python`` with these arguments and more environment variables; return what it prints."""
-        environment = {
-            **os.environ,
-            "T2S_HOME": str(self.home),
-            "PYTHONPATH": os.pathsep.join([str(self.modules), str(REPO)]),
-            EXTENSIONS: ",".join(sorted(path.stem for path in self.modules.glob("*.py"))),
-            "COLUMNS": "200",
-            **{name: str(value) for name, value in variables.items()},
-        }
-        done = subprocess.run(
-            [sys.executable, *map(str, command)], cwd=REPO, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def t2s(self, *arguments: object, **variables: object) -> str:
-        """Run the command line in a process of its own; return what it prints."""
-        return self.run("-m", "t2s_pipeline.cli", *arguments, **variables)
-
-    def rows(self, query: str) -> list[dict[str, object]]:
-        """The answer to a question about the tables."""
-        rows: list[dict[str, object]] = json.loads(self.t2s("sql", query, "--json"))
-        return rows
-
-
-@pytest.fixture
-def outside(tmp_path: Path) -> Outside:
-    return Outside(tmp_path)
 
 
 BENCHMARK = '''
@@ -273,3 +219,24 @@ def test_a_system_answers_in_a_combination_from_outside(outside: Outside) -> Non
     assert scores == [{"system": "zero-shot-one-box", "n": 2}]
     settings = outside.rows("SELECT DISTINCT settings FROM completions WHERE system = 'zero-shot-one-box'")
     assert [json.loads(str(row["settings"]))["schema"] for row in settings] == ["pos3"]
+
+
+PLANS = """
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.training.plan import training_plan
+for name in ("my-sam", "your-sam"):
+    print(training_plan(experiment("think2seg-mini", [f"segmenter={name}"]), Settings.from_env()).missing)
+"""
+
+
+def test_a_prompter_family_and_a_segmenter_are_listed(outside: Outside) -> None:
+    outside.module("my_models", MODELS)
+    models = json.loads(outside.t2s("doctor", "--json"))["models"]
+    assert "Qwen2-VL" in models["prompter_families"]
+    assert "qwen2-vl-2b" in models["prompters"]
+    assert "my-sam" in models["segmenters"]
+    # A segmenter without weights of its own needs a file; an unknown one is refused with the names.
+    mine, yours = outside.run("-c", PLANS).splitlines()
+    assert "--set segmenter=my-sam@FILE" in mine
+    assert "There is no segmenter 'your-sam'" in yours and "my-sam" in yours

@@ -125,6 +125,36 @@ def qwen2_5_vl(side: int = 112, text: dict | None = None, vision: dict | None = 
     return config, processor
 
 
+def qwen2_vl():
+    """An architecture that is none of our families: tests register it as a person would."""
+    words = tokenizer(QWEN_TOKENS, "<|im_end|>", "<|endoftext|>")
+    config = transformers.Qwen2VLConfig(
+        text_config={
+            **TEXT,
+            "vocab_size": len(words),
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},
+        },
+        vision_config={
+            "depth": 2,
+            "embed_dim": 32,
+            "hidden_size": 64,
+            "num_heads": 2,
+            "mlp_ratio": 2,
+            "patch_size": 14,
+        },
+        **_qwen_ids(words),
+        tie_word_embeddings=True,
+    )
+    size = {"shortest_edge": 112**2, "longest_edge": 112**2}
+    processor = transformers.Qwen2VLProcessor(
+        image_processor=transformers.Qwen2VLImageProcessor(size=size, patch_size=14, merge_size=2),
+        tokenizer=words,
+        video_processor=transformers.Qwen2VLVideoProcessor(size=size, patch_size=14, merge_size=2),
+        chat_template=QWEN25_CHAT,
+    )
+    return config, processor
+
+
 def qwen3_vl():
     words = tokenizer(QWEN_TOKENS, "<|im_end|>", "<|endoftext|>")
     config = transformers.Qwen3VLConfig(
@@ -237,8 +267,9 @@ def llava():
     return config, processor
 
 
-BUILDERS = {"qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl, "internvl": internvl, "llava": llava}
+BUILDERS = {"qwen2_vl": qwen2_vl, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl, "internvl": internvl, "llava": llava}
 MODELS = {
+    "qwen2_vl": transformers.Qwen2VLForConditionalGeneration,
     "qwen2_5_vl": transformers.Qwen2_5_VLForConditionalGeneration,
     "qwen3_vl": transformers.Qwen3VLForConditionalGeneration,
     "internvl": transformers.InternVLForConditionalGeneration,
