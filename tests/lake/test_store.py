@@ -202,7 +202,7 @@ WRITE_PAST_A_LIMIT = """
     import os, resource, sys
     from pathlib import Path
     import pyarrow as pa
-    from t2s_pipeline.errors import T2SError
+    from t2s_pipeline.core.errors import T2SError
     from t2s_pipeline.lake.schema import IMAGES
     from t2s_pipeline.lake.store import StagedPartition, write_partition
     lake, kind = Path(sys.argv[1]), sys.argv[2]

@@ -199,8 +199,7 @@ def newer(lake: Path, table: str, partition: dict[str, str]) -> Path:
 
 @pytest.mark.parametrize(("table", "partition"), [("images", SPLIT), ("completions", STEP_20)])
 def test_a_later_release_s_lake_is_refused_and_not_touched(settings, table, partition):
-    shutil.rmtree(settings.lake / "completions")
-    shutil.rmtree(settings.lake / "predictions")
+    upgrade.upgrade(settings)
     path = newer(settings.lake, table, partition)
     files = files_of(settings.lake)
     rows = TABLES[table].schema.empty_table()
