@@ -11,7 +11,7 @@ import dagster as dg
 from assets.partitions import partition_key, remember
 from assets.resources import Context
 from assets.thumbnails import thumbnails
-from t2s_pipeline.checks.claims import Check, Finding, LakeCheck
+from t2s_pipeline.checks.claims import Check, CheckResult, LakeCheck
 from t2s_pipeline.checks.table_checks import checks_of
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
@@ -26,7 +26,7 @@ class RecordedPartition:
     partition: str | None
     skipped: bool
     metadata: dict[str, dg.MetadataValue]
-    checks: list[tuple[Check | LakeCheck, Finding]]
+    checks: list[tuple[Check | LakeCheck, CheckResult]]
 
 
 def check_specs(*tables: str) -> list[dg.AssetCheckSpec]:
@@ -119,9 +119,9 @@ def record(context: Context, settings: Settings, reports: Sequence[StepReport]) 
                 context.log.warning(sentence)
 
 
-def _worst(checks: list[tuple[Check | LakeCheck, Finding]]) -> list[tuple[Check | LakeCheck, Finding]]:
+def _worst(checks: list[tuple[Check | LakeCheck, CheckResult]]) -> list[tuple[Check | LakeCheck, CheckResult]]:
     """One result per check: the first that failed, else the last."""
-    worst: dict[str, tuple[Check | LakeCheck, Finding]] = {}
+    worst: dict[str, tuple[Check | LakeCheck, CheckResult]] = {}
     for check, finding in checks:
         if check.name not in worst or worst[check.name][1].passed:
             worst[check.name] = (check, finding)

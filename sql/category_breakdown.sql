@@ -1,6 +1,6 @@
--- On which classes is a system good, on which bad? Percent; a sample counts once, however many questions it has.
+-- On which classes is a system good, and on which bad? Percent; a sample counts once, however many questions it has.
 --   n: samples of the category
---   empty_targets: of them, those without a target
+--   empty_targets: samples of the category without a target
 WITH per_sample AS (
     SELECT
         a.system,

@@ -1,11 +1,12 @@
 -- Which checkpoint of a run is its best, by which rule, and what were the alternatives? Chosen on val, never on test.
+--   system: the checkpoint, by its name as a system
 --   val_giou: gIoU on val under the strict protocol, percent; null where the checkpoint was not evaluated on val
 --   val_ciou: cIoU on val under the strict protocol, percent
 --   place: rank among the run's checkpoints that were evaluated on val
---   chosen: true for exactly one checkpoint of a run and dataset
---   all_evaluated: every checkpoint of the run was evaluated on val, so that the choice is final
+--   chosen: true for exactly one checkpoint per run and dataset
+--   all_evaluated: every checkpoint of the run was evaluated on val, so the choice is final
 --   rule: how the choice is made
---   scored_on_test: whether test scores of it exist; of a run's checkpoints only the chosen one's should be used
+--   scored_on_test: the checkpoint has test scores; only those of the chosen checkpoint should be used
 WITH candidates AS (
     SELECT c.run, c.system, c.step, d.dataset
     FROM checkpoints AS c

@@ -1,6 +1,6 @@
 -- Does a run get better from checkpoint to checkpoint? Percent, with 95 % intervals, by optimizer step.
 --   system: the checkpoint that was evaluated, by its name as a system
---   giou_change: points since the run's evaluated checkpoint before it
+--   giou_change: percentage points since the previous evaluated checkpoint of the run
 SELECT
     c.run,
     c.step,

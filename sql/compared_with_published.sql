@@ -1,16 +1,18 @@
--- What did we measure for each number that the paper prints? One row a number and protocol; blank where not run.
--- Systems of ours that the paper does not list follow, with the published value blank. Tables 1 to 6 select from this.
---   published: what the paper prints: percent, or a count
---   protocol: how the measured value was counted; blank where not run
---   measured: what we measured; blank where not run
---   low: lower end of the measured 95 % interval
---   high: upper end
---   difference: measured less published
---   n: samples measured; for rejection, answers to empty targets
---   measured_as: the system of ours that this is
+-- What did we measure for each number that the paper prints? One row per number and protocol; null where not run.
+-- Systems of ours that the paper does not list follow; their published value is null. Tables 1 to 6 select from this.
+--   system: the system as the paper names it; the name of our system where the paper does not list it
+--   segmenter: the segmenter as the paper names it
+--   published: the number that the paper prints: percent, or a count
+--   protocol: the protocol of the measured value (docs/protocols.md); null where not run
+--   measured: the number that we measured; null where not run
+--   low: lower end of the 95 % interval of the measured number
+--   high: upper end of the 95 % interval of the measured number
+--   difference: measured minus published
+--   n: samples that were measured; for rejection, answers to empty targets
+--   measured_as: our system that corresponds to it: a run, a base, or a system made outside this pipeline
 --   measured_system: the system that was measured: for a run, the checkpoint that val chose (checkpoint_choices)
 WITH chosen AS (
-    -- The checkpoint that stands for its run: the one that val chose, on the dataset that the run was trained on.
+    -- The checkpoint that represents its run: the one that val chose, on the dataset that the run was trained on.
     SELECT c.run, c.system
     FROM checkpoint_choices AS c
     JOIN checkpoints AS k USING (run, system)
@@ -22,11 +24,11 @@ WITH chosen AS (
 ),
 
 metrics AS (
-    -- A run goes by its own name here; what is no run (a base, a system made elsewhere) by its own as well.
+    -- The name of the run, not of its checkpoint. A base or an external system keeps its name.
     SELECT coalesce(c.run, m.system) AS system, m.system AS measured_system, m.* EXCLUDE (system)
     FROM benchmark_metrics AS m
     LEFT JOIN chosen AS c ON c.system = m.system
-    -- Other checkpoints of a run have a view of their own, checkpoint_trend.
+    -- The other checkpoints of a run are in the view checkpoint_trend.
     WHERE c.run IS NOT NULL
         OR (NOT contains(m.system, '--') AND m.system NOT IN (SELECT run FROM chosen))
 ),

@@ -1,19 +1,18 @@
 -- Which answers went wrong, how, and why? Answers at or below IoU 0.5 under the strict protocol, worst first.
--- recall is the share of the target that was found, precision the share of the predicted mask that is target.
 --   reason: no answer, failure of ours, format error, false alarm, missed target, wrong place, over- or under-segmentation
---   recall: share of the target that was found
+--   recall: share of the target that the predicted mask covers
 --   precision: share of the predicted mask that is target
---   target_area: pixels of the truth
---   predicted_area: pixels of the prediction
---   question: as it was asked
---   answer: the system's text, where it gave one
+--   target_area: pixels of the ground truth
+--   predicted_area: pixels of the predicted mask
+--   question: the question as it was asked
+--   answer: the text that the system gave, if it gave one
 --   detail: what was wrong with the answer
 WITH wrong AS (
     SELECT
         a.*,
         s.questions,
         s.mask_area AS target_area,
-        -- Under strict the union is that of the two masks, so the predicted area follows from it.
+        -- Under strict, the union is the union of the two masks, so the predicted area follows from it.
         a.union - s.mask_area + a.intersection AS predicted_area
     FROM sample_scores AS a
     JOIN samples AS s USING (dataset, split, sample_id)

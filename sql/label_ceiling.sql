@@ -1,13 +1,13 @@
--- How good can a system get that imitates these pseudo-labels? The segmenter's IoU from the labels themselves.
---   method: whose labels, or search: the best prompts that a small search around them found
---   prompt_combination: what was fed; the method's own name: as the method itself feeds its labels
+-- How good can a system get that imitates these pseudo-labels? The IoU of the masks from the labels themselves.
+--   method: the method that made the labels; search: the best prompts that a small search around the labels found
+--   prompt_combination: the prompts that the segmenter got; the name of the method: as the method feeds its labels
 --   n: samples
---   targets: those with a target
---   giou: mean IoU of what the segmenter makes of the labels, percent, empty targets included
---   giou_targets: the same without empty targets
---   ciou: intersections over unions, percent
---   p_at_50: share above IoU 0.5, percent
---   worst_tenth: IoU that the worst tenth stays below, percent
+--   targets: samples with a target
+--   giou: mean IoU of the masks that the segmenter makes from the labels, percent, empty targets included
+--   giou_targets: mean IoU without empty targets, percent
+--   ciou: sum of intersections over sum of unions, percent
+--   p_at_50: share of the samples above IoU 0.5, percent
+--   worst_tenth: the IoU below which the worst tenth of the samples lies, percent
 SELECT
     method,
     segmenter,

@@ -1,8 +1,8 @@
--- How many instances has each method labelled in a sample, and which samples have none and why?
+-- How many instances has each method labelled in a sample, which samples have none, and why?
 --   instances: labels of the sample
---   labelled_area: pixels of the square in them
---   left_out: pixels of the square's mask in no instance (noise, specks)
---   outcome: labelled; empty target: rightly no label; target without label: the method leaves nothing of it
+--   labelled_area: pixels of the square in these labels
+--   left_out: pixels of the mask on the square that are in no instance (noise, specks)
+--   outcome: labelled; empty target: correctly no label; target without label: the method removed every instance
 WITH methods AS (
     SELECT DISTINCT method, dataset, split
     FROM pseudo_labels

@@ -1,7 +1,7 @@
 -- How often does a system recognize that there is no target? Percent, with 95 % Wilson intervals.
---   rejected: share of the answers to empty targets that were left empty, percent
+--   rejected: share of the answers to empty targets whose mask is empty, percent
 --   rejected_low: lower end of the 95 % Wilson interval
---   rejected_high: upper end
+--   rejected_high: upper end of the 95 % Wilson interval
 WITH counted AS (
     SELECT
         system,

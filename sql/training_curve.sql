@@ -1,6 +1,6 @@
 -- Is a run learning? Reward, its spread, KL and length by step, with the reward smoothed over the last ten steps.
---   reward_smoothed: mean over the last ten steps
---   seconds_so_far: since the first step
+--   reward_smoothed: mean reward over the last ten steps
+--   seconds_so_far: seconds since the first step
 SELECT
     run,
     step,

@@ -1,0 +1,1 @@
+"""What must hold of the tables and of the datasets in them."""

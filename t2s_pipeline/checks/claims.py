@@ -1,9 +1,9 @@
-"""What a check is: a claim about a partition, and how it was found to be.
+"""What a check is: a claim about a partition, and the result of testing it.
 
-The claims themselves are in ``checks`` and ``dataset_checks``.
+The claims themselves are in ``table_checks`` and ``dataset_checks``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,27 +15,29 @@ from t2s_pipeline.lake.summaries import Number
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The outcome of a check; ``numbers`` say how far it is off."""
+class CheckResult:
+    """The result of a check on a partition."""
 
     passed: bool
     sentence: str
-    numbers: dict[str, Number] = field(default_factory=dict)
+    """The result in words."""
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    """The result in numbers, and lists of names where something is wrong."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A claim about some columns of a table's partition. A blocking one stops what is downstream."""
+    """A claim about some columns of a partition. If a blocking check fails, no downstream step runs."""
 
     name: str
     table: str
     claim: str
     columns: tuple[str, ...]
-    judge: Callable[[pa.Table], Finding]
+    judge: Callable[[pa.Table], CheckResult]
     blocking: bool = True
 
-    def on(self, lake: Path, partition: Partition) -> Finding:
-        """Judge one partition.
+    def on(self, lake: Path, partition: Partition) -> CheckResult:
+        """Test one partition.
 
         Raises:
             NotMaterializedError: if it does not exist.
@@ -45,14 +47,18 @@ class Check:
 
 @dataclass(frozen=True)
 class LakeCheck:
-    """A claim that needs more than the partition's own columns: another table, another split, a published number."""
+    """A claim that needs more than the columns of the partition: another table, another split, a published number."""
 
     name: str
     table: str
     claim: str
-    judge: Callable[[Path, Partition], Finding]
+    judge: Callable[[Path, Partition], CheckResult]
     blocking: bool = True
 
-    def on(self, lake: Path, partition: Partition) -> Finding:
-        """Judge one partition. Raises as ``Check.on``."""
+    def on(self, lake: Path, partition: Partition) -> CheckResult:
+        """Test one partition.
+
+        Raises:
+            NotMaterializedError: if the partition does not exist, or another one that the check needs.
+        """
         return self.judge(lake, partition)

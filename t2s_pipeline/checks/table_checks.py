@@ -1,4 +1,4 @@
-"""What must hold of a partition before anything is built on it. Dagster shows these as asset checks."""
+"""What must hold of a partition before another step uses it. Dagster shows these as asset checks."""
 
 from collections.abc import Callable
 
@@ -6,64 +6,64 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.checks import dataset_checks
-from t2s_pipeline.checks.claims import Check, Finding, LakeCheck
+from t2s_pipeline.checks.claims import Check, CheckResult, LakeCheck
 from t2s_pipeline.lake import schema
 
 
-def _not_empty(rows: pa.Table) -> Finding:
-    return Finding(rows.num_rows > 0, f"{rows.num_rows} rows", {"rows": rows.num_rows})
+def _not_empty(rows: pa.Table) -> CheckResult:
+    return CheckResult(rows.num_rows > 0, f"{rows.num_rows} rows", {"rows": rows.num_rows})
 
 
-def _unique(*columns: str) -> Callable[[pa.Table], Finding]:
-    def judge(rows: pa.Table) -> Finding:
+def _unique(*columns: str) -> Callable[[pa.Table], CheckResult]:
+    def judge(rows: pa.Table) -> CheckResult:
         doubled = rows.num_rows - rows.group_by(list(columns)).aggregate([]).num_rows
-        return Finding(doubled == 0, f"{doubled} rows repeat ({', '.join(columns)})", {"repeated": doubled})
+        return CheckResult(doubled == 0, f"{doubled} rows repeat ({', '.join(columns)})", {"repeated": doubled})
 
     return judge
 
 
-def _on_the_square(rows: pa.Table) -> Finding:
-    """Boxes are ordered and inside the square, and so are points."""
+def _on_the_square(rows: pa.Table) -> CheckResult:
+    """The corners of boxes are in order, and boxes and points are inside the square."""
     wrong = 0
     for row in rows.to_pylist():
         x0, y0, x1, y1 = row["bbox"]
         last = row["side"] - 1
         inside = all(0 <= value <= last for point in row["points"] for value in point)
         wrong += not (0 <= x0 <= x1 <= last and 0 <= y0 <= y1 <= last and inside)
-    return Finding(wrong == 0, f"{wrong} of {rows.num_rows} labels leave their square", {"wrong": wrong})
+    return CheckResult(wrong == 0, f"{wrong} of {rows.num_rows} labels are not inside their square", {"wrong": wrong})
 
 
-def _few_rejects(rows: pa.Table) -> Finding:
-    return Finding(rows.num_rows == 0, f"{rows.num_rows} files set aside", {"rejects": rows.num_rows})
+def _few_rejects(rows: pa.Table) -> CheckResult:
+    return CheckResult(rows.num_rows == 0, f"{rows.num_rows} files set aside", {"rejects": rows.num_rows})
 
 
-def _few_errors(rows: pa.Table) -> Finding:
-    """A failure of ours (not of the model's) must not be scored as if it were an answer."""
+def _few_errors(rows: pa.Table) -> CheckResult:
+    """A failure of the pipeline, not of the model, must not be scored as if it were an answer."""
     errors = pc.sum(pc.equal(rows["status"], "error")).as_py() or 0
     share = errors / max(1, rows.num_rows)
-    return Finding(share <= 0.01, f"{errors} of {rows.num_rows} answers failed in the pipeline", {"errors": errors})
+    return CheckResult(share <= 0.01, f"{errors} of {rows.num_rows} answers failed in the pipeline", {"errors": errors})
 
 
-def _speaks_the_format(rows: pa.Table) -> Finding:
+def _answers_parse(rows: pa.Table) -> CheckResult:
     wrong = pc.sum(pc.equal(rows["status"], "format_error")).as_py() or 0
     share = wrong / max(1, rows.num_rows)
-    return Finding(share <= 0.2, f"{share:.1%} of the answers do not parse", {"format_errors": wrong})
+    return CheckResult(share <= 0.2, f"{share:.1%} of the answers cannot be parsed", {"format_errors": wrong})
 
 
-def _within_bounds(rows: pa.Table) -> Finding:
-    """0 ≤ intersection ≤ union, and the fraction is one."""
+def _within_bounds(rows: pa.Table) -> CheckResult:
+    """0 ≤ intersection ≤ union, and 0 ≤ IoU ≤ 1."""
     wrong = pc.or_(pc.greater(rows["intersection"], rows["union"]), pc.less(rows["intersection"], 0))
     wrong = pc.or_(wrong, pc.or_(pc.less(rows["iou"], 0.0), pc.greater(rows["iou"], 1.0)))
     count = pc.sum(wrong).as_py() or 0
-    return Finding(count == 0, f"{count} impossible scores", {"wrong": count})
+    return CheckResult(count == 0, f"{count} impossible scores", {"wrong": count})
 
 
-def _did_not_drop(rows: pa.Table) -> Finding:
-    """Judged by the latest row: earlier nights had their say."""
+def _did_not_drop(rows: pa.Table) -> CheckResult:
+    """The latest row decides; earlier evaluations had their own results."""
     last = rows.sort_by("scored_at").slice(rows.num_rows - 1).to_pylist()[0]
     interval = f"{last['difference']:+.2f} [{last['low']:+.2f}, {last['high']:+.2f}]"
     sentence = f"gIoU {last['giou']:.2f}, accepted {last['accepted_giou']:.2f}: {interval} points"
-    return Finding(not last["dropped"], sentence, {"difference": last["difference"], "giou": last["giou"]})
+    return CheckResult(not last["dropped"], sentence, {"difference": last["difference"], "giou": last["giou"]})
 
 
 CHECKS: tuple[Check | LakeCheck, ...] = (
@@ -71,7 +71,7 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
     Check("not_empty", schema.IMAGES.name, "There is at least one image.", ("image_id",), _not_empty),
     Check("ids_are_unique", schema.IMAGES.name, "No image id repeats.", ("image_id",), _unique("image_id")),
     Check("ids_are_unique", schema.SAMPLES.name, "No sample id repeats.", ("sample_id",), _unique("sample_id")),
-    Check("nothing_set_aside", schema.REJECTS.name, "Every file was usable.", ("reason",), _few_rejects, False),
+    Check("nothing_set_aside", schema.REJECTS.name, "Every file could be used.", ("reason",), _few_rejects, False),
     Check(
         "instances_are_unique",
         schema.PSEUDO_LABELS.name,
@@ -82,7 +82,7 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
     Check(
         "labels_are_on_the_square",
         schema.PSEUDO_LABELS.name,
-        "Boxes are ordered, and they and the points are inside the square.",
+        "The corners of boxes are in order, and boxes and points are inside the square.",
         ("bbox", "points", "side"),
         _on_the_square,
     ),
@@ -103,16 +103,16 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
     Check(
         "pipeline_did_not_fail",
         schema.PREDICTIONS.name,
-        "At most 1 % of the answers failed for a reason of ours.",
+        "At most 1 % of the answers failed in the pipeline.",
         ("status",),
         _few_errors,
     ),
     Check(
         "answers_parse",
         schema.PREDICTIONS.name,
-        "At least 80 % of the answers speak the format.",
+        "At least 80 % of the answers can be parsed.",
         ("status",),
-        _speaks_the_format,
+        _answers_parse,
         False,
     ),
     Check(
@@ -125,7 +125,7 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
     Check(
         "giou_holds",
         schema.RESCORES.name,
-        "Evaluated anew, gIoU is not below the accepted one by more than the paired 95 % interval allows.",
+        "In a new evaluation, gIoU is not lower than the accepted one by more than the paired 95 % interval allows.",
         ("scored_at", "giou", "accepted_giou", "difference", "low", "high", "dropped"),
         _did_not_drop,
         False,
@@ -134,4 +134,5 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
 
 
 def checks_of(table: str) -> tuple[Check | LakeCheck, ...]:
+    """The checks of the table with this name."""
     return tuple(check for check in CHECKS if check.table == table)

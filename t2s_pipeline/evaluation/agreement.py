@@ -21,7 +21,8 @@ from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.evaluation.segment import segment_texts
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES
-from t2s_pipeline.lake.store import StagedPartition, read_partition
+from t2s_pipeline.lake.staging import StagedPartition
+from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.load import load_answerer

@@ -18,7 +18,8 @@ from t2s_pipeline.datasets.question_choice import asked_questions
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
-from t2s_pipeline.lake.store import StagedPartition, read_partition
+from t2s_pipeline.lake.staging import StagedPartition
+from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.base import Completion
 from t2s_pipeline.prompters.chat import Chat

@@ -17,7 +17,8 @@ from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
 from t2s_pipeline.lake.prompts import prompts_to_arrow
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
-from t2s_pipeline.lake.store import StagedPartition, read_partition
+from t2s_pipeline.lake.staging import StagedPartition
+from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination

@@ -1,1 +1,1 @@
-"""The tables: what they hold (schema), how they are written and read (store), how SQL sees them (views)."""
+"""The tables of the lake: their schema, how they are written and read, and how SQL sees them."""

@@ -1,10 +1,12 @@
-"""``results.duckdb``: the whole lake in one file, for tools that want a database. Orchestrator only.
+"""``results.duckdb``: the whole lake in one file, for tools that want a database.
 
-Self-contained: tables, not views of Parquet, with the questions of ``sql/`` as views over them and every meaning as
-a comment. It is built beside its place and renamed, so whoever has it open keeps the old one, whole. Only the images'
-bytes are left out; they are in the lake.
+The file needs nothing else: it holds tables, not views of Parquet files. The questions of ``sql/`` are views over these
+tables, and every meaning is a comment. The file is built beside its final place and renamed, so a program that has it
+open keeps the complete old file. Only the bytes of the images are left out; they are in the lake.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -17,14 +19,24 @@ from t2s_pipeline.lake.schema import IMAGES, TABLES
 from t2s_pipeline.lake.views import create_question_views, name_literal, open_tables, text_literal
 
 STORAGE_VERSION = "v1.0.0"
-"""The oldest format that holds it, so that tools with an older DuckDB can open it."""
+"""The oldest format that can hold it, so that tools with an older DuckDB can open it."""
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """A table or a view, and the meanings that become comments."""
+
+    kind: str
+    name: str
+    meaning: str
+    columns: Mapping[str, str]
 
 
 def build_database(settings: Settings) -> Path:
-    """Write ``T2S_HOME/results.duckdb`` from the lake of this moment and return its path.
+    """Write ``T2S_HOME/results.duckdb`` from the lake as it is now, and return its path.
 
     Raises:
-        InputError: if a partition is damaged or a file of ``sql/`` is no view.
+        InputError: if a partition is damaged or of another release, or a file of ``sql/`` cannot become a view.
         T2SError: if the disk is full.
     """
     path = settings.home / "results.duckdb"
@@ -32,41 +44,45 @@ def build_database(settings: Settings) -> Path:
         connection, _ = open_tables(settings)
         with connection:
             try:
-                place = text_literal(str(temporary))
-                connection.execute(f"ATTACH {place} AS made (STORAGE_VERSION '{STORAGE_VERSION}')")
-                for table in TABLES.values():
-                    left_out = "EXCLUDE (bytes)" if table is IMAGES else ""
-                    name = name_literal(table.name)
-                    connection.execute(f"CREATE TABLE made.{name} AS SELECT * {left_out} FROM {name}")
-                    # A table without rows is a registered one, which would hide the copy from the views.
-                    connection.unregister(table.name)
-                connection.execute("USE made")
-                asked = questions(settings)
-                create_question_views(connection, list(asked))
-                connection.begin()  # one flush, not one a comment
-                _explain(connection, asked)
-                connection.commit()
-                connection.execute("USE memory")
-                connection.execute("DETACH made")
+                _copy(connection, temporary, questions(settings))
             except duckdb.Error as error:
                 raise InputError(f"{path} cannot be built: {' '.join(str(error).split())}") from error
     return path
 
 
-def _explain(connection: duckdb.DuckDBPyConnection, asked: list[Question]) -> None:
-    """Give every table, view and column its meaning as a comment."""
-    told: dict[str, tuple[str, str, dict[str, str]]] = {}
+def _copy(connection: duckdb.DuckDBPyConnection, path: Path, views: list[Question]) -> None:
+    """Copy the connection's tables into a new database at ``path``, and create the views there."""
+    connection.execute(f"ATTACH {text_literal(str(path))} AS copy (STORAGE_VERSION '{STORAGE_VERSION}')")
     for table in TABLES.values():
-        partitions = {column: PARTITION_MEANINGS[column] for column in table.partition_by}
-        told[table.name] = ("TABLE", table.meaning, {**partitions, **table.meanings})
-    for question in asked:
-        columns = [row[0] for row in connection.execute(f"DESCRIBE {name_literal(question.name)}").fetchall()]
-        told[question.name] = ("VIEW", question.comment, {column: meaning(question, column) for column in columns})
-    told[IMAGES.name][2].pop("bytes")
-    for name, (kind, words, columns) in told.items():
-        _comment(connection, f"{kind} {name_literal(name)}", words)
-        for column, meant in columns.items():
-            _comment(connection, f"COLUMN {name_literal(name)}.{name_literal(column)}", meant)
+        left_out = "EXCLUDE (bytes)" if table is IMAGES else ""
+        name = name_literal(table.name)
+        connection.execute(f"CREATE TABLE copy.{name} AS SELECT * {left_out} FROM {name}")
+        # A table without rows is registered with the connection, and would hide the copy from the views.
+        connection.unregister(table.name)
+    connection.execute("USE copy")
+    create_question_views(connection, views)
+    connection.begin()  # one flush for all comments, not one per comment
+    for relation in _relations(connection, views):
+        _comment(connection, f"{relation.kind} {name_literal(relation.name)}", relation.meaning)
+        for column, words in relation.columns.items():
+            _comment(connection, f"COLUMN {name_literal(relation.name)}.{name_literal(column)}", words)
+    connection.commit()
+    connection.execute("USE memory")
+    connection.execute("DETACH copy")
+
+
+def _relations(connection: duckdb.DuckDBPyConnection, views: list[Question]) -> list[_Relation]:
+    """Every table and view with the meanings of its columns."""
+    relations: list[_Relation] = []
+    for table in TABLES.values():
+        columns = {column: PARTITION_MEANINGS[column] for column in table.partition_by} | table.meanings
+        if table is IMAGES:
+            del columns["bytes"]
+        relations.append(_Relation("TABLE", table.name, table.meaning, columns))
+    for view in views:
+        names = [row[0] for row in connection.execute(f"DESCRIBE {name_literal(view.name)}").fetchall()]
+        relations.append(_Relation("VIEW", view.name, view.comment, {name: meaning(view, name) for name in names}))
+    return relations
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, what: str, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows on their way into a Parquet file: given exactly the table's columns, and gathered into row groups."""
+"""Rows before they are written to a Parquet file: cast to the columns of the table and collected into row groups."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,12 @@ import pyarrow as pa
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.lake.table import Table
 
-# A row group is also cut at this size, so that sixty-four very large images do not have to fit in memory.
 GROUP_BYTES = 128 * 1024 * 1024
+"""The most bytes in a row group of several rows, so that 64 very large images need not fit in memory."""
 
 
 class RowGroups:
-    """Batches in, row groups out: cast to the table's schema and regrouped, no more than one of them waiting."""
+    """Takes batches and gives row groups of the table's schema; at most one row group waits in memory."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -21,17 +21,17 @@ class RowGroups:
 
     def add(self, batch: pa.RecordBatch) -> Iterator[pa.Table]:
         """The row groups that this batch completes."""
-        # A large batch is sliced; a slice shares its memory and knows its own share of the bytes.
+        # A large batch is sliced. A slice shares the memory of the batch, and its nbytes counts its own part only.
         for start in range(0, batch.num_rows, self._table.rows_per_group):
-            part = conform(self._table, pa.Table.from_batches([batch.slice(start, self._table.rows_per_group)]))
-            full = self._rows + len(part) > self._table.rows_per_group or self._size + part.nbytes > GROUP_BYTES
+            rows = conform(self._table, pa.Table.from_batches([batch.slice(start, self._table.rows_per_group)]))
+            full = self._rows + len(rows) > self._table.rows_per_group or self._size + rows.nbytes > GROUP_BYTES
             if full:
                 yield from self.rest()
-            self._waiting.append(part)
-            self._rows, self._size = self._rows + len(part), self._size + part.nbytes
+            self._waiting.append(rows)
+            self._rows, self._size = self._rows + len(rows), self._size + rows.nbytes
 
     def rest(self) -> Iterator[pa.Table]:
-        """What still waits, as the last row group."""
+        """The rows that still wait, as the last row group; nothing if there are none."""
         if self._waiting:
             group = pa.concat_tables(self._waiting)
             self._waiting, self._rows, self._size = [], 0, 0
@@ -39,7 +39,7 @@ class RowGroups:
 
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:
-    """The rows with exactly the table's columns, in its order and of its types.
+    """The rows with exactly the columns of the table, in its order and of its types.
 
     Raises:
         InputError: naming the column that is missing, unknown or does not fit.

@@ -1,8 +1,8 @@
 """The lake as it is at one moment, for a reader that opens a file more than once.
 
-DuckDB reads a Parquet file's footer when it plans a query and opens the file again to run it. If the partition
-is replaced in between, the old footer meets the new rows: an error at best, a wrong number at worst (both were
-observed). A hard link holds on to the file itself, whatever becomes of its name, and costs no space.
+DuckDB reads the footer of a Parquet file when it plans a query, and opens the file again to run the query. If the
+partition is replaced in between, the old footer is used with the new rows. The result is an error or a wrong number;
+both were observed. A hard link keeps the file itself, whatever happens to its name, and needs no space.
 """
 
 import os
@@ -17,24 +17,27 @@ from t2s_pipeline.lake.store import list_partitions, partition_file
 from t2s_pipeline.lake.together import recover
 
 
-def take_snapshot(lake: Path, place: Path) -> Path | None:
-    """A new folder below ``place``, laid out as the lake, with a hard link to every partition of now.
+def take_snapshot(lake: Path, scratch: Path) -> Path | None:
+    """Make a folder below ``scratch`` with the layout of the lake and a hard link to each partition.
 
-    The caller removes it; what killed readers left is removed here. None where there can be no hard links
-    (another file system, a read-only one): the lake itself must do then.
+    The caller removes the folder. Folders that killed processes left are removed here. It returns None if hard links
+    are not possible (another file system, or a read-only one); then the reader has to use the lake itself.
+
+    Raises:
+        InputError: if the lake has partitions as another release lays them out.
     """
     recover(lake)
-    for left in place.glob("lake-*"):
-        if is_abandoned(left.name):
-            shutil.rmtree(left, ignore_errors=True)
+    for former in scratch.glob("lake-*"):
+        if is_abandoned(former.name):
+            shutil.rmtree(former, ignore_errors=True)
     partitions = [(table, partition) for table in TABLES.values() for partition in list_partitions(lake, table)]
-    folder = place / f"lake-{owner_mark()}-{secrets.token_hex(4)}"
+    folder = scratch / f"lake-{owner_mark()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True)
         for table, partition in partitions:
             link = partition_file(folder, table, partition)
             link.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # removed by hand since it was listed
+            with suppress(FileNotFoundError):  # removed since it was listed
                 os.link(partition_file(lake, table, partition), link)
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)

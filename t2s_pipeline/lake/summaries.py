@@ -1,4 +1,4 @@
-"""The few numbers that describe a partition: what the UI plots and what a step prints."""
+"""A few numbers that describe a partition. The UI plots them, and a step prints them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +14,11 @@ Number = int | float | str
 
 
 def numbers(lake: Path, table: Table, partition: Partition) -> tuple[int, dict[str, Number]]:
-    """How many rows the partition has, and its numbers by name.
+    """The number of rows of the partition, and its numbers by name.
 
     Raises:
         NotMaterializedError: if it does not exist.
+        InputError: if the file is damaged or of another release.
     """
     columns, describe = _DESCRIPTIONS.get(table.name, ([table.columns[0].name], _count))
     rows = read_partition(lake, table, partition, columns)
@@ -51,7 +52,7 @@ def _rejects(rows: pa.Table) -> dict[str, Number | None]:
 
 
 def _training_log(rows: pa.Table) -> dict[str, Number | None]:
-    """First and last tenth of training: whether the reward rose, and at what cost."""
+    """Means over the first and the last tenth of training: whether the reward rose, and how far KL went."""
     tenth = max(1, rows.num_rows // 10)
     rows = rows.sort_by("step")
     first, last = rows.slice(0, tenth), rows.slice(rows.num_rows - tenth)
@@ -84,7 +85,7 @@ def _predictions(rows: pa.Table) -> dict[str, Number | None]:
 
 
 def _label_quality(rows: pa.Table) -> dict[str, Number | None]:
-    """Mean IoU in percent by what was fed."""
+    """Mean IoU in percent by prompt combination."""
     means = rows.group_by("prompt_combination").aggregate([("iou", "mean")])
     return {row["prompt_combination"]: 100 * row["iou_mean"] for row in means.to_pylist()}
 
@@ -94,11 +95,11 @@ def _sample_scores(rows: pa.Table) -> dict[str, Number | None]:
 
 
 def _benchmark_metrics(rows: pa.Table) -> dict[str, Number | None]:
-    told: dict[str, Number | None] = {"rows": rows.num_rows}
+    described: dict[str, Number | None] = {"rows": rows.num_rows}
     for row in rows.to_pylist():
         if row["protocol"] == "strict":
-            told[f"giou {row['system']} {row['dataset']}-{row['split']}"] = row["giou"]
-    return told
+            described[f"giou {row['system']} {row['dataset']}-{row['split']}"] = row["giou"]
+    return described
 
 
 def _agreement(rows: pa.Table) -> dict[str, Number | None]:
@@ -112,10 +113,10 @@ def _agreement(rows: pa.Table) -> dict[str, Number | None]:
 
 def _rescores(rows: pa.Table) -> dict[str, Number | None]:
     last = rows.sort_by("scored_at").slice(rows.num_rows - 1).to_pylist()[0]
-    return {"nights": rows.num_rows, **{name: last[name] for name in ("giou", "accepted_giou", "difference")}}
+    return {"evaluations": rows.num_rows, **{name: last[name] for name in ("giou", "accepted_giou", "difference")}}
 
 
-def _shares(column: pa.ChunkedArray) -> dict[str, Number]:
+def _shares(column: pa.ChunkedArray) -> dict[str, Number | None]:
     return {entry["values"]: entry["counts"] for entry in column.value_counts().to_pylist()}
 
 

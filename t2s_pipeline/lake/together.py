@@ -1,8 +1,8 @@
-"""Partitions of several tables that change as one, whatever happens while they do.
+"""Partitions of several tables that are replaced together, even if the process is killed.
 
-A rename is atomic, four renames are not: a process killed between them would leave new images beside old
-samples. So the files are written whole under other names, the renames are written down, and only then done.
-Whoever opens the lake next does what a killed writer left undone.
+One rename is atomic, four renames are not: a process killed between them would leave new images beside old samples.
+So the files are first written under temporary names, then the renames are written into a journal, and only then done.
+The next process that opens the lake finishes the renames that a killed process did not do.
 """
 
 import errno
@@ -21,12 +21,14 @@ from t2s_pipeline.lake.row_groups import RowGroups
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.versions import VERSION_KEY
 
-JOURNALS = "_staging"
-_NOT_OURS = (errno.EROFS, errno.EACCES, errno.EPERM)
+STAGING = "_staging"
+"""The folder of the lake for work that is not finished: pieces of partitions, and journals of renames."""
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class TableWriter:
-    """One table's file while it is written: batches in, row groups out."""
+    """Writes the file of one partition: takes batches and writes row groups."""
 
     def __init__(self, table: Table, path: Path, schema: pa.Schema) -> None:
         self.rows = 0
@@ -39,16 +41,20 @@ class TableWriter:
         )
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Raises InputError if a column is missing, unknown or does not fit its type."""
+        """Add rows.
+
+        Raises:
+            InputError: if a column is missing, unknown, or does not fit its type.
+        """
         self._write(self._groups.add(batch))
 
     def finish(self) -> None:
-        """Write what waits, and the footer."""
+        """Write the remaining rows and the footer."""
         self._write(self._groups.rest())
         self._file.close()
 
     def abandon(self) -> None:
-        """Let go of a file that nobody will read."""
+        """Close a file that will not be used."""
         if self._file.is_open:
             self._file.close()
 
@@ -56,15 +62,21 @@ class TableWriter:
         for group in groups:
             self._file.write_table(group.replace_schema_metadata(self._metadata), row_group_size=len(group))
             self.rows += len(group)
-            # Left alone, the pool keeps what images took until it feels like giving it back: how much, nobody can say.
+            # Without this call, Arrow's memory pool keeps the memory of the images for an unknown time.
             pa.default_memory_pool().release_unused()
 
 
 @contextmanager
 def replacing(lake: Path, files: dict[Path, Table], metadata: dict[bytes, bytes]) -> Iterator[list[TableWriter]]:
-    """A writer for each file; on leaving the block all of them appear, and on any error none does.
+    """Yield one writer per file. When the block ends, all files appear; on any error, none does.
+
+    Args:
+        lake: the folder of the lake.
+        files: the path and the table of each file.
+        metadata: entries for the footers; the schema version is added.
 
     Raises:
+        InputError: if a column is missing, unknown, or does not fit its type.
         T2SError: if the disk is full.
     """
     recover(lake)
@@ -93,30 +105,30 @@ def _publish(lake: Path, renames: dict[Path, Path]) -> None:
         flush(new.parent)
         return
     pairs = [[str(old.relative_to(lake)), str(new.relative_to(lake))] for old, new in renames.items()]
-    # Named by what it replaces: one process at a time writes a partition, and a killed one's leavings are found.
+    # The name comes from the files that are replaced: only one process at a time writes them.
     name = hashlib.sha256("\n".join(new for _, new in pairs).encode()).hexdigest()[:16]
-    journal = lake / JOURNALS / f"renames-{name}.json"
+    journal = lake / STAGING / f"renames-{name}.json"
     with atomic_file(journal) as temporary:
         temporary.write_text(json.dumps(pairs))
     _rename(lake, journal)
 
 
 def recover(lake: Path) -> None:
-    """Do the renames that a killed writer had written down. Cheap when there are none."""
-    for journal in sorted((lake / JOURNALS).glob("renames-*.json")):
+    """Do the renames that a killed process left in its journal. Cheap if there is none."""
+    for journal in sorted((lake / STAGING).glob("renames-*.json")):
         try:
             _rename(lake, journal)
         except OSError as error:
-            # Somebody who may only read sees each partition whole all the same; its owner will do it.
-            if error.errno not in _NOT_OURS:
+            # A user who may only read sees each partition complete anyway; the owner will do the renames.
+            if error.errno not in _READ_ONLY:
                 raise
 
 
 def _rename(lake: Path, journal: Path) -> None:
-    """Do what the journal says. Done by two processes at once, or twice, it comes out the same."""
+    """Do the renames of the journal. The result is the same if two processes do them, or one does them twice."""
     try:
         pairs = [(lake / old, lake / new) for old, new in json.loads(journal.read_text())]
-    except FileNotFoundError:  # another reader was quicker
+    except FileNotFoundError:  # another process was quicker
         return
     for old, new in pairs:
         try:

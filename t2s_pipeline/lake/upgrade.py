@@ -21,7 +21,7 @@ from t2s_pipeline.lake.revisions import former_layouts, revised_partition, revis
 from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.store import FINGERPRINT_KEY, Partition, list_partitions, partition_file, replacing_partitions
 from t2s_pipeline.lake.table import Table
-from t2s_pipeline.lake.together import JOURNALS, recover
+from t2s_pipeline.lake.together import STAGING, recover
 from t2s_pipeline.lake.versions import file_version, refuse_newer, require_current_file
 
 
@@ -136,7 +136,7 @@ def _remove_empty(folder: Path, top: Path) -> None:
 def _remove_old_pieces(lake: Path) -> None:
     """Remove the staged pieces of an earlier schema version."""
     for table in TABLES.values():
-        for folder in (lake / JOURNALS / table.name).glob("*-*"):
+        for folder in (lake / STAGING / table.name).glob("*-*"):
             piece = next(folder.glob("*.parquet"), None)
             if piece is not None and file_version(table, piece) != table.version:
                 shutil.rmtree(folder)

@@ -1,8 +1,8 @@
 """The lake as SQL sees it: an in-memory DuckDB with a view per table and a view per file of ``sql/``.
 
-Nothing is stored: a connection is made in milliseconds and sees the lake of that moment, whatever is replaced
-later. Before it is handed out it is locked: it reads the lake and nothing else, and its settings stay.
-Orchestrator only; the worker has no need of DuckDB.
+Nothing is stored. A connection is made in milliseconds and sees the lake as it is at that moment, even if partitions
+are replaced later. The connection is locked before a caller gets it: it can read the lake and nothing else, and its
+settings cannot be changed. Only the orchestrator's environment has DuckDB; the worker does not need it.
 """
 
 import shutil
@@ -28,21 +28,22 @@ from t2s_pipeline.lake.versions import require_current_file
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one query may take; beyond that it ends with a sentence, not with the machine."""
+    """How much time and memory one query may use. A query that needs more is stopped with a message."""
 
     seconds: float = 120.0
     memory_mb: int = 2048
-    """Of DuckDB's buffers; what does not fit is spilled to the disk, at most ``spill_mb``."""
+    """Memory for DuckDB's buffers. What does not fit is written to the disk, at most ``spill_mb``."""
     spill_mb: int = 16_384
 
 
 def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPyConnection:
-    """A locked connection in which every table and every question is a view; missing tables are empty.
+    """A locked connection in which each table and each question is a view; missing tables are empty.
 
-    Keep it for as long as you use what it gave you: the files it reads are let go with it.
+    Keep the connection as long as you use its results: the files that it reads are removed with it.
 
     Raises:
-        InputError: naming the file of ``sql/`` that is not one SELECT or does not fit the tables.
+        InputError: naming the file of ``sql/`` that is not one SELECT or does not fit the tables, or a partition of
+            another release.
     """
     limits = limits or Limits()
     connection, files = open_tables(settings)
@@ -60,10 +61,10 @@ def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPy
 
 
 def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Path]:
-    """A connection, not locked yet, with a view per table of the lake, and the folder that holds the files it reads.
+    """A connection that is not locked yet, with one view per table, and the folder with the files that it reads.
 
     Raises:
-        InputError: naming the table whose files cannot be read.
+        InputError: naming the table whose files cannot be read, or a partition of another release.
     """
     connection = duckdb.connect()
     folder = take_snapshot(settings.lake, _scratch(settings))
@@ -80,24 +81,29 @@ def _scratch(settings: Settings) -> Path:
 
 
 def query(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Table:
-    """The rows that one SELECT gives (WITH, FROM, VALUES, DESCRIBE, SHOW and SUMMARIZE are SELECTs too).
+    """The rows of one SELECT (WITH, FROM, VALUES, DESCRIBE, SHOW and SUMMARIZE are SELECTs too).
+
+    Args:
+        settings: they say where the lake and the questions are.
+        sql: the SELECT.
+        limits: how much time and memory it may use; None means the defaults.
 
     Raises:
-        InputError: for anything that is not exactly one SELECT, for whatever DuckDB finds wrong with it, and for
-            one that takes longer or more memory than ``limits`` allow.
+        InputError: if it is not exactly one SELECT, if DuckDB finds an error in it, or if it needs more time or memory
+            than ``limits`` allow.
     """
     limits = limits or Limits()
     with connect(settings, limits) as connection:
         try:
             statement = _one_select(connection, sql)
-            # DuckDB lets a SELECT carry INSERT, UPDATE, DELETE and COPY TO in its WITH clause, but only at the
-            # top level: planned one level down, a statement that would write is refused before it runs.
+            # DuckDB allows INSERT, UPDATE, DELETE and COPY TO in the WITH clause of a SELECT, but only at the top
+            # level. Inside another SELECT, DuckDB refuses a statement that writes, before it runs.
             connection.execute(f"EXPLAIN SELECT * FROM query({text_literal(sql)})")
             with _time_limit(connection, limits.seconds):
                 return connection.sql(statement.query).to_arrow_table()
         except duckdb.OutOfMemoryException as error:
             raise InputError(
-                f"The query needs more than {limits.memory_mb} MB of memory: ask for less at a time, or allow more."
+                f"The query needs more than {limits.memory_mb} MB of memory: ask for fewer rows, or raise the limit."
             ) from error
         except duckdb.Error as error:
             raise InputError(_sentence(error)) from error
@@ -105,15 +111,15 @@ def query(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Tabl
 
 @contextmanager
 def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt the connection's query after so many seconds.
+    """Interrupt the query of the connection after this time.
 
     Raises:
-        InputError: if that happened.
+        InputError: if it was interrupted.
     """
-    over = threading.Event()
+    time_is_up = threading.Event()
 
     def stop() -> None:
-        over.set()
+        time_is_up.set()
         connection.interrupt()
 
     timer = threading.Timer(seconds, stop)
@@ -122,15 +128,17 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterat
     try:
         yield
     except duckdb.InterruptException as error:
-        if not over.is_set():
+        if not time_is_up.is_set():
             raise KeyboardInterrupt from error
-        raise InputError(f"The query was stopped after {seconds:g} seconds: ask for less, or allow more.") from error
+        raise InputError(
+            f"The query was stopped after {seconds:g} seconds: ask for fewer rows, or raise the limit."
+        ) from error
     finally:
         timer.cancel()
 
 
 def _create_table_view(connection: duckdb.DuckDBPyConnection, folder: Path, table: Table, lake: Path) -> None:
-    """The partition columns, then the table's; a column that older files lack is null in their rows."""
+    """Create the view of a table: its partition columns, then its columns, null where an older file lacks one."""
     files = [partition_file(folder, table, partition) for partition in list_partitions(folder, table)]
     try:
         for path in files:
@@ -139,7 +147,7 @@ def _create_table_view(connection: duckdb.DuckDBPyConnection, folder: Path, tabl
         raise InputError(str(error).replace(str(folder), str(lake))) from None
     if not files:
         partition_columns = [pa.field(name, pa.string()) for name in table.partition_by]
-        # A registered Arrow table needs no file access, and its types are the lake's own.
+        # A registered Arrow table needs no file access, and has exactly the types of the table.
         connection.register(table.name, pa.schema([*partition_columns, *table.schema]).empty_table())
         return
     paths = ", ".join(text_literal(str(path)) for path in files)
@@ -147,24 +155,29 @@ def _create_table_view(connection: duckdb.DuckDBPyConnection, folder: Path, tabl
     hive = f"hive_partitioning = true, hive_types = {{{types}}}" if types else "hive_partitioning = false"
     source = f"read_parquet([{paths}], union_by_name = true, {hive})"
     try:
-        there = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-        wanted = [*table.partition_by, *(column.name for column in table.columns)]
-        columns = ", ".join(name_literal(c) if c in there else f"NULL AS {name_literal(c)}" for c in wanted)
+        in_files = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+        names = [*table.partition_by, *(column.name for column in table.columns)]
+        columns = ", ".join(("" if name in in_files else "NULL AS ") + name_literal(name) for name in names)
         connection.execute(f"CREATE VIEW {name_literal(table.name)} AS SELECT {columns} FROM {source}")
     except duckdb.Error as error:
-        found = _sentence(error).replace(str(folder), str(lake))
+        reason = _sentence(error).replace(str(folder), str(lake))
         raise InputError(
-            f"Table {table.name} cannot be read ({found}): delete the damaged file and materialize it again."
+            f"Table {table.name} cannot be read ({reason}): delete the damaged file and materialize it again."
         ) from error
 
 
-def create_question_views(connection: duckdb.DuckDBPyConnection, waiting: list[Question]) -> None:
-    """Create the views in whatever order they need one another: go round until nothing more resolves."""
+def create_question_views(connection: duckdb.DuckDBPyConnection, views: list[Question]) -> None:
+    """Create the views. A view that reads another one is tried again when the others are created.
+
+    Raises:
+        InputError: naming the file that is not one SELECT, does not fit the tables, or has the name of a table.
+    """
+    waiting = views
     while waiting:
         failed: list[tuple[Question, duckdb.Error]] = []
         for question in waiting:
             if question.name in TABLES:
-                raise InputError(f"{question.path} has the name of a table of the lake: rename it.")
+                raise InputError(f"{question.path} has the name of a table of the lake: rename the file.")
             try:
                 statement = _one_select(connection, question.sql)
                 connection.execute(f"CREATE VIEW {name_literal(question.name)} AS {statement.query}")
@@ -175,8 +188,8 @@ def create_question_views(connection: duckdb.DuckDBPyConnection, waiting: list[Q
             except InputError as error:
                 raise InputError(f"{question.path}: {error}") from error
         if len(failed) == len(waiting):
-            question, error = failed[0]
-            raise InputError(f"{question.path}: {_sentence(error)}") from error
+            question, reason = failed[0]
+            raise InputError(f"{question.path}: {_sentence(reason)}") from reason
         waiting = [question for question, _ in failed]
 
 
@@ -191,7 +204,7 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.State
 
 
 def _sentence(error: duckdb.Error) -> str:
-    """What DuckDB found, without its drawing of the place, on one line."""
+    """The message of DuckDB on one line, without the excerpt of the SQL text."""
     return " ".join(str(error).split("\n\nLINE ")[0].split())
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from t2s_pipeline.checks import dataset_checks
-from t2s_pipeline.checks.claims import Finding
+from t2s_pipeline.checks.claims import CheckResult
 from t2s_pipeline.checks.table_checks import CHECKS, checks_of
 from t2s_pipeline.datasets.ingest import ingest_split
 from t2s_pipeline.datasets.refsegrs import REFSEGRS
@@ -25,7 +25,7 @@ def lake(tmp_path) -> Path:
     return tmp_path
 
 
-def finding(lake: Path, table: str, name: str, partition: Partition = TEST) -> Finding:
+def finding(lake: Path, table: str, name: str, partition: Partition = TEST) -> CheckResult:
     return next(check for check in checks_of(table) if check.name == name).on(lake, partition)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, REJECTS
+from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import (
-    StagedPartition,
     fingerprint_of,
     list_partitions,
     partition_file,
@@ -204,7 +204,8 @@ WRITE_PAST_A_LIMIT = """
     import pyarrow as pa
     from t2s_pipeline.core.errors import T2SError
     from t2s_pipeline.lake.schema import IMAGES
-    from t2s_pipeline.lake.store import StagedPartition, write_partition
+    from t2s_pipeline.lake.staging import StagedPartition
+    from t2s_pipeline.lake.store import write_partition
     lake, kind = Path(sys.argv[1]), sys.argv[2]
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
     row = {"image_id": "", "file_name": "", "width": 1, "height": 1, "sha256": "", "bytes": os.urandom(400_000)}

@@ -11,7 +11,7 @@ import pytest
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.lake.schema import REJECTS, SELECTIONS
 from t2s_pipeline.lake.store import fingerprint_of, read_partition, replacing_partitions
-from t2s_pipeline.lake.together import JOURNALS
+from t2s_pipeline.lake.together import STAGING
 
 VAL = {"dataset": "x", "split": "val"}
 TABLES = (REJECTS, SELECTIONS)
@@ -35,7 +35,7 @@ def test_both_appear_with_their_fingerprint(tmp_path):
     write(tmp_path, "one")
     assert marks(tmp_path) == ["one", "one"]
     assert {fingerprint_of(tmp_path, table, VAL) for table in TABLES} == {"one"}
-    assert not list((tmp_path / JOURNALS).iterdir())
+    assert not list((tmp_path / STAGING).iterdir())
 
 
 def test_neither_appears_if_one_fails(tmp_path):
@@ -108,7 +108,7 @@ def test_a_writer_killed_before_any_of_its_steps_leaves_all_old_or_all_new(tmp_p
 
 def test_who_may_only_read_is_not_disturbed_by_a_journal(tmp_path, monkeypatch):
     write(tmp_path, "one")
-    (tmp_path / JOURNALS / "renames-0.json").write_text('[["a", "b"]]')
+    (tmp_path / STAGING / "renames-0.json").write_text('[["a", "b"]]')
 
     def refuses(*_: object) -> None:
         raise PermissionError(13, "Permission denied")

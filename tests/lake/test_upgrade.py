@@ -13,8 +13,8 @@ from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake import schema, upgrade
 from t2s_pipeline.lake.revisions import REVISIONS
 from t2s_pipeline.lake.schema import TABLES
+from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import (
-    StagedPartition,
     fingerprint_of,
     list_partitions,
     partition_file,
