@@ -1,7 +1,10 @@
 -- What did we measure for each number that the paper prints? One row per number and protocol; null where not run.
 -- Systems of ours that the paper does not list follow; their published value is null. Tables 1 to 6 select from this.
 --   system: the system as the paper names it; the name of our system where the paper does not list it
+--   prompter: the prompter as the paper names it
 --   segmenter: the segmenter as the paper names it
+--   prompt_combination: the boxes and points that the prompter is asked for
+--   metric: giou, ciou, p_at_50, rejection_true or rejection_false
 --   published: the number that the paper prints: percent, or a count
 --   protocol: the protocol of the measured value (docs/protocols.md); null where not run
 --   measured: the number that we measured; null where not run
@@ -71,7 +74,7 @@ unpublished AS (
 
 beside AS (
     SELECT
-        p.paper_table, p.system, p.prompter, p.segmenter, p.prompt_schema, p.dataset, p.split, p.metric,
+        p.paper_table, p.system, p.prompter, p.segmenter, p.prompt_combination, p.dataset, p.split, p.metric,
         p.value AS published, m.protocol, m.value AS measured, m.low, m.high, m.n, p.measured_as, m.measured_system,
         p.note
     FROM published_metrics AS p
@@ -90,7 +93,7 @@ SELECT
     system,
     prompter,
     segmenter,
-    prompt_schema,
+    prompt_combination,
     dataset,
     split,
     metric,
@@ -107,4 +110,4 @@ SELECT
 FROM beside
 ORDER BY
     paper_table, dataset, split, list_position(['giou', 'ciou', 'p_at_50', 'rejection_true', 'rejection_false'], metric),
-    coalesce(published, measured) DESC, system, prompter, segmenter, prompt_schema, protocol DESC
+    coalesce(published, measured) DESC, system, prompter, segmenter, prompt_combination, protocol DESC

@@ -31,6 +31,7 @@ REVISIONS = (
     Revision("completions", 2, partition_columns={"checkpoint": "system"}),
     Revision("predictions", 2, partition_columns={"checkpoint": "system"}),
     Revision("agreement", 2, columns={"draws": "completions"}),
+    Revision("published_metrics", 2, columns={"prompt_schema": "prompt_combination"}),
 )
 
 

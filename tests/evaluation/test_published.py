@@ -18,7 +18,7 @@ def test_every_row_of_a_table_is_one_system_of_ours():
     rows = published_metrics().to_pylist()
     keys = Counter((r["paper_table"], r["measured_as"], r["dataset"], r["split"], r["metric"]) for r in rows)
     assert set(keys.values()) == {1}
-    named = {(r["system"], r["prompter"], r["segmenter"], r["prompt_schema"], r["measured_as"]) for r in rows}
+    named = {(r["system"], r["prompter"], r["segmenter"], r["prompt_combination"], r["measured_as"]) for r in rows}
     think2seg = [row for row in named if row[0] == "Think2Seg-RS"]
     assert len({row[-1] for row in think2seg}) == len(think2seg) == 12
 

@@ -27,7 +27,14 @@ from t2s_pipeline.lake.views import query
 OLD_LAKE = REPO / "tests" / "data" / "lake_0_1"
 SPLIT = {"dataset": "synthetic", "split": "val"}
 STEP_20 = {"system": "run a--20", **SPLIT}
-CHANGED = {"selections": 1, "checkpoints": 1, "completions": 2, "predictions": 4, "agreement": 1}
+CHANGED = {
+    "selections": 1,
+    "checkpoints": 1,
+    "completions": 2,
+    "predictions": 4,
+    "agreement": 1,
+    "published_metrics": 1,
+}
 """Table → partitions of it in the old lake, of those tables that have changed since."""
 
 
@@ -96,7 +103,7 @@ def test_an_upgrade_keeps_every_row_and_every_fingerprint(settings):
     upgraded = upgrade.upgrade(settings)
     after = files_of(settings.lake)
     assert counts(upgraded) == CHANGED and len(after) == len(before)
-    assert sum(item.rows for item in upgraded) == 6 + 2 + 2 * 3 + 4 * 3 + 3
+    assert sum(item.rows for item in upgraded) == 6 + 2 + 2 * 3 + 4 * 3 + 3 + 1
     for path, content in before.items():
         new = Path(str(path).replace("/checkpoint=", "/system="))
         old_rows = pq.read_table(pa.BufferReader(content))
@@ -169,9 +176,9 @@ def upgraded_files(tmp_path_factory) -> dict[Path, bytes]:
     return files_of(home / "lake")
 
 
-@pytest.mark.parametrize("n", range(1, 9 + 6 + 1))
+@pytest.mark.parametrize("n", range(1, 10 + 6 + 1))
 def test_an_upgrade_that_was_stopped_goes_on(settings, monkeypatch, upgraded_files, n):
-    """Nine files are written and six former ones removed."""
+    """Ten files are written and six former ones removed."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         Stops(patch, n)
         upgrade.upgrade(settings)

@@ -83,7 +83,7 @@ def test_every_column_of_every_view_has_a_meaning_and_none_is_explained_that_is_
 def test_the_169_published_numbers_are_each_in_their_table_s_view(settings):
     write(settings, schema.PUBLISHED_METRICS, published_metrics())
     total = 0
-    columns = ("system", "prompter", "segmenter", "prompt_schema", "dataset", "split", "metric")
+    columns = ("system", "prompter", "segmenter", "prompt_combination", "dataset", "split", "metric")
     for number, view in TABLE_VIEWS.items():
         expected = {
             (*(row[name] for name in columns), row["value"])

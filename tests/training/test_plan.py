@@ -97,6 +97,6 @@ def test_every_trained_row_of_the_papers_tables_has_a_name():
         name = row["measured_as"]
         assert name in elsewhere | rivals or name in EXPERIMENTS or name in ZERO_SHOT, name
         if name in EXPERIMENTS and row["paper_table"] == 6:
-            assert EXPERIMENTS[name].recipe.combination == row["prompt_schema"]
+            assert EXPERIMENTS[name].recipe.combination == row["prompt_combination"]
         if name in EXPERIMENTS and row["paper_table"] == 5:
             assert EXPERIMENTS[name].segmenter.removeprefix("sam2.1-") == row["segmenter"].lower().removeprefix("sam2-")
