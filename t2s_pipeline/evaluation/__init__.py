@@ -1,1 +1,1 @@
-"""From questions to scores: generate the answers, segment them, score the masks, summarize with intervals."""
+"""From questions to scores: generate the answers, segment them, score the masks, and summarize with intervals."""

@@ -1,7 +1,7 @@
-"""A system answers every question of a split; the texts go to ``completions``.  [torch]
+"""A system answers every question of a split. The texts go to the table ``completions``.
 
-Images stream past once. Answers are staged a window at a time and committed at the end, so a stopped run goes
-on where it stopped and readers see all of a split's completions or none.
+Images are read once, in their order. Answers are staged per window and committed at the end. So a stopped run continues
+at the place where it stopped, and readers see all of a split's completions or none.
 """
 
 import json
@@ -12,11 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.datasets.question_choice import asked_questions
 from t2s_pipeline.datasets.registry import published_rule
-from t2s_pipeline.evaluation.windows import Item, Window, by_image, decoded, pending, plan
+from t2s_pipeline.evaluation.windows import (
+    Item,
+    Window,
+    by_image,
+    count_items,
+    decoded,
+    pending,
+    plan,
+    questions_to_ask,
+)
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import read_partition
@@ -27,7 +36,7 @@ from t2s_pipeline.prompters.load import load_answerer
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 
 BATCHES_PER_WINDOW = 4
-"""Batches that are sorted by prompt length together, and lost together if the process dies."""
+"""Batches that are sorted by prompt length together. They are lost together if the process dies."""
 
 
 def generate_completions(
@@ -40,71 +49,72 @@ def generate_completions(
     device: str = "cpu",
     max_questions: int | None = None,
 ) -> int:
-    """Write the partition of ``completions`` and return its rows.
+    """Write the partition of ``completions`` and return the number of its rows.
 
     Args:
-        max_questions: ask at most so many of a sample's questions, in the order of the dataset's rule;
-            None asks all, which is what the strict protocol means.
+        home: T2S_HOME.
+        system: the system that answers.
+        dataset: key of the dataset.
+        split: of the dataset.
+        fingerprint: of the step; it is written into the partition.
+        progress: receives the number of answers, and at the end the tokens per second.
+        device: a torch device.
+        max_questions: the most questions of a sample that are asked, in the order of the dataset's published rule
+            (datasets/question_choice.py). None asks all; the strict protocol needs all.
 
     Raises:
         NotMaterializedError: if the split's images or samples are not in the lake.
     """
-    lake, where = home / "lake", {"dataset": dataset, "split": split}
-    samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id", "questions"])
-    asked = by_image(samples, _questions(samples, max_questions, published_rule(dataset)))
-    windows = plan(lake, where, asked, system.generation.batch_size * BATCHES_PER_WINDOW)
-    staged = StagedPartition(lake, COMPLETIONS, {"system": system.name, **where}, fingerprint)
-    left = pending(windows, staged.keys(["sample_id", "question_index"]))
-    total = _count(windows)
-    done = total - _count(left)
+    lake, partition = home / "lake", {"dataset": dataset, "split": split}
+    samples = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id", "questions"])
+    questions = by_image(samples, questions_to_ask(samples, max_questions, published_rule(dataset)))
+    windows = plan(lake, partition, questions, system.generation.batch_size * BATCHES_PER_WINDOW)
+    staged = StagedPartition(lake, COMPLETIONS, {"system": system.name, **partition}, fingerprint)
+    remaining = pending(windows, staged.keys(["sample_id", "question_index"]))
+    total = count_items(windows)
+    done = total - count_items(remaining)
     progress.start(f"{system.name} answers {dataset}-{split}:", total, done)
-    if left:
+    if remaining:
         prompter = load_answerer(system.prompter, system.generation, device, system.recipe.coordinates)
         settings = _settings(prompter, system, max_questions)
-        images = decoded(lake, where, left)
-        tokens, begun = 0, time.perf_counter()
-        for window in left:
+        images = decoded(lake, partition, remaining)
+        tokens, start = 0, time.perf_counter()
+        for window in remaining:
             rows: list[tuple[Item, Completion]] = []
-            for batch in _answered(prompter, system, window, images):
+            for batch in _answer(prompter, system, window, images):
                 rows += batch
                 progress.advance(done + len(rows))
             staged.append(_table(rows, settings))
             done += len(rows)
             tokens += sum(completion.tokens for _, completion in rows)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
         progress.result(tokens=tokens, seconds=seconds, tokens_per_second=tokens / seconds)
     return staged.commit()
 
 
-def _questions(samples: pa.Table, max_questions: int | None, rule: str) -> dict[str, list[Item]]:
-    """What is asked, by sample."""
-    asked = {}
-    for sample_id, questions in zip(samples["sample_id"].to_pylist(), samples["questions"].to_pylist(), strict=True):
-        chosen = asked_questions(sample_id, len(questions), max_questions, rule)
-        if chosen:
-            asked[sample_id] = [Item(sample_id, index, questions[index]) for index in chosen]
-    return asked
-
-
-def _answered(
-    prompter: Chat, system: System, window: Window, images: Iterator[np.ndarray]
+def _answer(
+    prompter: Chat, system: System, window: Window, images: Iterator[NDArray[np.uint8]]
 ) -> Iterator[list[tuple[Item, Completion]]]:
-    """A window's questions in batches, longest first, so that a batch pads little and memory peaks at once."""
+    """A window's questions in batches, longest first: a batch needs little padding, and memory peaks at the start."""
     # Only squares are kept: a window holds dozens of images, and a native one can have 58 million pixels.
     squares = {image_id: np.asarray(prompter.square(next(images))) for image_id in window}
-    asked = [(item, squares[image_id]) for image_id, items in window.items() for item in items]
-    asked.sort(key=lambda pair: -len(pair[0].text))
-    # vLLM makes its own batches, and better ones the more it is given.
-    size = len(asked) if system.generation.backend == "vllm" else system.generation.batch_size
-    for start in range(0, len(asked), size):
-        items, pixels = zip(*asked[start : start + size], strict=True)
-        questions = [item.text for item in items]
-        completions = prompter.answer(pixels, questions, PROMPT_COMBINATIONS[system.combination], system.generation)
-        yield list(zip(items, completions, strict=True))
+    questions = [(item, squares[image_id]) for image_id, items in window.items() for item in items]
+    questions.sort(key=lambda pair: -len(pair[0].text))
+    # vLLM makes its own batches. They are better if it gets more questions at once.
+    size = len(questions) if system.generation.backend == "vllm" else system.generation.batch_size
+    for start in range(0, len(questions), size):
+        batch = questions[start : start + size]
+        completions = prompter.answer(
+            [pixels for _, pixels in batch],
+            [item.text for item, _ in batch],
+            PROMPT_COMBINATIONS[system.combination],
+            system.generation,
+        )
+        yield [(item, completion) for (item, _), completion in zip(batch, completions, strict=True)]
 
 
 def _settings(prompter: Chat, system: System, max_questions: int | None) -> str:
-    """What shaped the answers, as JSON; segmentation reads sides and schema back from it."""
+    """The settings that determine the answers, as JSON. Segmentation reads the sides and the combination from it."""
     return json.dumps(
         {
             "prompter": prompter.name,
@@ -120,6 +130,7 @@ def _settings(prompter: Chat, system: System, max_questions: int | None) -> str:
 
 
 def _table(rows: list[tuple[Item, Completion]], settings: str) -> pa.Table:
+    """The rows as a table of ``COMPLETIONS``."""
     return pa.table(
         {
             "sample_id": [item.sample_id for item, _ in rows],
@@ -132,7 +143,3 @@ def _table(rows: list[tuple[Item, Completion]], settings: str) -> pa.Table:
         },
         schema=COMPLETIONS.schema,
     )
-
-
-def _count(windows: list[Window]) -> int:
-    return sum(len(items) for window in windows for items in window.values())

@@ -1,13 +1,13 @@
 """gIoU, cIoU, P@0.5 and rejection of a system on a split, in percent, and the difference of two systems.
 
-A sample counts once, however many questions it has: each of its n answers weighs 1/n. With that weight w,
-and with sums over all answers of the split,
+A sample counts once, independent of its number of questions: each of its n answers has the weight 1/n. With that weight
+w, and with sums over all answers of the split,
 
     gIoU  = Σ w·iou / Σ w                    (paper, equation 4)
     cIoU  = Σ w·intersection / Σ w·union     (equation 5)
-    P@0.5 = Σ w·hit / Σ w [hit not null]     (equation 6; a protocol that leaves answers out has null hits)
+    P@0.5 = Σ w·hit / Σ w [hit not null]     (equation 6; hits are null where a protocol leaves answers out)
 
-which for one question a sample are the equations as printed (docs/protocols.md).
+For one question per sample these are the equations as the paper prints them (docs/protocols.md).
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.evaluation.intervals import RESAMPLES, SEED, percentile_interval, resampled_sums
+from t2s_pipeline.evaluation.intervals import RESAMPLES, SEED, Floats, percentile_interval, resampled_sums
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS
 
 METRICS = ("giou", "ciou", "p_at_50")
 COLUMNS = 2 * len(METRICS)
-"""Of ``image_sums``: for each metric what is counted and what is achieved."""
+"""The number of columns of ``image_sums``: for each metric the denominator and the numerator."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Summary:
-    """A system's metrics. ``n`` counts samples, ``answers`` and the counts below it count answers."""
+    """A system's metrics. ``n`` counts samples. ``answers`` and the counts below it count answers."""
 
     n: int
     answers: int
@@ -52,16 +52,21 @@ class Summary:
 def summarize(scores: pa.Table, resamples: int = RESAMPLES, seed: int = SEED) -> Summary:
     """Summarize ``sample_scores`` of one system, dataset, split and protocol.
 
+    Args:
+        scores: rows of ``SAMPLE_SCORES``.
+        resamples: the number of bootstrap resamples.
+        seed: of the bootstrap.
+
     Raises:
         InputError: if there are no rows.
     """
     if scores.num_rows == 0:
         raise InputError("There are no scores to summarize: score at least one sample first.")
     sums = image_sums(scores, images_of(scores))
-    drawn = ratios(resampled_sums(sums, resamples, seed))
+    resampled = ratios(resampled_sums(sums, resamples, seed))
     values = ratios(sums.sum(axis=0, keepdims=True))[0]
     estimates = {
-        metric: Estimate(float(values[k]), *percentile_interval(drawn[:, k])) for k, metric in enumerate(METRICS)
+        metric: Estimate(float(values[k]), *percentile_interval(resampled[:, k])) for k, metric in enumerate(METRICS)
     }
     empty = scores.filter(scores["gt_empty"])
     rejected = pc.sum(pc.equal(empty["iou"], 1.0)).as_py() or 0
@@ -80,7 +85,12 @@ def summarize(scores: pa.Table, resamples: int = RESAMPLES, seed: int = SEED) ->
 def benchmark_metrics(scores: pa.Table, system: str, dataset: str, split: str, protocol: str) -> pa.Table:
     """The row of ``benchmark_metrics`` for one partition of ``sample_scores``."""
     summary = summarize(scores)
-    row = {"system": system, "dataset": dataset, "split": split, "protocol": protocol}
+    row: dict[str, str | int | float | None] = {
+        "system": system,
+        "dataset": dataset,
+        "split": split,
+        "protocol": protocol,
+    }
     for name in ("n", "answers", "rejection_true", "rejection_false", "format_errors", "errors"):
         row[name] = getattr(summary, name)
     for metric in METRICS:
@@ -94,13 +104,19 @@ def benchmark_metrics(scores: pa.Table, system: str, dataset: str, split: str, p
 def compare(
     scores: pa.Table, baseline: pa.Table, resamples: int = RESAMPLES, seed: int = SEED
 ) -> tuple[int, dict[str, Estimate]]:
-    """One system less another on the samples both answered, in percentage points.
+    """The difference of two systems on the samples that both answered, in percentage points.
 
-    Both are resampled with the same images each time, which is what makes the interval narrow: what is
-    hard about an image is hard for both.
+    Every resample takes the same images for both systems. This makes the interval narrow, because an image that is
+    difficult for one system is often difficult for the other too.
+
+    Args:
+        scores: rows of ``SAMPLE_SCORES`` of one system.
+        baseline: of the system that is subtracted from it.
+        resamples: the number of bootstrap resamples.
+        seed: of the bootstrap.
 
     Returns:
-        The number of samples both answered, and an estimate of each metric in ``METRICS``.
+        The number of samples that both answered, and an estimate of each metric in ``METRICS``.
 
     Raises:
         InputError: if they share no answered sample.
@@ -110,38 +126,38 @@ def compare(
         raise InputError("The two systems share no answered sample, so they cannot be compared.")
     images = images_of(ours)
     sums = np.hstack([image_sums(ours, images), image_sums(theirs, images)])
-    drawn = resampled_sums(sums, resamples, seed)
-    return pc.count_distinct(ours["sample_id"]).as_py(), difference(sums, drawn, 0, 1)
+    totals = resampled_sums(sums, resamples, seed)
+    return pc.count_distinct(ours["sample_id"]).as_py(), difference(sums, totals, 0, 1)
 
 
-def difference(sums: np.ndarray, drawn: np.ndarray, first: int, second: int) -> dict[str, Estimate]:
-    """One system less another, from image sums of several side by side and the resampled sums of the same.
+def difference(sums: Floats, resampled: Floats, first: int, second: int) -> dict[str, Estimate]:
+    """The difference of two systems, from the image sums of several systems side by side.
 
     Args:
         sums: float (images, 6 · systems), the columns of ``image_sums`` system by system.
-        drawn: float (resamples, 6 · systems), of ``resampled_sums``.
-        first: number of the system that is compared.
-        second: number of the system that it is compared with.
+        resampled: float (resamples, 6 · systems), the ``resampled_sums`` of ``sums``.
+        first: index of the system.
+        second: index of the system that is subtracted from it.
     """
 
-    def less(totals: np.ndarray) -> np.ndarray:
-        one, other = (totals[:, COLUMNS * k : COLUMNS * (k + 1)] for k in (first, second))
-        return ratios(one) - ratios(other)
+    def subtract(totals: Floats) -> Floats:
+        ours, theirs = (totals[:, COLUMNS * k : COLUMNS * (k + 1)] for k in (first, second))
+        return ratios(ours) - ratios(theirs)
 
-    values, resampled = less(sums.sum(axis=0, keepdims=True))[0], less(drawn)
+    values, differences = subtract(sums.sum(axis=0, keepdims=True))[0], subtract(resampled)
     return {
-        metric: Estimate(float(values[k]), *percentile_interval(resampled[:, k])) for k, metric in enumerate(METRICS)
+        metric: Estimate(float(values[k]), *percentile_interval(differences[:, k])) for k, metric in enumerate(METRICS)
     }
 
 
 def images_of(scores: pa.Table) -> pa.Array:
-    """The images, sorted: their order is part of the seeded draw."""
+    """The images, sorted: the seeded bootstrap depends on their order."""
     images = pc.unique(scores["image_id"])
     return images.take(pc.sort_indices(images))
 
 
-def image_sums(scores: pa.Table, images: pa.Array) -> np.ndarray:
-    """Per image, the weighted sums the metrics are ratios of: float (images, 6).
+def image_sums(scores: pa.Table, images: pa.Array) -> Floats:
+    """The weighted sums per image whose ratios are the metrics: float (images, 6).
 
     Columns: w, w·iou, w·union, w·intersection, w·[hit not null], w·hit.
     """
@@ -157,18 +173,20 @@ def image_sums(scores: pa.Table, images: pa.Array) -> np.ndarray:
         weight * pc.is_valid(hit).to_numpy(),
         weight * pc.fill_null(hit, False).to_numpy(),
     )
-    return np.stack([np.bincount(place, column, minlength=len(images)) for column in columns], axis=1)
+    sums: Floats = np.stack([np.bincount(place, column, minlength=len(images)) for column in columns], axis=1)
+    return sums
 
 
-def ratios(totals: np.ndarray) -> np.ndarray:
+def ratios(totals: Floats) -> Floats:
     """Percent (rows, 3) in the order of ``METRICS`` from column sums (rows, 6); NaN where nothing was counted."""
     counted, achieved = totals[:, 0::2], totals[:, 1::2]
     undefined = np.full_like(counted, np.nan)
-    return np.divide(100.0 * achieved, counted, out=undefined, where=counted > 0)
+    percent: Floats = np.divide(100.0 * achieved, counted, out=undefined, where=counted > 0)
+    return percent
 
 
 def _shared(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The rows of both for the samples that both answered, with whichever of their questions each answered."""
+    """The rows of both for the samples that both answered. Of a sample, they may have answered different questions."""
     a, b = (table.filter(pc.not_equal(table["status"], "missing")) for table in (a, b))
     return (
         a.filter(pc.is_in(a["sample_id"], pc.unique(b["sample_id"]))),
@@ -177,4 +195,5 @@ def _shared(a: pa.Table, b: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def null_if_nan(value: float) -> float | None:
+    """The value, or None for NaN: tables hold undefined values as null."""
     return None if np.isnan(value) else value

@@ -1,44 +1,54 @@
-"""How good can prompts of a combination get? A small search around the labels.  [torch]
+"""How good prompts of a combination can be: a small search that starts at the labels.
 
-Coordinate ascent on the IoU with the truth, which no prompter knows: an upper bound found, not proved.
+It is coordinate ascent on the IoU with the ground truth, which no prompter knows. The result shows that such prompts
+exist; it does not prove that there are no better ones.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from t2s_pipeline.segmenters.embedding import Embedding
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
 
 STEP = 0.06
-"""Of the box's sides: how far a side is moved."""
+"""How far a side of a box is moved, as a fraction of the box's width or height."""
 SCALES = (0.9, 1.1)
+"""Factors by which a box is made smaller or larger."""
 POINTS = 3
-"""Other places tried for a point."""
+"""How many other positions are tried for a point."""
 MOST_OBJECTS = 6
-"""Of an answer: those after them stay as they are."""
+"""The objects of an answer that are changed, from the first on. The others stay as they are."""
+
+Mask = NDArray[np.bool_]
 
 
 def improved(
     segmenter: Sam2Segmenter,
     embedding: Embedding,
     start: Sequence[PromptObject],
-    truth: np.ndarray,
-    square: np.ndarray,
+    truth: Mask,
+    square: Mask,
     rounds: int,
     seed: Sequence[int],
 ) -> tuple[PromptObject, ...]:
-    """Prompts that draw at least as much of the truth as ``start`` does.
+    """Prompts whose mask has at least the IoU with the truth that the mask of ``start`` has.
 
-    In each round, object after object is replaced by the best of its variants: a side of the box moved, the box made
-    larger or smaller, a point put elsewhere on the target (or off it, for a negative one), the object left out.
+    In each round, one object after the other is replaced by the best of its variants: a side of the box moved, the box
+    made larger or smaller, a point moved to another position on the target (off the target for a negative point), or
+    the object left out. The search stops after a round without improvement.
 
     Args:
-        truth: bool (h, w), what IoU is counted with.
+        segmenter: the segmenter.
+        embedding: the image.
+        start: the objects to begin with, in pixels of ``square``.
+        truth: bool (h, w), the mask that the IoU is counted with.
         square: bool (S, S), the target in the frame of the prompts.
-        seed: of the places that points are tried at.
+        rounds: the most rounds.
+        seed: of the positions that are tried for points.
     """
     rng = np.random.default_rng(list(seed))
     frame = Frame.square(square.shape[0])
@@ -49,61 +59,82 @@ def improved(
         for place in range(min(len(start), MOST_OBJECTS)):
             if place >= len(best):
                 break
-            tried = [(*best[:place], other, *best[place + 1 :]) for other in variants(best[place], square, rng)]
+            candidates = [(*best[:place], other, *best[place + 1 :]) for other in variants(best[place], square, rng)]
             if len(best) > 1:
-                tried.append((*best[:place], *best[place + 1 :]))
-            if not tried:
+                candidates.append((*best[:place], *best[place + 1 :]))
+            if not candidates:
                 continue
-            ious = _ious(segmenter, embedding, tried, truth, frame)
+            ious = _ious(segmenter, embedding, candidates, truth, frame)
             top = int(np.argmax(ious))
             if ious[top] > best_iou:
-                best, best_iou = tried[top], ious[top]
+                best, best_iou = candidates[top], ious[top]
         if best_iou == before:
             break
     return best
 
 
-def variants(item: PromptObject, square: np.ndarray, rng: np.random.Generator) -> Iterator[PromptObject]:
-    """An object changed in one thing, in pixels of ``square`` (S, S)."""
+def variants(item: PromptObject, square: Mask, rng: np.random.Generator) -> Iterator[PromptObject]:
+    """The object with one side, its size or one point changed, in pixels of ``square``, bool (S, S)."""
     if item.bbox is not None:
         for box in _boxes(item.bbox, square.shape[0]):
             yield replace(item, bbox=box)
-    for name, wanted in (("positive_points", square), ("negative_points", ~square)):
-        points = getattr(item, name)
-        for place in range(len(points)):
-            for point in _places(wanted, item.bbox, rng):
-                yield replace(item, **{name: (*points[:place], point, *points[place + 1 :])})
+    for place in range(len(item.positive_points)):
+        for point in _positions(square, item.bbox, rng):
+            yield replace(item, positive_points=_with_point(item.positive_points, place, point))
+    outside = ~square
+    for place in range(len(item.negative_points)):
+        for point in _positions(outside, item.bbox, rng):
+            yield replace(item, negative_points=_with_point(item.negative_points, place, point))
+
+
+def _with_point(points: tuple[Point, ...], place: int, point: Point) -> tuple[Point, ...]:
+    return (*points[:place], point, *points[place + 1 :])
 
 
 def _boxes(box: Box, side: int) -> Iterator[Box]:
+    """The box with each side moved out and in, and the box at each scale, cut to the square of ``side`` pixels."""
     x0, y0, x1, y1 = box
-    wide, high = x1 - x0, y1 - y0
-    moves = [(axis, sign * STEP * (wide if axis % 2 == 0 else high)) for axis in range(4) for sign in (-1, 1)]
-    tried = [tuple(value + (by if at == axis else 0) for at, value in enumerate(box)) for axis, by in moves]
+    dx, dy = STEP * (x1 - x0), STEP * (y1 - y0)
+    candidates: list[Box] = [
+        (x0 - dx, y0, x1, y1),
+        (x0 + dx, y0, x1, y1),
+        (x0, y0 - dy, x1, y1),
+        (x0, y0 + dy, x1, y1),
+        (x0, y0, x1 - dx, y1),
+        (x0, y0, x1 + dx, y1),
+        (x0, y0, x1, y1 - dy),
+        (x0, y0, x1, y1 + dy),
+    ]
     for scale in SCALES:
-        dx, dy = (scale - 1) / 2 * wide, (scale - 1) / 2 * high
-        tried.append((x0 - dx, y0 - dy, x1 + dx, y1 + dy))
-    for new in tried:
-        inside = tuple(float(min(max(value, 0), side)) for value in new)
+        dx, dy = (scale - 1) / 2 * (x1 - x0), (scale - 1) / 2 * (y1 - y0)
+        candidates.append((x0 - dx, y0 - dy, x1 + dx, y1 + dy))
+    for left, top, right, bottom in candidates:
+        inside = (_clipped(left, side), _clipped(top, side), _clipped(right, side), _clipped(bottom, side))
         if inside[0] < inside[2] and inside[1] < inside[3] and inside != box:
             yield inside
 
 
-def _places(wanted: np.ndarray, box: Box | None, rng: np.random.Generator) -> list[Point]:
-    """Pixels of ``wanted``, within the box where there is one."""
-    left, top, right, bottom = (0, 0, *wanted.shape[::-1]) if box is None else map(int, box)
-    ys, xs = np.nonzero(wanted[top : bottom + 1, left : right + 1])
+def _clipped(value: float, side: int) -> float:
+    return float(min(max(value, 0), side))
+
+
+def _positions(mask: Mask, box: Box | None, rng: np.random.Generator) -> list[Point]:
+    """Random pixels of the mask, inside the box if there is one."""
+    left, top, right, bottom = (0, 0, *mask.shape[::-1]) if box is None else map(int, box)
+    ys, xs = np.nonzero(mask[top : bottom + 1, left : right + 1])
     if not xs.size:
         return []
-    chosen = rng.integers(xs.size, size=POINTS)
-    return [(float(xs[at] + left), float(ys[at] + top)) for at in chosen]
+    pixels = rng.integers(xs.size, size=POINTS)
+    return [(float(xs[pixel] + left), float(ys[pixel] + top)) for pixel in pixels]
 
 
 def _ious(
     segmenter: Sam2Segmenter,
     embedding: Embedding,
     prompt_sets: Sequence[Sequence[PromptObject]],
-    truth: np.ndarray,
+    truth: Mask,
     frame: Frame,
 ) -> list[float]:
-    return [shared / either for shared, either in segmenter.overlap(embedding, prompt_sets, truth, frame)]
+    """The IoU of each prompt set's mask with the truth."""
+    overlaps = segmenter.overlap(embedding, prompt_sets, truth, frame)
+    return [intersection / union for intersection, union in overlaps]

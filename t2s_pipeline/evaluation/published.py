@@ -1,8 +1,8 @@
-"""The paper's own numbers, so that every measured one can stand beside them.
+"""The numbers that the paper publishes, for comparison with every measured one.
 
-``published.csv`` is Tables 1–6 of the Think2Seg-RS paper as data: percent, or counts for rejection, copied
-digit by digit. ``note`` says where the paper took a number from; ``measured_as`` is the name that our run of
-the same row carries as a system. Nothing here is measured by us.
+``published.csv`` holds Tables 1–6 of the Think2Seg-RS paper as data: percent, or counts for rejection, copied digit by
+digit. ``note`` says where the paper took a number from. ``measured_as`` is the system name of our run of the same row.
+We measured none of these numbers.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ PUBLISHED_CSV = Path(__file__).with_name("published.csv")
 
 
 def published_metrics() -> pa.Table:
-    """The rows of ``published_metrics``, in the paper's order; what the paper leaves out is null."""
+    """The rows of ``published_metrics``, in the order of the paper; a value that the paper leaves out is null."""
     convert = csv.ConvertOptions(
         column_types=PUBLISHED_METRICS.schema,
         include_columns=PUBLISHED_METRICS.schema.names,

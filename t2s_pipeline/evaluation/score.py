@@ -1,7 +1,7 @@
-"""Predicted masks against the ground truth, one row an answer, under a named protocol.
+"""Predicted masks compared with the ground truth under a named protocol, one row per answer.
 
-Published numbers mix two ways of counting, so both exist here and every table names the one it used
-(docs/protocols.md explains each rule and where it comes from):
+Published numbers mix two ways of counting. So both exist here, and every table names the one that it used.
+docs/protocols.md explains each rule and gives its source.
 
 | | ``strict`` (the paper's equations 4–6) | ``reference`` (the authors' evaluation code) |
 |---|---|---|
@@ -9,7 +9,7 @@ Published numbers mix two ways of counting, so both exist here and every table n
 | failed or empty answer on a target | ground-truth area enters the union | the same |
 | P@0.5 | IoU > 0.5, every answer | IoU ≥ 0.5, answers that have a predicted mask |
 | resolution | the native image | the prompter's square, truth by nearest neighbour |
-| questions | all | one a sample: the first answered, by hash or in given order (``datasets/question_choice.py``) |
+| questions | all | one per sample: the first answered one, in the order of ``datasets/question_choice.py`` |
 | parser | the training parser | laxer (``prompting/lax.py``) |
 """
 
@@ -26,14 +26,15 @@ from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.run_lengths import Runs
 
 PROTOCOLS = ("strict", "reference")
+"""The names of the protocols, in the order in which they are scored and shown."""
 
 UNANSWERED = frozenset({"format_error", "error", "missing"})
-"""Statuses that say nothing about the image: on an empty target they are no correct rejection."""
+"""Statuses of answers that say nothing about the image. On an empty target they do not count as a correct rejection."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A sample's ground truth at the resolution that is scored."""
+    """A sample's ground truth at the resolution that is scored. ``questions`` is the number of its questions."""
 
     image_id: str
     mask: Runs
@@ -43,7 +44,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class SampleScore:
-    """One row of ``sample_scores``; the meaning of each field is in its schema."""
+    """One row of ``sample_scores``. The schema of the table gives the meaning of each field."""
 
     sample_id: str
     image_id: str
@@ -77,17 +78,17 @@ def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, r
         raise InputError(f"Unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
     answered = _answered_questions(samples, predictions)
     if protocol == "reference":
-        wanted = {
+        scored = {
             sample_id: set(ordered_questions(rule, sample_id, asked)[:1]) for sample_id, asked in answered.items()
         }
         side = _side(predictions)
     else:
-        wanted, side = answered, None
+        scored, side = answered, None
     truths = _Truths(samples, side)
     rows = [
         _score(sample_id, index, status, truths.of(sample_id), mask, protocol)
         for sample_id, index, status, mask in _answers(predictions, "square_mask" if side else "mask")
-        if index in wanted[sample_id]
+        if index in scored[sample_id]
     ]
     for sample_id in truths.row_of:
         if sample_id not in answered:
@@ -100,8 +101,9 @@ def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, r
 
 
 def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rle | None, protocol: str) -> SampleScore:
-    """Apply the protocol's row of rules to one answer."""
+    """Apply the rules of the protocol to one answer."""
     area = intersection = 0
+    hit: bool | None
     if mask is not None:
         if (mask.height, mask.width) != (truth.mask.height, truth.mask.width):
             raise InputError(
@@ -126,7 +128,7 @@ def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rl
 
 
 def _answers(predictions: pa.Table, mask: str) -> Iterator[tuple[str, int, str, masks.Rle | None]]:
-    """Sample, question, status and mask of each prediction, a batch in Python objects at a time."""
+    """Sample, question, status and mask of each prediction. One batch at a time is held as Python objects."""
     status = predictions["status"]
     if mask == "square_mask":
         status = pc.coalesce(predictions["square_status"], status)
@@ -139,7 +141,7 @@ def _answers(predictions: pa.Table, mask: str) -> Iterator[tuple[str, int, str, 
 
 
 def _answered_questions(samples: pa.Table, predictions: pa.Table) -> dict[str, set[int]]:
-    """The questions of each sample that the system answered; proves that predictions and samples belong together."""
+    """The questions of each sample that the system answered. Checks that predictions and samples belong together."""
     counts = [max(1, len(questions)) for questions in samples["questions"].to_pylist()]
     asked = dict(zip(samples["sample_id"].to_pylist(), counts, strict=True))
     answered: dict[str, set[int]] = {}
@@ -152,10 +154,10 @@ def _answered_questions(samples: pa.Table, predictions: pa.Table) -> dict[str, s
             continue
         if not 0 <= index < asked[sample_id]:
             raise InputError(f"Sample {sample_id} has {asked[sample_id]} questions, so no question {index}.")
-        given = answered.setdefault(sample_id, set())
-        if index in given:
+        indices = answered.setdefault(sample_id, set())
+        if index in indices:
             raise InputError(f"Question {index} of sample {sample_id} is answered twice: keep one prediction.")
-        given.add(index)
+        indices.add(index)
     if surplus:
         raise InputError(
             f"{len(surplus)} predicted samples are not in the split (first: {', '.join(list(surplus)[:3])}): "
@@ -165,28 +167,33 @@ def _answered_questions(samples: pa.Table, predictions: pa.Table) -> dict[str, s
 
 
 def _side(predictions: pa.Table) -> int:
-    """The prompter's square, which has to be one for the whole system."""
+    """The side of the prompter's square, which must be the same in all predictions of the system."""
     sides = predictions["side"].drop_null().unique().to_pylist()
     if len(sides) != 1:
         raise InputError(f"The reference protocol needs one square side in all predictions, found {sides or 'none'}.")
-    return sides[0]
+    return int(sides[0])
 
 
 class _Truths:
-    """Ground truths by sample, checked, resized if asked for, and kept while the same sample is asked again."""
+    """Checked ground truths by sample, resized if ``side`` is given. The last one is kept for the next question."""
 
     def __init__(self, samples: pa.Table, side: int | None) -> None:
         self._masks = samples["mask"].combine_chunks()
         self._images = samples["image_id"].to_pylist()
         self._questions = samples["questions"].to_pylist()
         self._side = side
-        self._kept: tuple[str, Truth] | None = None
+        self._last: tuple[str, Truth] | None = None
         self.row_of = {sample_id: row for row, sample_id in enumerate(samples["sample_id"].to_pylist())}
 
     def of(self, sample_id: str) -> Truth:
-        if self._kept is None or self._kept[0] != sample_id:
-            self._kept = (sample_id, self._read(sample_id))
-        return self._kept[1]
+        """The ground truth of a sample.
+
+        Raises:
+            InputError: if the sample has no mask, or a malformed one.
+        """
+        if self._last is None or self._last[0] != sample_id:
+            self._last = (sample_id, self._read(sample_id))
+        return self._last[1]
 
     def _read(self, sample_id: str) -> Truth:
         row = self.row_of[sample_id]
@@ -194,7 +201,7 @@ class _Truths:
         if value is None:
             raise InputError(f"Sample {sample_id} has no ground-truth mask: an empty target needs an all-zero one.")
         mask = Runs.of(masks.Rle.from_arrow(value))
-        # Emptiness is a fact of the native mask: a speck that the square loses was a target all the same.
+        # The native mask decides whether the target is empty: a few pixels that the square loses were still a target.
         empty = mask.area == 0
         if self._side is not None:
             mask = mask.nearest(self._side, self._side)

@@ -1,21 +1,23 @@
-"""A system's answers become masks; they go to ``predictions``.  [torch]
+"""The answers of a system become masks, in the table ``predictions``.
 
-An image is encoded once and all answers about it are decoded together. What an answer is worth is not decided
-here: an answer that cannot be read, or that we fail to draw, gets a status and its reason, and the run goes on.
+An image is encoded once, and all answers about it are decoded together. This module does not score an answer. An answer
+that cannot be read, or that we fail to segment, gets a status and its reason, and the run continues.
 """
 
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
-from t2s_pipeline.lake.prompts import prompts_to_arrow
+from t2s_pipeline.evaluation.predictions import Prediction, predictions_table
+from t2s_pipeline.evaluation.windows import Item, by_image, count_items, decoded, pending, plan
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import read_partition
@@ -27,14 +29,14 @@ from t2s_pipeline.prompting.parsing import Answer, FormatError
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
-from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.masks import Rle, encode
 
 ANSWERS_PER_WINDOW = 256
-"""Answers staged together, and lost together if the process dies."""
+"""Answers that are staged together. They are lost together if the process dies."""
 
 OUR_FAILURES = (InputError, RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError)
-"""What a segmenter can raise on one answer; torch's out-of-memory error is a RuntimeError."""
+"""The errors that a segmenter can raise for one answer. The out-of-memory error of torch is a RuntimeError."""
 
 
 def segment_completions(
@@ -46,42 +48,51 @@ def segment_completions(
     progress: Progress,
     device: str = "cpu",
 ) -> int:
-    """Write the partition of ``predictions`` and return its rows.
+    """Write the partition of ``predictions`` and return the number of its rows.
+
+    Args:
+        home: T2S_HOME.
+        system: the system whose completions are segmented.
+        dataset: key of the dataset.
+        split: of the dataset.
+        fingerprint: of the step; it is written into the partition.
+        progress: receives the number of segmented answers.
+        device: a torch device.
 
     Raises:
         NotMaterializedError: if the split's images, samples or the system's completions are not in the lake.
         InputError: if the completions were made under different settings.
     """
-    lake, where = home / "lake", {"dataset": dataset, "split": split}
-    samples = read_partition(lake, SAMPLES, where, ["sample_id", "image_id"])
-    answers = read_partition(lake, COMPLETIONS, {"system": system.name, **where})
-    (square, written, combination), inference = _how_asked(answers), system.recipe.inference
-    windows = plan(lake, where, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
-    partition = {"system": system.name, "segmenter": system.segmenter_name, **where}
-    staged = StagedPartition(lake, PREDICTIONS, partition, fingerprint)
-    left = pending(windows, staged.keys(["sample_id", "question_index"]))
-    done = answers.num_rows - sum(len(items) for window in left for items in window.values())
-    progress.start(f"{system.segmenter} draws {system.name} on {dataset}-{split}:", answers.num_rows, done)
-    if left:
+    lake, partition = home / "lake", {"dataset": dataset, "split": split}
+    samples = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id"])
+    answers = read_partition(lake, COMPLETIONS, {"system": system.name, **partition})
+    (square, written, combination), inference = _frames_and_combination(answers), system.recipe.inference
+    windows = plan(lake, partition, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
+    target = {"system": system.name, "segmenter": system.segmenter_name, **partition}
+    staged = StagedPartition(lake, PREDICTIONS, target, fingerprint)
+    remaining = pending(windows, staged.keys(["sample_id", "question_index"]))
+    done = answers.num_rows - count_items(remaining)
+    progress.start(f"{system.segmenter} segments {system.name} on {dataset}-{split}:", answers.num_rows, done)
+    if remaining:
         segmenter = load_segmenter(system.segmenter, device, EmbeddingCache.under(home))
-        images = decoded(lake, where, left)
-        failed: Counter[str] = Counter()
-        for window in left:
-            rows: list[dict] = []
+        images = decoded(lake, partition, remaining)
+        failures: Counter[str | None] = Counter()
+        for window in remaining:
+            rows: list[Prediction] = []
             for items in window.values():
                 rows += segment_texts(segmenter, next(images), items, combination, square, written, inference)
                 progress.advance(done + len(rows))
-            staged.append(pa.Table.from_pylist(rows, schema=PREDICTIONS.schema))
+            staged.append(predictions_table(rows))
             done += len(rows)
-            failed.update(row["detail"] for row in rows if row["status"] == "error")
-        if failed:
-            reason, _ = failed.most_common(1)[0]
-            progress.say(f"{failed.total()} answers could not be segmented, most often: {reason}", warning=True)
+            failures.update(row.detail for row in rows if row.status == "error")
+        if failures:
+            reason, _ = failures.most_common(1)[0]
+            progress.say(f"{failures.total()} answers could not be segmented, most often: {reason}", warning=True)
     return staged.commit()
 
 
-def _how_asked(answers: pa.Table) -> tuple[Frame, Frame, PromptCombination]:
-    """The prompter's square, the frame it wrote in and the combination it was asked in, as generation recorded them."""
+def _frames_and_combination(answers: pa.Table) -> tuple[Frame, Frame, PromptCombination]:
+    """The prompter's square, the frame of its coordinates, and its prompt combination, as generation recorded them."""
     recorded = answers["settings"].unique().to_pylist()
     if len(recorded) != 1:
         raise InputError(
@@ -101,92 +112,138 @@ def _texts(answers: pa.Table) -> dict[str, list[Item]]:
     return texts
 
 
+@dataclass(frozen=True)
+class _SegmentedAnswer:
+    """What the segmenter made of the objects of one answer."""
+
+    status: str
+    detail: str | None = None
+    mask: Rle | None = None
+    square_mask: Rle | None = None
+    scores: tuple[float, ...] | None = None
+
+
 def segment_texts(
     segmenter: Sam2Segmenter,
-    image: np.ndarray,
+    image: NDArray[np.uint8],
     items: Sequence[Item],
     combination: PromptCombination,
     square: Frame,
     written: Frame,
     inference: Inference,
-) -> list[dict]:
-    """Rows of ``predictions``, one an answer about one image, uint8 (H, W, 3), in their order.
+) -> list[Prediction]:
+    """Parse and segment answers about one image; one row per answer, in their order.
 
-    Answers are in pixels of ``written``, rows in pixels of ``square``.
+    Args:
+        segmenter: the segmenter.
+        image: uint8 (H, W, 3).
+        items: the answers.
+        combination: the prompt combination that they are written in.
+        square: the frame of the rows' prompts and square masks.
+        written: the frame that the answers' coordinates are pixels of.
+        inference: how the segmenter is asked for the objects.
     """
     native = Frame(width=image.shape[1], height=image.shape[0])
-    # The laxer parser reads whatever the training parser does, alike; what it reads beyond that counts at the square.
+    # The laxer parser reads the same as the training parser, and more. What only it reads counts at the square alone.
     readings = [parse_both(item.text, combination, written) for item in items]
     lax = [reading.lax.moved(written, square) for reading in readings]
-    answered = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
-    prompt_sets = [inference.prompts(objects) for objects in answered]
-    drawn = iter(_segment_all(segmenter, image, prompt_sets, square, (native, square), inference.multimask))
+    objects = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
+    prompt_sets = [inference.prompts(answer_objects) for answer_objects in objects]
+    results = iter(_segment_all(segmenter, image, prompt_sets, (square, native), inference.multimask))
     rows = []
-    for item, answer, reading in zip(items, lax, readings, strict=True):
-        row = {"sample_id": item.sample_id, "question_index": item.question_index, "side": square.width}
-        if isinstance(answer, FormatError):
-            row |= _unread(answer)
-        else:
-            if answer.objects:
-                read = {"prompts": prompts_to_arrow(answer.objects), **next(drawn)}
-            else:
-                read = {"status": "rejected", "prompts": [], "scores": []}
-                read |= {"mask": _empty(native), "square_mask": _empty(square)}
-            if isinstance(reading.strict, FormatError):
-                row |= _unread(reading.strict)
-                row |= {"square_status": read["status"], "square_mask": read.get("square_mask")}
-            else:
-                row |= {**read, "repaired": answer.repaired}
-        rows.append(row)
+    for item, reading, answer in zip(items, readings, lax, strict=True):
+        result: _SegmentedAnswer | None = None
+        if isinstance(answer, Answer):
+            result = next(results) if answer.objects else _rejection(native, square)
+        rows.append(_prediction(item, reading.strict, answer, result, square.width))
     return rows
 
 
-def _unread(fault: FormatError) -> dict:
-    return {"status": "format_error", "detail": f"{fault.reason}: {fault.detail}", "repaired": False}
+def _rejection(native: Frame, square: Frame) -> _SegmentedAnswer:
+    """The result for an answer that says that there is no target: empty masks, without asking the segmenter."""
+    return _SegmentedAnswer("rejected", mask=_empty(native), square_mask=_empty(square), scores=())
+
+
+def _prediction(
+    item: Item,
+    strict: Answer | FormatError,
+    lax: Answer | FormatError,
+    result: _SegmentedAnswer | None,
+    side: int,
+) -> Prediction:
+    """The row of an answer, from its two readings and the result of segmenting the laxer one."""
+    if isinstance(strict, FormatError):
+        return Prediction(
+            sample_id=item.sample_id,
+            question_index=item.question_index,
+            side=side,
+            status="format_error",
+            detail=f"{strict.reason}: {strict.detail}",
+            square_mask=None if result is None else result.square_mask,
+            square_status=None if result is None else result.status,
+        )
+    # Where the training parser reads an answer, the laxer reading is the same, and so there is a result.
+    assert isinstance(lax, Answer) and result is not None
+    return Prediction(
+        sample_id=item.sample_id,
+        question_index=item.question_index,
+        side=side,
+        status=result.status,
+        detail=result.detail,
+        repaired=lax.repaired,
+        prompts=lax.objects,
+        mask=result.mask,
+        square_mask=result.square_mask,
+        scores=result.scores,
+    )
 
 
 def _segment_all(
     segmenter: Sam2Segmenter,
-    image: np.ndarray,
+    image: NDArray[np.uint8],
     prompt_sets: Sequence[Sequence[PromptObject]],
-    source: Frame,
-    outs: tuple[Frame, Frame],
+    frames: tuple[Frame, Frame],
     multimask: bool,
-) -> list[dict]:
-    """Status, masks and scores of each prompt set; if drawing them together fails, each is tried alone."""
+) -> list[_SegmentedAnswer]:
+    """The result of each prompt set. If segmenting them together fails, each is tried alone.
+
+    Args:
+        segmenter: the segmenter.
+        image: uint8 (H, W, 3).
+        prompt_sets: the objects of each answer, in pixels of the square.
+        frames: the square and the native frame; each result has a mask in both.
+        multimask: take the best-scored of SAM2's three masks.
+    """
     if not prompt_sets:
         return []
     try:
-        return _segment(segmenter, image, prompt_sets, source, outs, multimask)
+        return _segment(segmenter, image, prompt_sets, frames, multimask)
     except OUR_FAILURES as fault:
         if len(prompt_sets) == 1:
-            return [{"status": "error", "detail": f"{type(fault).__name__}: {fault}"[:500]}]
-    return [row for alone in prompt_sets for row in _segment_all(segmenter, image, [alone], source, outs, multimask)]
+            return [_SegmentedAnswer("error", f"{type(fault).__name__}: {fault}"[:500])]
+    return [result for item in prompt_sets for result in _segment_all(segmenter, image, [item], frames, multimask)]
 
 
 def _segment(
     segmenter: Sam2Segmenter,
-    image: np.ndarray,
+    image: NDArray[np.uint8],
     prompt_sets: Sequence[Sequence[PromptObject]],
-    source: Frame,
-    outs: tuple[Frame, Frame],
+    frames: tuple[Frame, Frame],
     multimask: bool,
-) -> list[dict]:
+) -> list[_SegmentedAnswer]:
+    """The result of each prompt set, segmented together. Arguments are those of ``_segment_all``."""
+    square, native = frames
     embedding = segmenter.encode(image)
-    rows = []
-    for segmented in segmenter.segment(embedding, prompt_sets, source, outs, multimask):
-        native, square = segmented.masks
-        rows.append(
-            {
-                "status": "ok" if native.area else "empty_mask",
-                "detail": None if native.area else "the segmenter returned an empty mask for these prompts",
-                "mask": native.as_arrow(),
-                "square_mask": square.as_arrow(),
-                "scores": list(segmented.scores),
-            }
-        )
-    return rows
+    results = []
+    for segmented in segmenter.segment(embedding, prompt_sets, square, (native, square), multimask):
+        mask, square_mask = segmented.masks
+        status, detail = "ok", None
+        if not mask.area:
+            status, detail = "empty_mask", "the segmenter returned an empty mask for these prompts"
+        results.append(_SegmentedAnswer(status, detail, mask, square_mask, segmented.scores))
+    return results
 
 
-def _empty(frame: Frame) -> dict:
-    return masks.encode(np.zeros((frame.height, frame.width), bool)).as_arrow()
+def _empty(frame: Frame) -> Rle:
+    """A mask without target pixels."""
+    return encode(np.zeros((frame.height, frame.width), bool))

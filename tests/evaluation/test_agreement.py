@@ -10,6 +10,7 @@ from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import agreement  # noqa: E402
 from t2s_pipeline.evaluation.agreement import mean_agreement, measure_agreement  # noqa: E402
+from t2s_pipeline.evaluation.predictions import Prediction  # noqa: E402
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition  # noqa: E402
 from t2s_pipeline.methods.experiments import ZERO_SHOT  # noqa: E402
@@ -24,20 +25,20 @@ EMPTY = np.zeros((4, 4), bool)
 PLACE = {"dataset": "real", "split": "test"}
 
 
-def drawn(mask, status="ok") -> dict:
-    return {"status": status, "mask": None if mask is None else masks.encode(mask).as_arrow()}
+def answer(mask, status="ok") -> Prediction:
+    return Prediction("a", 0, side=4, status=status, mask=None if mask is None else masks.encode(mask))
 
 
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        ([drawn(TOP), drawn(TOP), drawn(TOP)], 1.0),
-        ([drawn(TOP), drawn(LEFT)], 4 / 12),
-        ([drawn(TOP), drawn(TOP), drawn(LEFT)], (1 + 4 / 12 + 4 / 12) / 3),
-        ([drawn(EMPTY, "rejected"), drawn(EMPTY, "empty_mask")], 1.0),  # both say that there is nothing
-        ([drawn(EMPTY, "rejected"), drawn(TOP)], 0.0),
-        ([drawn(None, "format_error"), drawn(None, "format_error")], 0.0),  # garbage agrees with nothing
-        ([drawn(TOP), drawn(TOP), drawn(None, "error")], 1 / 3),
+        ([answer(TOP), answer(TOP), answer(TOP)], 1.0),
+        ([answer(TOP), answer(LEFT)], 4 / 12),
+        ([answer(TOP), answer(TOP), answer(LEFT)], (1 + 4 / 12 + 4 / 12) / 3),
+        ([answer(EMPTY, "rejected"), answer(EMPTY, "empty_mask")], 1.0),  # both say that there is nothing
+        ([answer(EMPTY, "rejected"), answer(TOP)], 0.0),
+        ([answer(None, "format_error"), answer(None, "format_error")], 0.0),  # garbage agrees with nothing
+        ([answer(TOP), answer(TOP), answer(None, "error")], 1 / 3),
     ],
 )
 def test_agreement_is_the_mean_iou_over_pairs(answers, expected):
