@@ -1,8 +1,8 @@
 """95 % bootstrap intervals by image: the questions of one image are resampled together.
 
-This is a percentile bootstrap. A resample takes as many images as there are, at random and with replacement. It is
-repeated 2,000 times, and the interval of a metric is the middle 95 % of its values. Every metric here is a ratio of sums
-over images. So a resample is a row of counts times a matrix of per-image sums, and each answer is read only once.
+This is a percentile bootstrap. A resample takes as many images as there are, at random and with replacement. This is
+repeated 2,000 times, and the interval of a metric is the middle 95 % of its values. Every metric here is a ratio of
+sums over images. So a resample is a row of counts times a matrix of per-image sums, and each answer is read only once.
 """
 
 from collections.abc import Iterator

@@ -1,12 +1,13 @@
-"""The authors' result file, ``geo_results.json``: what their model wrote, for our parser and segmenter to read.
+"""The authors' result file, ``geo_results.json``: the texts of their model, to be parsed and segmented by our code.
 
-It holds one entry a sample under ``results``: the image's path, the prompt with the question in it, and the model's
-output as text. Samples are numbered there by their place in an unsorted directory listing, so an entry is matched by
-its image's name and, where the image has several questions, by the question that its prompt contains.
+The file holds one entry per sample under ``results``: the path of the image, the prompt with the question in it, and
+the output of the model as text. It numbers samples by their place in an unsorted directory listing. So an entry is
+matched by the name of its image and, where the image has several questions, by the question that its prompt contains.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,96 +15,122 @@ import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.external.masks import PredictionReject
-from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTION_REJECTS
+from t2s_pipeline.external.predictions import rejects_table
+from t2s_pipeline.lake.schema import COMPLETIONS
 
 MAX_TEXT = 64 * 1024
-"""Characters of an output that are kept: more than that no parser of ours reads."""
+"""Characters of an output that are kept. No parser of ours reads a longer text."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One result of the file. ``stem`` is the name of the image without its suffix."""
+
+    source: str
+    stem: str
+    prompt: str
+    output: str
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One question of a sample. ``text`` is in lower case and without repeated white space."""
+
+    sample_id: str
+    index: int
+    text: str
 
 
 def is_answers(content: Any) -> bool:
-    """Whether a JSON file's content is such a result file (and not COCO results)."""
+    """Whether the content of a JSON file is such a result file (and not COCO results)."""
     results = content.get("results") if isinstance(content, dict) else None
     return isinstance(results, list) and any(isinstance(entry, dict) and "model_output" in entry for entry in results)
 
 
 def take_answers(
-    content: dict, samples: pa.Table, images: pa.Table, combination: str, side: int, source: str
+    content: dict[str, Any], samples: pa.Table, images: pa.Table, combination: str, side: int, source: str
 ) -> tuple[pa.Table, pa.Table]:
-    """Rows of ``completions``, and what was set aside or is missing (``prediction_rejects``).
+    """The rows of ``completions``, and the rows of ``prediction_rejects`` for what is not used or missing.
 
     Args:
-        samples: of ``SAMPLES``; images: of ``IMAGES``, ``image_id`` and ``file_name``.
+        content: of the result file.
+        samples: of ``SAMPLES``, the whole split.
+        images: of ``IMAGES``, with ``image_id`` and ``file_name``.
         combination: the prompt combination that the texts are written in.
         side: of the square that their coordinates are in, in pixels.
+        source: the name of the file, for the tables.
+
+    Raises:
+        InputError: if no entry belongs to the split.
     """
-    asked = _asked(samples, images)
-    rows: dict[tuple[str, int], dict] = {}
+    questions_of = _questions(samples, images)
+    rows: dict[tuple[str, int], dict[str, object]] = {}
     rejects: list[PredictionReject] = []
     settings = json.dumps({"schema": combination, "side": side, "source": source}, sort_keys=True)
-    for where, stem, prompt, text in _entries(content["results"], source, rejects):
-        questions = asked.get(stem)
+    for entry in _entries(content["results"], source, rejects):
+        questions = questions_of.get(entry.stem)
         if questions is None:
-            rejects.append(PredictionReject(where, "surplus", f"the split has no image {stem}", None))
+            rejects.append(PredictionReject(entry.source, "surplus", f"the split has no image {entry.stem}"))
             continue
-        sample_id, index = _which(questions, prompt)
-        if sample_id is None:
-            told = f"image {stem} has {len(questions)} questions, and the prompt holds none of them"
-            rejects.append(PredictionReject(where, "question_not_found", told, None))
-        elif (sample_id, index) in rows:
-            rejects.append(PredictionReject(where, "twice", f"question {index} has an answer already", sample_id))
+        question = _match(questions, entry.prompt)
+        if question is None:
+            detail = f"image {entry.stem} has {len(questions)} questions, and the prompt holds none of them"
+            rejects.append(PredictionReject(entry.source, "question_not_found", detail))
+        elif (question.sample_id, question.index) in rows:
+            detail = f"question {question.index} has an answer already"
+            rejects.append(PredictionReject(entry.source, "twice", detail, question.sample_id))
         else:
-            rows[sample_id, index] = {
-                "sample_id": sample_id,
-                "question_index": index,
-                "text": text[:MAX_TEXT],
+            rows[question.sample_id, question.index] = {
+                "sample_id": question.sample_id,
+                "question_index": question.index,
+                "text": entry.output[:MAX_TEXT],
                 "settings": settings,
             }
     answered = {sample_id for sample_id, _ in rows}
-    every = samples["sample_id"].to_pylist()
-    rejects += [PredictionReject("", "missing", "no answer came", key) for key in every if key not in answered]
+    sample_ids = samples["sample_id"].to_pylist()
+    rejects += [PredictionReject("", "missing", "no answer came", key) for key in sample_ids if key not in answered]
     if not rows:
-        raise InputError(f"Of {source} not one entry belongs to this split: name the dataset and split that it is of.")
-    return (
-        pa.Table.from_pylist([rows[key] for key in sorted(rows)], schema=COMPLETIONS.schema),
-        pa.Table.from_pylist([vars(one) for one in rejects], schema=PREDICTION_REJECTS.schema),
-    )
+        raise InputError(f"No entry of {source} belongs to this split: give the dataset and split that the file is of.")
+    completions = pa.Table.from_pylist([rows[key] for key in sorted(rows)], schema=COMPLETIONS.schema)
+    return completions, rejects_table(rejects)
 
 
-def _entries(results: list, source: str, rejects: list[PredictionReject]) -> Iterator[tuple[str, str, str, str]]:
-    """Place in the file, the image's name without suffix, the prompt, the output."""
+def _entries(results: list[Any], source: str, rejects: list[PredictionReject]) -> Iterator[_Entry]:
+    """The entries of the file. An entry without image or output is added to ``rejects``."""
     for place, entry in enumerate(results):
-        where = f"{source}#{place}"
-        fields = [entry.get(key) for key in ("image_path", "model_output")] if isinstance(entry, dict) else []
-        if len(fields) != 2 or not all(isinstance(value, str) for value in fields):
-            rejects.append(PredictionReject(where, "no_result", "expected an object with image_path and model_output"))
+        position = f"{source}#{place}"
+        path = entry.get("image_path") if isinstance(entry, dict) else None
+        output = entry.get("model_output") if isinstance(entry, dict) else None
+        if not isinstance(path, str) or not isinstance(output, str):
+            detail = "expected an object with image_path and model_output"
+            rejects.append(PredictionReject(position, "no_result", detail))
             continue
         prompt = entry.get("question")
-        stem = PurePosixPath(fields[0].replace("\\", "/")).stem
-        yield where, stem, prompt if isinstance(prompt, str) else "", fields[1]
+        stem = PurePosixPath(path.replace("\\", "/")).stem
+        yield _Entry(position, stem, prompt if isinstance(prompt, str) else "", output)
 
 
-def _asked(samples: pa.Table, images: pa.Table) -> dict[str, list[tuple[str, int, str]]]:
-    """Image name without suffix → (sample, question index, question)."""
+def _questions(samples: pa.Table, images: pa.Table) -> dict[str, list[_Question]]:
+    """Image name without suffix → the questions about the image."""
     names = zip(images["image_id"].to_pylist(), images["file_name"].to_pylist(), strict=True)
     stem_of = {image_id: Path(file_name).stem for image_id, file_name in names}
-    asked: dict[str, list[tuple[str, int, str]]] = {}
+    questions: dict[str, list[_Question]] = {}
     for row in samples.select(["sample_id", "image_id", "questions"]).to_pylist():
-        told = [(row["sample_id"], index, _plain(text)) for index, text in enumerate(row["questions"])]
-        asked.setdefault(stem_of[row["image_id"]], []).extend(told)
-    return asked
+        questions.setdefault(stem_of[row["image_id"]], []).extend(
+            _Question(row["sample_id"], index, _plain(text)) for index, text in enumerate(row["questions"])
+        )
+    return questions
 
 
-def _which(questions: list[tuple[str, int, str]], prompt: str) -> tuple[str | None, int]:
-    """The sample and question that the prompt asks: the longest question that it contains, or the only one there is."""
+def _match(questions: list[_Question], prompt: str) -> _Question | None:
+    """The longest question that the prompt contains, or the only question of the image; else None."""
     text = _plain(prompt)
-    held = [one for one in questions if one[2] and one[2] in text]
-    if not held and len(questions) == 1:
-        held = questions
-    if not held:
-        return None, 0
-    sample_id, index, _ = max(held, key=lambda one: len(one[2]))
-    return sample_id, index
+    contained = [question for question in questions if question.text and question.text in text]
+    if not contained and len(questions) == 1:
+        contained = questions
+    return max(contained, key=lambda question: len(question.text), default=None)
 
 
 def _plain(text: str) -> str:
+    """The text in lower case, with single spaces."""
     return " ".join(text.lower().split())

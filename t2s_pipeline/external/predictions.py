@@ -1,14 +1,15 @@
-"""Another project's masks as rows of ``predictions``: matched with the samples, at both sizes that are scored."""
+"""The masks of another project as rows of ``predictions``: matched with samples, and at both sizes that are scored."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from t2s_pipeline.evaluation.predictions import Prediction, predictions_table
 from t2s_pipeline.external.masks import ForeignMask, PredictionReject, Size
-from t2s_pipeline.lake.schema import PREDICTION_REJECTS, PREDICTIONS
+from t2s_pipeline.lake.schema import PREDICTION_REJECTS
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE
 from t2s_pipeline.vision.masks import Rle
@@ -16,16 +17,11 @@ from t2s_pipeline.vision.masks import Rle
 
 @dataclass(frozen=True)
 class MatchedMasks:
-    """What was made of a folder or file."""
+    """The masks of a folder or file, as two tables."""
 
     predictions: pa.Table
     rejects: pa.Table
-    """What was set aside (surplus, given twice, unreadable), and the samples for which nothing came (missing)."""
-
-    @property
-    def reasons(self) -> Counter[str]:
-        """How many of each reason."""
-        return Counter(self.rejects["reason"].to_pylist())
+    """The masks that are not used (surplus, given twice, unreadable), and the samples without a mask (missing)."""
 
 
 def sizes_of(samples: pa.Table) -> dict[str, Size]:
@@ -34,83 +30,93 @@ def sizes_of(samples: pa.Table) -> dict[str, Size]:
     return {key: (mask["height"], mask["width"]) for key, mask in zip(*columns, strict=True)}
 
 
+def rejects_table(rejects: Iterable[PredictionReject]) -> pa.Table:
+    """The rows of ``prediction_rejects``."""
+    return pa.Table.from_pylist([vars(reject) for reject in rejects], schema=PREDICTION_REJECTS.schema)
+
+
 def take(
-    found: Iterable[ForeignMask | PredictionReject], samples: pa.Table, side: int | None = None, question: int = 0
+    entries: Iterable[ForeignMask | PredictionReject], samples: pa.Table, side: int | None = None, question: int = 0
 ) -> MatchedMasks:
     """Match masks with the samples of a split and bring each to native size and to the square.
 
-    A mask of another size than its image's is taken for one of the resized image, whatever its aspect ratio, and is
-    brought back by nearest neighbour.
+    A mask whose size differs from that of its image is taken as a mask of the resized image, with any aspect ratio. It
+    is brought to native size by nearest neighbour.
 
     Args:
+        entries: what ``read_masks`` gives.
         samples: of ``SAMPLES``, the whole split.
-        side: of the reference protocol's square; by default that of the masks, if they are squares of one size, else
-            ``FULL_SIDE``.
-        question: which question is answered by a mask that does not say.
+        side: of the square of the reference protocol, in pixels. By default it is the side of the masks if they are
+            squares of one size, else ``FULL_SIDE``.
+        question: the question that a mask answers if it does not say so itself.
     """
     sizes = sizes_of(samples)
-    asked = {
-        row["sample_id"]: max(1, len(row["questions"]))
-        for row in samples.select(["sample_id", "questions"]).to_pylist()
-    }
-    kept: dict[tuple[str, int], ForeignMask] = {}
+    questions = samples.select(["sample_id", "questions"]).to_pylist()
+    counts = {row["sample_id"]: max(1, len(row["questions"])) for row in questions}
+    answers: dict[tuple[str, int], ForeignMask] = {}
     rejects: list[PredictionReject] = []
-    for one in found:
-        if isinstance(one, PredictionReject):
-            rejects.append(one)
+    for entry in entries:
+        if isinstance(entry, PredictionReject):
+            rejects.append(entry)
             continue
-        if one.sample_id not in sizes:
-            rejects.append(
-                PredictionReject(one.source, "surplus", f"the split has no sample {one.sample_id}", one.sample_id)
-            )
+        sample_id = entry.sample_id
+        if sample_id not in sizes:
+            rejects.append(PredictionReject(entry.source, "surplus", f"the split has no sample {sample_id}", sample_id))
             continue
-        index = one.question_index
+        index = entry.question_index
         if index is None:
-            index = min(question, asked[one.sample_id] - 1)
-        if not 0 <= index < asked[one.sample_id]:
-            told = f"the sample has {asked[one.sample_id]} questions, so no question {index}"
-            rejects.append(PredictionReject(one.source, "surplus", told, one.sample_id))
-        elif (one.sample_id, index) in kept:
-            rejects.append(PredictionReject(one.source, "twice", f"question {index} has a mask already", one.sample_id))
+            index = min(question, counts[sample_id] - 1)
+        if not 0 <= index < counts[sample_id]:
+            detail = f"the sample has {counts[sample_id]} questions, so no question {index}"
+            rejects.append(PredictionReject(entry.source, "surplus", detail, sample_id))
+        elif (sample_id, index) in answers:
+            rejects.append(PredictionReject(entry.source, "twice", f"question {index} has a mask already", sample_id))
         else:
-            kept[one.sample_id, index] = one
-    answered = {sample_id for sample_id, _ in kept}
+            answers[sample_id, index] = entry
+    answered = {sample_id for sample_id, _ in answers}
     rejects += [PredictionReject("", "missing", "no mask came", key) for key in sizes if key not in answered]
-    side = side or _common_side(kept.values(), sizes)
-    rows = [_row(one, index, sizes[one.sample_id], side) for (_, index), one in sorted(kept.items())]
-    return MatchedMasks(
-        pa.Table.from_pylist(rows, schema=PREDICTIONS.schema),
-        pa.Table.from_pylist([vars(one) for one in rejects], schema=PREDICTION_REJECTS.schema),
-    )
+    side = side or _common_side(list(answers.values()), sizes)
+    rows = [_prediction(mask, index, sizes[sample_id], side) for (sample_id, index), mask in sorted(answers.items())]
+    return MatchedMasks(predictions_table(rows), rejects_table(rejects))
 
 
-def _common_side(given: Iterable[ForeignMask], sizes: dict[str, Size]) -> int:
-    found = {
-        (one.mask.height, one.mask.width)
-        for one in given
-        if one.mask is not None and (one.mask.height, one.mask.width) != sizes[one.sample_id]
+def _common_side(entries: Sequence[ForeignMask], sizes: dict[str, Size]) -> int:
+    """The side of the masks that are not of native size, if they are squares of one size; else ``FULL_SIDE``."""
+    resized = {
+        (entry.mask.height, entry.mask.width)
+        for entry in entries
+        if entry.mask is not None and (entry.mask.height, entry.mask.width) != sizes[entry.sample_id]
     }
-    if len(found) == 1:
-        height, width = found.pop()
+    if len(resized) == 1:
+        height, width = resized.pop()
         if height == width:
             return height
     return FULL_SIDE
 
 
-def _row(one: ForeignMask, index: int, native: Size, side: int) -> dict:
-    row = {"sample_id": one.sample_id, "question_index": index, "side": side, "repaired": False}
-    if one.mask is None:
-        empty = {size: masks.encode(np.zeros(size, bool)).as_arrow() for size in (native, (side, side))}
-        return {**row, "status": "rejected", "mask": empty[native], "square_mask": empty[side, side]}
-    whole = masks.decode(one.mask)
-    return {
-        **row,
-        # A mask without a pixel is how these systems say that there is no target.
-        "status": "ok" if whole.any() else "rejected",
-        "mask": _at(one.mask, whole, native).as_arrow(),
-        "square_mask": _at(one.mask, whole, (side, side)).as_arrow(),
-    }
+def _prediction(entry: ForeignMask, index: int, native: Size, side: int) -> Prediction:
+    if entry.mask is None:
+        status, mask, square_mask = "rejected", _empty(native), _empty((side, side))
+    else:
+        pixels = masks.decode(entry.mask)
+        # These systems say that there is no target by a mask without a target pixel.
+        status = "ok" if pixels.any() else "rejected"
+        mask, square_mask = _resized(entry.mask, pixels, native), _resized(entry.mask, pixels, (side, side))
+    return Prediction(
+        sample_id=entry.sample_id,
+        question_index=index,
+        side=side,
+        status=status,
+        mask=mask,
+        square_mask=square_mask,
+    )
 
 
-def _at(rle: Rle, whole: np.ndarray, size: Size) -> Rle:
-    return rle if whole.shape == size else masks.encode(masks.nearest(whole, *size))
+def _empty(size: Size) -> Rle:
+    """A mask without target pixels."""
+    return masks.encode(np.zeros(size, bool))
+
+
+def _resized(rle: Rle, pixels: NDArray[np.bool_], size: Size) -> Rle:
+    """The mask, given in both forms, at another size by nearest neighbour."""
+    return rle if pixels.shape == size else masks.encode(masks.nearest(pixels, *size))
