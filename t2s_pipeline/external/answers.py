@@ -41,16 +41,25 @@ class _Question:
     text: str
 
 
+@dataclass(frozen=True)
+class MatchedAnswers:
+    """The texts of a result file, as two tables."""
+
+    completions: pa.Table
+    rejects: pa.Table
+    """The entries that are not used, and the samples without an entry (missing)."""
+
+
 def is_answers(content: Any) -> bool:
     """Whether the content of a JSON file is such a result file (and not COCO results)."""
     results = content.get("results") if isinstance(content, dict) else None
     return isinstance(results, list) and any(isinstance(entry, dict) and "model_output" in entry for entry in results)
 
 
-def take_answers(
+def match_answers(
     content: dict[str, Any], samples: pa.Table, images: pa.Table, combination: str, side: int, source: str
-) -> tuple[pa.Table, pa.Table]:
-    """The rows of ``completions``, and the rows of ``prediction_rejects`` for what is not used or missing.
+) -> MatchedAnswers:
+    """Match the texts with the samples and questions of a split.
 
     Args:
         content: of the result file.
@@ -92,7 +101,7 @@ def take_answers(
     if not rows:
         raise InputError(f"No entry of {source} belongs to this split: give the dataset and split that the file is of.")
     completions = pa.Table.from_pylist([rows[key] for key in sorted(rows)], schema=COMPLETIONS.schema)
-    return completions, rejects_table(rejects)
+    return MatchedAnswers(completions, rejects_table(rejects))
 
 
 def _entries(results: list[Any], source: str, rejects: list[PredictionReject]) -> Iterator[_Entry]:

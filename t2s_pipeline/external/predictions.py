@@ -35,7 +35,7 @@ def rejects_table(rejects: Iterable[PredictionReject]) -> pa.Table:
     return pa.Table.from_pylist([vars(reject) for reject in rejects], schema=PREDICTION_REJECTS.schema)
 
 
-def take(
+def match_masks(
     entries: Iterable[ForeignMask | PredictionReject], samples: pa.Table, side: int | None = None, question: int = 0
 ) -> MatchedMasks:
     """Match masks with the samples of a split and bring each to native size and to the square.

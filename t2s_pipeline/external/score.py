@@ -1,8 +1,9 @@
-"""Scoring a system made elsewhere: its masks or texts go into the lake, and from there on it is one like any other."""
+"""Score a system of another project: its masks or texts are written into the lake, and then scored like our own."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,9 +12,9 @@ from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.names import require_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.coco import read_json
-from t2s_pipeline.external.answers import is_answers, take_answers
+from t2s_pipeline.external.answers import is_answers, match_answers
 from t2s_pipeline.external.masks import read_masks
-from t2s_pipeline.external.predictions import sizes_of, take
+from t2s_pipeline.external.predictions import match_masks, sizes_of
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
@@ -25,13 +26,24 @@ from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.text_answers import remember
 from t2s_pipeline.vision.geometry import FULL_SIDE
 
-DRAWN_ELSEWHERE = "elsewhere"
-"""The segmenter of masks that came as masks."""
+FOREIGN_SEGMENTER = "elsewhere"
+"""The segmenter's name in the lake for predictions that came as masks."""
 
 
 @dataclass(frozen=True)
 class ForeignAnswers:
-    """What is to be scored, and how it is to be read."""
+    """The predictions that are to be scored, and how they are read.
+
+    Attributes:
+        name: the name of the system in the tables.
+        predictions: a folder or file of masks, or the authors' ``geo_results.json``.
+        dataset: key of the dataset.
+        split: of the dataset.
+        side: of the square of the reference protocol, in pixels. By default the side of the masks, else ``FULL_SIDE``.
+        question: the question that a mask answers if it does not say so itself.
+        answers_as: for texts: the experiment whose prompt combination they are written in, and whose segmenter
+            segments them.
+    """
 
     name: str
     predictions: Path
@@ -40,14 +52,21 @@ class ForeignAnswers:
     side: int | None = None
     question: int = 0
     answers_as: str = "think2seg-rs-3b"
-    """For texts: the experiment whose prompt combination they are written in and whose segmenter draws them."""
+
+    @property
+    def partition(self) -> dict[str, str]:
+        """The dataset and split."""
+        return {"dataset": self.dataset, "split": self.split}
 
 
 def score_foreign(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
-    """Take in, score under both protocols, summarize.
+    """Read the predictions, score them under both protocols, and summarize.
+
+    Returns:
+        The reports of the steps that ran.
 
     Raises:
-        InputError: if the name is one of ours, nothing can be read, or nothing belongs to the split.
+        InputError: if one of our own systems has the name, nothing can be read, or nothing belongs to the split.
         NotMaterializedError: if the split is not in the lake.
     """
     _require_free(runner.settings, foreign.name)
@@ -59,31 +78,32 @@ def score_foreign(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
 
 
 def _score_masks(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
-    lake, place = runner.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
-    samples = read_partition(lake, schema.SAMPLES, place)
-    taken = take(read_masks(foreign.predictions, sizes_of(samples)), samples, foreign.side, foreign.question)
-    if taken.predictions.num_rows == 0:
+    lake = runner.settings.lake
+    samples = read_partition(lake, schema.SAMPLES, foreign.partition)
+    entries = read_masks(foreign.predictions, sizes_of(samples))
+    matched = match_masks(entries, samples, foreign.side, foreign.question)
+    if matched.predictions.num_rows == 0:
         raise InputError(
             f"Of {foreign.predictions} nothing belongs to {foreign.dataset}-{foreign.split} "
-            f"({_counted(taken.rejects)}): masks are matched by sample_id."
+            f"({_count_by_reason(matched.rejects)}): masks are matched by sample_id."
         )
-    _keep_rejects(runner, foreign, taken.rejects)
-    partition = {**place, "system": foreign.name, "segmenter": DRAWN_ELSEWHERE}
-    write_partition(lake, schema.PREDICTIONS, partition, taken.predictions, _mark(taken.predictions))
-    return _score(runner, foreign, DRAWN_ELSEWHERE)
+    _write_rejects(runner, foreign, matched.rejects)
+    partition = {**foreign.partition, "system": foreign.name, "segmenter": FOREIGN_SEGMENTER}
+    write_partition(lake, schema.PREDICTIONS, partition, matched.predictions, _fingerprint(matched.predictions))
+    return _score(runner, foreign, FOREIGN_SEGMENTER)
 
 
-def _score_answers(runner: Runner, foreign: ForeignAnswers, content: dict) -> list[StepReport]:
-    lake, place = runner.settings.lake, {"dataset": foreign.dataset, "split": foreign.split}
-    plan = experiment(foreign.answers_as)
-    samples = read_partition(lake, schema.SAMPLES, place)
-    images = read_partition(lake, schema.IMAGES, place, ["image_id", "file_name"])
+def _score_answers(runner: Runner, foreign: ForeignAnswers, content: dict[str, Any]) -> list[StepReport]:
+    lake = runner.settings.lake
+    combination = experiment(foreign.answers_as).recipe.combination
+    samples = read_partition(lake, schema.SAMPLES, foreign.partition)
+    images = read_partition(lake, schema.IMAGES, foreign.partition, ["image_id", "file_name"])
     side = foreign.side or FULL_SIDE
-    texts, rejects = take_answers(content, samples, images, plan.recipe.combination, side, foreign.predictions.name)
-    _keep_rejects(runner, foreign, rejects)
+    matched = match_answers(content, samples, images, combination, side, foreign.predictions.name)
+    _write_rejects(runner, foreign, matched.rejects)
     remember(runner.settings, foreign.name, foreign.answers_as)
-    partition = {**place, "system": foreign.name}
-    write_partition(lake, schema.COMPLETIONS, partition, texts, _mark(texts))
+    partition = {**foreign.partition, "system": foreign.name}
+    write_partition(lake, schema.COMPLETIONS, partition, matched.completions, _fingerprint(matched.completions))
     system = resolve(foreign.name, runner.settings)
     reports = runner.run(Segment(system, foreign.dataset, foreign.split))
     return [*reports, *_score(runner, foreign, system.segmenter_name)]
@@ -94,21 +114,21 @@ def _score(runner: Runner, foreign: ForeignAnswers, segmenter_name: str) -> list
     return [report for step in steps for report in runner.run(step)]
 
 
-def _keep_rejects(runner: Runner, foreign: ForeignAnswers, rejects: pa.Table) -> None:
-    partition = {"system": foreign.name, "dataset": foreign.dataset, "split": foreign.split}
+def _write_rejects(runner: Runner, foreign: ForeignAnswers, rejects: pa.Table) -> None:
+    partition = {"system": foreign.name, **foreign.partition}
     write_partition(runner.settings.lake, schema.PREDICTION_REJECTS, partition, rejects)
-    runner.say(
-        f"{foreign.name} on {foreign.dataset}-{foreign.split}: {_counted(rejects) or 'every sample has its answer'}"
-    )
+    counts = _count_by_reason(rejects) or "every sample has an answer"
+    runner.say(f"{foreign.name} on {foreign.dataset}-{foreign.split}: {counts}")
 
 
-def _counted(rejects: pa.Table) -> str:
-    counts = rejects["reason"].value_counts().to_pylist()
-    return ", ".join(f"{count['counts']} {count['values']}" for count in sorted(counts, key=lambda one: one["values"]))
+def _count_by_reason(rejects: pa.Table) -> str:
+    """The number of rejects per reason, such as ``2 missing, 1 surplus``; empty if there is none."""
+    counts = {entry["values"]: entry["counts"] for entry in rejects["reason"].value_counts().to_pylist()}
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
 
 
-def _mark(rows: pa.Table) -> str:
-    """The fingerprint of what was taken in: of the rows themselves."""
+def _fingerprint(rows: pa.Table) -> str:
+    """The fingerprint of foreign rows: a hash of the rows themselves."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows.combine_chunks())
@@ -116,13 +136,13 @@ def _mark(rows: pa.Table) -> str:
 
 
 def _require_free(settings: Settings, name: str) -> None:
-    """Prove that the name is not one of our own systems', whose results it would replace."""
+    """Check that none of our own systems has the name: its results would be replaced."""
     require_name(name, "system")
     base = name.partition("-seed")[0]
-    taken = (
+    in_use = (
         base in EXPERIMENTS
         or name in ZERO_SHOT
         or any((folder / name).exists() for folder in (settings.runs, settings.watched))
     )
-    if taken:
-        raise InputError(f"{name} is a system of ours: take another name, such as {name}-elsewhere.")
+    if in_use:
+        raise InputError(f"{name} is the name of one of our systems: choose another name, such as {name}-elsewhere.")
