@@ -1,1 +1,1 @@
-"""The parts of the results page: which samples it shows, what it says, its charts and its sections."""
+"""The results for people: the leaderboard, the results page, its charts, pictures and sentences."""

@@ -1,13 +1,14 @@
-"""Charts of scores and of training, drawn by matplotlib without pyplot and so without a display.
+"""Charts of scores and of training, rendered by matplotlib without pyplot, and so without a display.
 
-``svg`` makes a chart part of a page: its inks become the page's own CSS colours, so it follows the
-reader's dark or light setting. ``raster`` is the same chart as a picture, for places that only show pictures.
+``svg`` makes a chart part of a page: its colours become the CSS colours of the page, so it follows the dark or light
+setting of the reader. ``raster`` makes a picture of the same chart, for places that show pictures only.
 """
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,16 +16,21 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
+from numpy.typing import NDArray
 from PIL import Image
+
+Floats = NDArray[np.float64]
 
 INK, FAINT, GRID = "#1c2733", "#5d6b78", "#d3dae0"
 SERIES = ("#1f66c2", "#b3540a", "#14825f", "#8a3fa0", "#a8801d", "#64717d")
-"""Told apart with any colour vision, and at 4.5 : 1 or better on white: blue is the trained system, orange its base."""
+"""Colours of systems. People with any colour vision can distinguish them, and their contrast on white is at least
+4.5 : 1. Blue is the trained system, orange its base."""
 
-_STYLE = {
+_STYLE: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.5,
-    "text.parse_math": False,  # a run may be called `$x$`
+    "text.parse_math": False,  # the name of a run can be `$x$`
     "text.color": INK,
     "axes.edgecolor": GRID,
     "axes.labelcolor": FAINT,
@@ -48,7 +54,7 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class PlottedEstimate:
-    """A value in percent with its 95 % interval, drawn in ``SERIES[series]``."""
+    """A value in percent with its 95 % interval, in the colour ``SERIES[series]``."""
 
     label: str
     value: float
@@ -58,7 +64,12 @@ class PlottedEstimate:
 
 
 def interval_chart(estimates: Sequence[PlottedEstimate], axis: str) -> Figure:
-    """Dot and whiskers, one line an estimate, the first on top, its number beside it."""
+    """One line per estimate with a dot, whiskers and the number. The first estimate is at the top.
+
+    Args:
+        estimates: at least one.
+        axis: the label of the horizontal axis.
+    """
     with matplotlib.rc_context(_STYLE):
         figure = _figure(4.2, 0.62 + 0.36 * len(estimates))
         axes = figure.add_subplot()
@@ -83,48 +94,63 @@ def interval_chart(estimates: Sequence[PlottedEstimate], axis: str) -> Figure:
 
 
 def training_chart(runs: Mapping[str, pa.Table], series: Mapping[str, int], columns: int = 3) -> Figure:
-    """How GRPO went: reward, each of its parts, valid share, KL and the share of groups that teach nothing.
+    """The course of GRPO: reward, each of its parts, valid share, KL, and the share of groups without a gradient.
+
+    The thin line of a run shows its single steps. The thick line shows their running mean over ``smoothing(steps)``
+    steps.
 
     Args:
         runs: rows of ``training_log`` in the order of their steps, by run.
         series: the colour of each run, an index into ``SERIES``.
-
-    Each run is a thin line of its steps under a thick one of their running mean over ``smoothing(steps)`` steps.
+        columns: the number of panels side by side.
     """
-    parts = sorted({name for log in runs.values() for row in _column(log, "reward_parts") for name, _ in row or ()})
-    curves = {"Reward, all parts weighted": lambda log: _numbers(_column(log, "reward"))}
-    for name in parts:
-        title = f"Reward part: {name.replace('_', ' ').replace('iou', 'IoU')}"
-        curves[title] = lambda log, key=name: _numbers(dict(row or ()).get(key) for row in _column(log, "reward_parts"))
-    curves["Completions that parse"] = lambda log: _numbers(_column(log, "valid_share"))
-    curves["KL to the base"] = lambda log: _numbers(_column(log, "kl"))
-    curves["Groups with equal rewards"] = lambda log: _numbers(_column(log, "zero_variance_share"))
+    curves = _curves(runs)
     shares = {"Completions that parse", "Groups with equal rewards"}
     with matplotlib.rc_context(_STYLE):
         rows = -(-len(curves) // columns)
         figure = _figure(3.55 * columns, 2.15 * rows)
-        for position, (title, values_of) in enumerate(curves.items(), start=1):
+        for position, (title, values) in enumerate(curves.items(), start=1):
             axes = figure.add_subplot(rows, columns, position)
             for run, log in runs.items():
-                _curve(axes, _numbers(_column(log, "step")), values_of(log), SERIES[series[run] % len(SERIES)])
+                _plot(axes, _numbers(_column(log, "step")), values[run], SERIES[series[run] % len(SERIES)])
             axes.set_title(title)
             axes.margins(x=0.02)
-            axes.set_ylim(*((-0.04, 1.04) if title in shares else _reach(axes)))
+            axes.set_ylim(*((-0.04, 1.04) if title in shares else _limits(axes)))
             if position > len(curves) - columns:
                 axes.set_xlabel("optimizer step")
     return figure
 
 
+def _curves(runs: Mapping[str, pa.Table]) -> dict[str, dict[str, Floats]]:
+    """Title of a panel → run → the value of each step, NaN where there is none."""
+
+    def column(name: str) -> dict[str, Floats]:
+        return {run: _numbers(_column(log, name)) for run, log in runs.items()}
+
+    curves = {"Reward, all parts weighted": column("reward")}
+    rewards = {run: [dict(row or ()) for row in _column(log, "reward_parts")] for run, log in runs.items()}
+    for part in sorted({name for rows in rewards.values() for row in rows for name in row}):
+        title = f"Reward part: {part.replace('_', ' ').replace('iou', 'IoU')}"
+        curves[title] = {run: _numbers(row.get(part) for row in rows) for run, rows in rewards.items()}
+    curves["Completions that parse"] = column("valid_share")
+    curves["KL to the base"] = column("kl")
+    curves["Groups with equal rewards"] = column("zero_variance_share")
+    return curves
+
+
 def smoothing(steps: int) -> int:
-    """Steps in the running mean: a tenth of the run."""
+    """The number of steps in the running mean: a tenth of the run."""
     return max(1, steps // 10)
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The chart as an ``<svg>`` element to be put inside a page.
+    """The chart as an ``<svg>`` element for a page.
 
-    ``name`` tells its inner ids from those of the page's other charts. The page's style gives the colours
-    ``--ink``, ``--faint``, ``--grid`` and ``--series-0`` onward; text takes the page's font.
+    The style of the page gives the colours ``--ink``, ``--faint``, ``--grid`` and ``--series-0`` onward, and the font.
+
+    Args:
+        figure: the chart.
+        name: makes the ids inside the element differ from those of the page's other charts.
     """
     buffer = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name, "svg.id": None}):
@@ -132,9 +158,9 @@ def svg(figure: Figure, name: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    inks = {INK: "ink", FAINT: "faint", GRID: "grid"}
-    inks |= {colour: f"series-{index}" for index, colour in enumerate(SERIES)}
-    for colour, variable in inks.items():
+    variables = {INK: "ink", FAINT: "faint", GRID: "grid"}
+    variables |= {colour: f"series-{index}" for index, colour in enumerate(SERIES)}
+    for colour, variable in variables.items():
         text = text.replace(colour, f"var(--{variable})")
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", text)
     text = re.sub(r"(font: [^;\"]*?[\d.]+px) [^;\"]*", r"\1 var(--font)", text)
@@ -142,42 +168,45 @@ def svg(figure: Figure, name: str) -> str:
 
 
 def raster(figure: Figure, dpi: int = 110) -> Image.Image:
-    """The chart as a picture on white."""
+    """The chart as a picture on white, RGB."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib has no annotations here
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # nor here
+    return Image.fromarray(pixels).convert("RGB")
 
 
 def _figure(width: float, height: float) -> Figure:
-    # Not pyplot's: that one would keep every figure alive.
+    # Not a figure of pyplot: pyplot keeps every figure in memory.
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _column(log: pa.Table, name: str) -> list:
-    return log.column(name).to_pylist()
+def _column(log: pa.Table, name: str) -> list[Any]:
+    values: list[Any] = log.column(name).to_pylist()
+    return values
 
 
-def _numbers(values) -> np.ndarray:
+def _numbers(values: Iterable[float | None]) -> Floats:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def _reach(axes: Axes) -> tuple[float, float]:
-    """Limits around every value drawn, never so narrow that a constant's rounding errors look like news."""
-    values = np.concatenate([line.get_ydata() for line in axes.lines]) if axes.lines else np.array([0.0])
+def _limits(axes: Axes) -> tuple[float, float]:
+    """Limits around every plotted value. They are wide enough to hide the rounding errors of a constant."""
+    values = np.concatenate([np.asarray(line.get_ydata()) for line in axes.lines]) if axes.lines else np.array([0.0])
     low, high = float(values.min()), float(values.max())
     margin = max(0.08 * (high - low), 0.02 * max(abs(low), abs(high)), 1e-6)
     return low - margin, high + margin
 
 
-def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str) -> None:
-    known = np.isfinite(values)
-    steps, values = steps[known], values[known]
+def _plot(axes: Axes, steps: Floats, values: Floats, colour: str) -> None:
+    """A run in one panel: a thin line of its values, and a thick one of their running mean."""
+    finite = np.isfinite(values)
+    steps, values = steps[finite], values[finite]
     if not steps.size:
         return
     axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.4)
     window = smoothing(steps.size)
-    # The mean of the last `window` steps, and of those there are at the start.
+    # The mean of the last `window` steps; at the start, of as many steps as there are.
     total = np.concatenate([[0.0], np.cumsum(values)])
     end = np.arange(1, values.size + 1)
     start = np.maximum(0, end - window)

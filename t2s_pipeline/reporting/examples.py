@@ -1,13 +1,15 @@
-"""Worked examples like the paper's Figure 3: question, image, ground truth, and what each system made of it."""
+"""Examples like the paper's Figure 3: question, image, ground truth, and the answer and mask of each system."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.lake.prompts import prompts_from_arrow
+from t2s_pipeline.reporting.rows import Row, first_rows
 from t2s_pipeline.reporting.showcase import Pick
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.image_files import decode_image
@@ -15,24 +17,29 @@ from t2s_pipeline.vision.masks import Rle, decode
 from t2s_pipeline.vision.panels import data_uri, panel
 
 HEIGHT = 288
+"""Of a picture, in pixels."""
 LONGEST_TEXT = 1500
-"""Characters of model text that a page shows; the lake has the rest."""
+"""Characters of model text that the page shows. The lake has the rest."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One picture of an example, with what is written under it. ``thought`` and ``answer`` are the model's words."""
+    """One picture of an example with the text below it. ``thought`` and ``answer`` are text of the model."""
 
     title: str
     picture: str
+    """A ``data:`` address."""
     verdict: str = ""
     good: bool | None = None
+    """Whether the IoU is above 0.5; None if there is no IoU."""
     thought: str = ""
     answer: str = ""
 
 
 @dataclass(frozen=True)
 class Example:
+    """A sample with its pictures. ``why`` says by which part of the rule it is shown."""
+
     sample_id: str
     question: str
     category: str
@@ -42,37 +49,54 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What a system answered to one sample's first question, and what came of it."""
+class StoredAnswer:
+    """A system's answer to a sample's first question, with its prompts, mask and score.
+
+    Attributes:
+        status: of the prediction.
+        detail: the reason, if the status is not ok.
+        prompts: in pixels of the square.
+        side: of the square, in pixels.
+        mask: bool (H, W) at native size; None if there is none.
+        iou: under the strict protocol; None if it has not been scored.
+        text: the completion; empty if it is not in the lake.
+    """
 
     status: str
     detail: str
     prompts: tuple[PromptObject, ...]
     side: int
-    mask: np.ndarray | None
-    """Boolean, native size."""
+    mask: NDArray[np.bool_] | None
     iou: float | None
     text: str
 
 
 def examples(lake: Path, dataset: str, split: str, picks: Sequence[Pick], systems: Sequence[str]) -> list[Example]:
-    """An example for each pick whose image and sample the lake still holds, in the order of the picks."""
-    part = {"dataset": dataset, "split": split}
-    wanted = {pick.sample_id for pick in picks}
+    """One example per pick whose image and sample are in the lake, in the order of the picks.
+
+    Args:
+        lake: the folder of the lake.
+        dataset: key of the dataset.
+        split: of the dataset.
+        picks: the samples.
+        systems: the systems whose answers are shown, in this order.
+    """
+    partition = {"dataset": dataset, "split": split}
+    sample_ids = {pick.sample_id for pick in picks}
     columns = ["sample_id", "image_id", "category", "questions", "mask"]
-    samples = first_rows(store.scan(lake, schema.SAMPLES, part, columns), "sample_id", wanted)
-    pictures = first_rows(
-        store.scan(lake, schema.IMAGES, part, ["image_id", "bytes"]),
+    samples = first_rows(store.scan(lake, schema.SAMPLES, partition, columns), "sample_id", sample_ids)
+    images = first_rows(
+        store.scan(lake, schema.IMAGES, partition, ["image_id", "bytes"]),
         "image_id",
         {row["image_id"] for row in samples.values()},
     )
-    replies = {system: _replies(lake, system, part, wanted) for system in systems}
-    made = []
+    answers = {system: _answers(lake, system, partition, sample_ids) for system in systems}
+    shown = []
     for pick in picks:
         sample = samples.get(pick.sample_id)
-        if sample is None or sample["image_id"] not in pictures:
+        if sample is None or sample["image_id"] not in images:
             continue
-        image = decode_image(pictures[sample["image_id"]]["bytes"])
+        image = decode_image(images[sample["image_id"]]["bytes"])
         truth = decode(Rle.from_arrow(sample["mask"]))
         views = [
             View("Image", data_uri(panel(image, height=HEIGHT))),
@@ -82,81 +106,73 @@ def examples(lake: Path, dataset: str, split: str, picks: Sequence[Pick], system
                 "" if truth.any() else "no target in this image",
             ),
         ]
-        views += [_view(system, image, truth, replies[system].get(pick.sample_id)) for system in systems]
+        views += [_view(system, image, truth, answers[system].get(pick.sample_id)) for system in systems]
         question = (sample["questions"] or [""])[0]
-        made.append(Example(pick.sample_id, question, sample["category"] or "", pick.why, pick.group, tuple(views)))
-    return made
+        shown.append(Example(pick.sample_id, question, sample["category"] or "", pick.why, pick.group, tuple(views)))
+    return shown
 
 
-def _view(system: str, image: np.ndarray, truth: np.ndarray, reply: Reply | None) -> View:
-    if reply is None:
+def _view(system: str, image: NDArray[np.uint8], truth: NDArray[np.bool_], answer: StoredAnswer | None) -> View:
+    if answer is None:
         return View(system, data_uri(panel(image, height=HEIGHT)), "no answer in the lake")
-    drawn = panel(image, reply.prompts, Frame.square(reply.side), predicted=reply.mask, truth=truth, height=HEIGHT)
+    square = Frame.square(answer.side)
+    picture = panel(image, answer.prompts, square, predicted=answer.mask, truth=truth, height=HEIGHT)
     thought = ""
-    if "<think>" in reply.text:
-        thought = reply.text.partition("<think>")[2].partition("</think>")[0].strip()
-    good = None if reply.iou is None else reply.iou > 0.5
+    if "<think>" in answer.text:
+        thought = answer.text.partition("<think>")[2].partition("</think>")[0].strip()
     return View(
-        system, data_uri(drawn), _verdict(reply, bool(truth.any())), good, _clipped(thought), _clipped(reply.text)
+        system,
+        data_uri(picture),
+        verdict=_verdict(answer, bool(truth.any())),
+        good=None if answer.iou is None else answer.iou > 0.5,
+        thought=_clipped(thought),
+        answer=_clipped(answer.text),
     )
 
 
-def _verdict(reply: Reply, has_target: bool) -> str:
-    iou = "IoU not scored" if reply.iou is None else f"IoU {reply.iou:.2f}"
-    if reply.status == "rejected":
-        return f"says “no target”, {'wrongly' if has_target else 'rightly'} · {iou}"
-    if reply.status == "ok" and not has_target:
+def _verdict(answer: StoredAnswer, has_target: bool) -> str:
+    iou = "IoU not scored" if answer.iou is None else f"IoU {answer.iou:.2f}"
+    if answer.status == "rejected":
+        return f"says “no target”, which is {'wrong' if has_target else 'right'} · {iou}"
+    if answer.status == "ok" and not has_target:
         return f"mask where there is no target · {iou}"
-    if reply.status == "ok":
+    if answer.status == "ok":
         return iou
-    detail = f" ({_clipped(reply.detail, 160)})" if reply.detail else ""
-    return f"{reply.status.replace('_', ' ')}{detail} · {iou}"
+    detail = f" ({_clipped(answer.detail, 160)})" if answer.detail else ""
+    return f"{answer.status.replace('_', ' ')}{detail} · {iou}"
 
 
-def _replies(lake: Path, system: str, part: store.Partition, wanted: set[str]) -> dict[str, Reply]:
-    """By sample. Of a checkpoint segmented by several segmenters, the first by name is shown."""
-    of_system = {"system": system, **part}
-    homes = [p for p in store.list_partitions(lake, schema.PREDICTIONS) if of_system.items() <= p.items()]
-    if not homes:
+def _answers(lake: Path, system: str, partition: store.Partition, sample_ids: Set[str]) -> dict[str, StoredAnswer]:
+    """The answers by sample. If several segmenters segmented the system, the first by name is shown."""
+    of_system = {"system": system, **partition}
+    segmented = [p for p in store.list_partitions(lake, schema.PREDICTIONS) if of_system.items() <= p.items()]
+    if not segmented:
         return {}
     columns = ["sample_id", "question_index", "status", "detail", "prompts", "side", "mask"]
-    batches = store.scan(lake, schema.PREDICTIONS, homes[0], columns)
-    predictions = first_rows(batches, "sample_id", wanted, first_question=True)
-    texts, ious = {}, {}
+    batches = store.scan(lake, schema.PREDICTIONS, segmented[0], columns)
+    predictions = first_rows(batches, "sample_id", sample_ids, first_question=True)
+    texts: dict[str, Row] = {}
+    ious: dict[str, Row] = {}
     if of_system in store.list_partitions(lake, schema.COMPLETIONS):
         batches = store.scan(lake, schema.COMPLETIONS, of_system, ["sample_id", "question_index", "text"])
-        texts = first_rows(batches, "sample_id", wanted, first_question=True)
-    scored = {"system": system, **part, "protocol": "strict"}
+        texts = first_rows(batches, "sample_id", sample_ids, first_question=True)
+    scored = {**of_system, "protocol": "strict"}
     if scored in store.list_partitions(lake, schema.SAMPLE_SCORES):
         batches = store.scan(lake, schema.SAMPLE_SCORES, scored, ["sample_id", "question_index", "iou"])
-        ious = first_rows(batches, "sample_id", wanted, first_question=True)
+        ious = first_rows(batches, "sample_id", sample_ids, first_question=True)
     return {
-        key: Reply(
-            row["status"],
-            row["detail"] or "",
-            tuple(prompts_from_arrow(row["prompts"])),
-            row["side"],
-            None if row["mask"] is None else decode(Rle.from_arrow(row["mask"])),
-            ious[key]["iou"] if key in ious else None,
-            texts[key]["text"] if key in texts else "",
+        key: StoredAnswer(
+            status=row["status"],
+            detail=row["detail"] or "",
+            prompts=tuple(prompts_from_arrow(row["prompts"])),
+            side=row["side"],
+            mask=None if row["mask"] is None else decode(Rle.from_arrow(row["mask"])),
+            iou=ious[key]["iou"] if key in ious else None,
+            text=texts[key]["text"] if key in texts else "",
         )
         for key, row in predictions.items()
     }
 
 
-def first_rows(batches, key: str, wanted: set[str], first_question: bool = False) -> dict[str, dict]:
-    """The rows whose key is wanted, by key, and nothing read beyond the last of them."""
-    found: dict[str, dict] = {}
-    for batch in batches:
-        names = batch.column(key).to_pylist()
-        index = batch.column("question_index").to_pylist() if first_question else None
-        for place, name in enumerate(names):
-            if name in wanted and name not in found and (index is None or index[place] == 0):
-                found[name] = batch.slice(place, 1).to_pylist()[0]
-        if len(found) == len(wanted):
-            break
-    return found
-
-
 def _clipped(text: str, longest: int = LONGEST_TEXT) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters in all)"
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters in total)"

@@ -1,19 +1,21 @@
-"""What the numbers say, in words: the sentence at the top of the results page, and how answers fared.
+"""What the numbers say, in words: the sentence at the top of the results page, and the outcomes of answers.
 
-The words follow from the interval alone, so they are as ready to say "worse" or "unclear" as "better".
+The words depend on the interval alone. So the page says "worse" or "no certain difference" as readily as "better".
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from t2s_pipeline.reporting.rows import Row
+
 FEW = 30
-"""Below this many samples an interval by bootstrap is too narrow to be trusted, and the page says so."""
+"""With fewer samples than this, a bootstrap interval is too narrow to be trusted, and the page says so."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row of ``paired_differences`` for gIoU: ``system`` less ``baseline`` in points, 95 % interval."""
+    """A row of ``paired_differences`` for gIoU: ``system`` minus ``baseline`` in points, with a 95 % interval."""
 
     system: str
     baseline: str
@@ -27,6 +29,7 @@ class Difference:
 
     @property
     def tone(self) -> str:
+        """``better`` or ``worse`` if the interval does not contain zero, else ``unclear``."""
         if self.low > 0:
             return "better"
         return "worse" if self.high < 0 else "unclear"
@@ -34,7 +37,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence, what it rests on, and its tone: better, worse, unclear or missing."""
+    """A sentence, the numbers that it is based on, and its tone: better, worse, unclear or missing."""
 
     sentence: str
     basis: str
@@ -42,25 +45,25 @@ class Finding:
 
 
 def compare(difference: Difference) -> Finding:
-    """Who wins by how much, or that nobody does."""
+    """Which of the two systems is better and by how much, or that no difference is certain."""
     d = difference
     size = f"{abs(d.difference):.1f} points gIoU"
     sentence = {
-        "better": f"{d.system} beats {d.baseline} by {size}.",
-        "worse": f"{d.system} falls {size} behind {d.baseline}.",
-        "unclear": f"{d.system} and {d.baseline} cannot be told apart: {signed(d.difference)} points gIoU.",
+        "better": f"{d.system} is better than {d.baseline} by {size}.",
+        "worse": f"{d.system} is worse than {d.baseline} by {size}.",
+        "unclear": f"No certain difference between {d.system} and {d.baseline}: {signed(d.difference)} points gIoU.",
     }[d.tone]
     basis = (
         f"95 % interval {signed(d.low)} to {signed(d.high)} points, {counted(d.n, 'sample')} of {d.dataset} {d.split}, "
         f"{d.protocol} protocol, both systems on the same images."
     )
     if d.n < FEW:
-        basis += " So few samples show that it runs, not how good it is."
+        basis += " So few samples show that the pipeline works, not how good a system is."
     return Finding(sentence, basis, d.tone)
 
 
-def alone(row: dict, other: str, other_has_scores: bool) -> Finding:
-    """For a row of ``benchmark_metrics`` without a difference to ``other``."""
+def alone(row: Row, other: str, other_has_scores: bool) -> Finding:
+    """The finding for a row of ``benchmark_metrics`` without a difference to the system ``other``."""
     why = "the two have not been compared" if other_has_scores else f"{other} has not been evaluated here"
     return Finding(
         f"{row['system']} reaches {row['giou']:.1f} gIoU; {why}.",
@@ -70,7 +73,7 @@ def alone(row: dict, other: str, other_has_scores: bool) -> Finding:
     )
 
 
-NOTHING = Finding("Nothing has been evaluated yet.", "Run `make demo`, then look here again.", "missing")
+NOTHING = Finding("Nothing has been evaluated yet.", "Run `make demo`, then open this page again.", "missing")
 
 
 def percent(value: float | None) -> str:
@@ -79,18 +82,19 @@ def percent(value: float | None) -> str:
 
 
 def signed(points: float) -> str:
-    """With a sign that is as wide as a plus, and no "−0.0"."""
+    """One decimal with its sign. The minus is as wide as the plus, and there is no "−0.0"."""
     text = f"{points:+.1f}"
     return "0.0" if float(text) == 0 else text.replace("-", "−")
 
 
 def counted(n: int, noun: str) -> str:
+    """The number with its noun, which gets an s unless the number is 1."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A way for an answer to end. ``tone`` is a colour of the page (good, weak, bad, fault) and a shade of it."""
+    """The outcome of an answer. ``tone`` is a colour of the page (good, weak, bad, fault) and a shade of it."""
 
     key: str
     label: str
@@ -101,11 +105,11 @@ OUTCOMES = (
     Outcome("found", "target found: IoU above 0.5", "good"),
     Outcome("declined", "empty target left empty", "good soft"),
     Outcome("partial", "target found in part: IoU up to 0.5", "weak"),
-    Outcome("missed", "mask beside the target: IoU 0", "bad"),
-    Outcome("silent", "said “no target” where there is one", "bad mid"),
+    Outcome("missed", "mask that does not touch the target: IoU 0", "bad"),
+    Outcome("silent", "answer “no target” where there is one", "bad mid"),
     Outcome("empty_mask", "prompts that gave an empty mask", "bad mid"),
     Outcome("false_alarm", "mask on an empty target", "bad soft"),
-    Outcome("format_error", "answer that does not parse", "fault"),
+    Outcome("format_error", "answer that cannot be parsed", "fault"),
     Outcome("missing", "no answer at all", "fault mid"),
     Outcome("error", "failure of the pipeline itself", "fault soft"),
 )
@@ -124,7 +128,7 @@ def outcome(status: str, gt_empty: bool, pred_empty: bool, iou: float) -> str:
     return "partial" if iou > 0 else "missed"
 
 
-def tally(rows: Iterable[dict]) -> list[tuple[Outcome, int]]:
-    """How many answers ended in which way, in the order of ``OUTCOMES``; rows of ``sample_scores``."""
+def tally(rows: Iterable[Row]) -> list[tuple[Outcome, int]]:
+    """The number of answers per outcome, in the order of ``OUTCOMES``, from rows of ``sample_scores``."""
     counts = Counter(outcome(r["status"], r["gt_empty"], r["pred_empty"], r["iou"]) for r in rows)
     return [(item, counts[item.key]) for item in OUTCOMES]

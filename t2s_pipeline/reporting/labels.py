@@ -1,24 +1,29 @@
-"""One scene as three rival methods label it, what SAM2 makes of each, and how far labels can carry."""
+"""One scene as three rival methods label it, the mask of SAM2 for each, and the highest scores that labels allow."""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.lake.prompts import prompts_from_arrow
 from t2s_pipeline.methods.registry import METHODS, methods_with_labels
 from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
-from t2s_pipeline.reporting.examples import HEIGHT, View, first_rows
+from t2s_pipeline.reporting.examples import HEIGHT, View
+from t2s_pipeline.reporting.rows import Row, first_rows
 from t2s_pipeline.vision.geometry import Frame
 from t2s_pipeline.vision.image_files import decode_image
 from t2s_pipeline.vision.masks import Rle, decode
 from t2s_pipeline.vision.panels import data_uri, panel
 
 SPLITS = ("test", "val", "train")
+"""Splits in the order in which the section prefers them."""
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """A method's mean IoU in percent by prompt combination; None where it was not drawn."""
+    """A method's mean IoU in percent by prompt combination; None where it was not judged."""
 
     name: str
     by_combination: list[float | None]
@@ -26,7 +31,7 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Labels:
-    """The section of the page about labels."""
+    """The section of the page about labels. ``why`` says by which rule the scene is shown."""
 
     dataset: str
     split: str
@@ -40,84 +45,98 @@ class Labels:
 
 
 def label_section(lake: Path, dataset: str | None) -> Labels | None:
-    """Of the dataset's last evaluated split that has ``label_quality``, or of any dataset's; None if there is none.
+    """The section for the dataset's first split of ``SPLITS`` that has ``label_quality``, or for another dataset's.
 
-    The scene is the one in which the three methods' own prompts draw most differently: the largest gap between two
-    IoUs, of several the first by id. So it shows what there is to see, and no typical case.
+    The scene is the one in which the masks of the three methods' own prompts differ most: the largest gap between two
+    IoUs, and of several the first by id. So it shows where labels differ, and not a typical case.
+
+    Args:
+        lake: the folder of the lake.
+        dataset: the preferred dataset.
+
+    Returns:
+        The section, or None if there is no ``label_quality``.
     """
     methods = list(methods_with_labels())
-    parts = store.list_partitions(lake, schema.LABEL_QUALITY)
-    found = [part for part in parts if part["method"] in methods and part["split"] in SPLITS]
-    found.sort(key=lambda part: (part["dataset"] != dataset, SPLITS.index(part["split"])))
-    if not found:
+    partitions = store.list_partitions(lake, schema.LABEL_QUALITY)
+    candidates = [p for p in partitions if p["method"] in methods and p["split"] in SPLITS]
+    candidates.sort(key=lambda p: (p["dataset"] != dataset, SPLITS.index(p["split"])))
+    if not candidates:
         return None
-    place = {key: found[0][key] for key in ("segmenter", "dataset", "split")}
+    judged = {key: candidates[0][key] for key in ("segmenter", "dataset", "split")}
     columns = ["sample_id", "image_id", "prompt_combination", "prompts", "side", "iou", "gt_empty"]
-    rows = {
-        method: store.read_partition(lake, schema.LABEL_QUALITY, {"method": method, **place}, columns).to_pylist()
+    rows: dict[str, list[Row]] = {
+        method: store.read_partition(lake, schema.LABEL_QUALITY, {"method": method, **judged}, columns).to_pylist()
         for method in (*methods, SEARCH)
-        if {"method": method, **place} in parts
+        if {"method": method, **judged} in partitions
     }
-    own = {
+    label_rows = {
         method: {row["sample_id"]: row for row in rows.get(method, ()) if row["prompt_combination"] == method}
         for method in methods
     }
-    shared = [key for key in sorted(set.intersection(*map(set, own.values()))) if not own[methods[0]][key]["gt_empty"]]
-    if not shared:
+    shared = sorted(set.intersection(*map(set, label_rows.values())))
+    targets = [sample_id for sample_id in shared if not label_rows[methods[0]][sample_id]["gt_empty"]]
+    if not targets:
         return None
 
     def gap(sample_id: str) -> float:
-        ious = [own[method][sample_id]["iou"] for method in methods]
+        ious: list[float] = [label_rows[method][sample_id]["iou"] for method in methods]
         return max(ious) - min(ious)
 
-    chosen = max(shared, key=gap)
+    sample_id = max(targets, key=gap)
     combinations = list(dict.fromkeys(row["prompt_combination"] for row in rows.get(SEARCH, ())))
-    part = {"dataset": place["dataset"], "split": place["split"]}
-    question, views = _views(lake, part, place["segmenter"], {method: own[method][chosen] for method in methods})
+    question, views = _views(lake, judged, {method: label_rows[method][sample_id] for method in methods})
     return Labels(
-        dataset=place["dataset"],
-        split=place["split"],
-        segmenter=place["segmenter"],
-        n=len(own[methods[0]]),
-        combinations=["as the method feeds them", *combinations],
-        ceilings=[_ceiling(method, of, combinations) for method, of in rows.items()],
+        dataset=judged["dataset"],
+        split=judged["split"],
+        segmenter=judged["segmenter"],
+        n=len(label_rows[methods[0]]),
+        combinations=["as the method gives them", *combinations],
+        ceilings=[_ceiling(method, method_rows, combinations) for method, method_rows in rows.items()],
         question=question,
-        why=f"{chosen}: of {len(shared)} targets, the one where the three labels’ masks differ most in IoU",
+        why=f"{sample_id}: of {len(targets)} targets, the one where the masks of the three labels differ most in IoU",
         views=views,
     )
 
 
-def _ceiling(method: str, rows: list[dict], combinations: list[str]) -> Ceiling:
+def _ceiling(method: str, rows: list[Row], combinations: list[str]) -> Ceiling:
     def mean(name: str) -> float | None:
         ious = [row["iou"] for row in rows if row["prompt_combination"] == name]
         return 100 * sum(ious) / len(ious) if ious else None
 
-    title = "best prompts found around the labels" if method == SEARCH else METHODS[method].title
-    return Ceiling(title, [mean(method), *map(mean, combinations)])
+    name = METHODS[method].title if method in METHODS else "best prompts found near the labels"
+    return Ceiling(name, [mean(method), *map(mean, combinations)])
 
 
-def _views(lake: Path, part: store.Partition, segmenter: str, own: dict[str, dict]) -> tuple[str, list[View]]:
-    """The scene's first question, and a picture of the truth and of each labelling."""
-    first = next(iter(own.values()))
-    samples = store.scan(lake, schema.SAMPLES, part, ["sample_id", "questions", "mask"])
+def _views(lake: Path, judged: store.Partition, rows: dict[str, Row]) -> tuple[str, list[View]]:
+    """The first question of the scene, and a picture of the ground truth and of each labelling.
+
+    Args:
+        lake: the folder of the lake.
+        judged: segmenter, dataset and split.
+        rows: of ``label_quality`` for the scene, by method.
+    """
+    partition = {"dataset": judged["dataset"], "split": judged["split"]}
+    first = next(iter(rows.values()))
+    samples = store.scan(lake, schema.SAMPLES, partition, ["sample_id", "questions", "mask"])
     sample = first_rows(samples, "sample_id", {first["sample_id"]})[first["sample_id"]]
-    images = store.scan(lake, schema.IMAGES, part, ["image_id", "bytes"])
+    images = store.scan(lake, schema.IMAGES, partition, ["image_id", "bytes"])
     image = decode_image(first_rows(images, "image_id", {first["image_id"]})[first["image_id"]]["bytes"])
     truth = decode(Rle.from_arrow(sample["mask"]))
     views = [View("Ground truth", data_uri(panel(image, truth=truth, height=HEIGHT)))]
-    for method, row in own.items():
-        where = {"method": method, "segmenter": segmenter, **part}
-        mask = _drawn(lake, where, row["sample_id"], method)
+    for method, row in rows.items():
+        mask = _mask(lake, {"method": method, **judged}, row["sample_id"], method)
         prompts = prompts_from_arrow(row["prompts"])
-        drawn = panel(image, prompts, Frame.square(row["side"]), predicted=mask, truth=truth, height=HEIGHT)
+        picture = panel(image, prompts, Frame.square(row["side"]), predicted=mask, truth=truth, height=HEIGHT)
         count = f"{len(prompts)} label{'' if len(prompts) == 1 else 's'}"
-        views.append(View(METHODS[method].title, data_uri(drawn), f"{count} · IoU {row['iou']:.2f}", row["iou"] > 0.5))
+        views.append(View(METHODS[method].title, data_uri(picture), f"{count} · IoU {row['iou']:.2f}", row["iou"] > 0.5))
     return (sample["questions"] or [""])[0], views
 
 
-def _drawn(lake: Path, where: store.Partition, sample_id: str, combination: str):
+def _mask(lake: Path, partition: store.Partition, sample_id: str, combination: str) -> NDArray[np.bool_] | None:
+    """The stored mask of a sample's labels, bool (H, W) at native size; None if there is none."""
     columns = ["sample_id", "prompt_combination", "mask"]
-    for batch in store.scan(lake, schema.LABEL_QUALITY, where, columns):
+    for batch in store.scan(lake, schema.LABEL_QUALITY, partition, columns):
         for row in batch.to_pylist():
             if row["sample_id"] == sample_id and row["prompt_combination"] == combination and row["mask"] is not None:
                 return decode(Rle.from_arrow(row["mask"]))

@@ -1,6 +1,8 @@
-"""The view `leaderboard` as a person reads it: in a terminal and as Markdown. Orchestrator only (DuckDB)."""
+"""The view `leaderboard` for people, in a terminal and as Markdown, and the best checkpoints of the runs.
 
-from collections.abc import Mapping
+It needs DuckDB, so only the orchestrator imports it.
+"""
+
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,11 +13,12 @@ from rich.text import Text
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.methods.experiments import BASELINE
+from t2s_pipeline.reporting.rows import Row
 
 HEADINGS = ("system", "gIoU [95 %]", "cIoU", "P@.5", "empty", "Δ gIoU [95 %]")
 CAPTION = (
-    "Percent; brackets: 95 % intervals. Empty: empty targets left empty. "
-    "Δ: less the untrained base on the same images, in points."
+    "Values are in percent, with 95 % intervals in brackets. Empty: empty targets left empty. "
+    "Δ: difference from the untrained base on the same images, in points."
 )
 
 _SQL = f"""
@@ -31,24 +34,24 @@ ORDER BY dataset, split, protocol DESC, place, system
 
 @dataclass(frozen=True)
 class Board:
-    """One dataset's split under one protocol: a line a system, best first, under ``HEADINGS``."""
+    """One dataset's split under one protocol: one line per system, best first, with the columns ``HEADINGS``."""
 
     title: str
     lines: list[tuple[str, ...]]
 
 
 def boards(settings: Settings, dataset: str | None = None) -> list[Board]:
-    """Every board, or one dataset's; a blank stands where nothing was measured."""
+    """Every board, or the boards of one dataset. A cell is empty where nothing was measured."""
     rows = [row for row in query(settings, _SQL).to_pylist() if dataset in (None, row["dataset"])]
     grouped = groupby(rows, key=lambda row: (row["dataset"], row["split"], row["protocol"], row["n"]))
     return [
-        Board(f"{dataset}-{split}, {protocol} protocol, {n} samples", [_line(row) for row in same])
-        for (dataset, split, protocol, n), same in grouped
+        Board(f"{name}-{split}, {protocol} protocol, {n} samples", [_line(row) for row in same])
+        for (name, split, protocol, n), same in grouped
     ]
 
 
 def as_tables(settings: Settings, dataset: str | None = None) -> Group:
-    """For a terminal of 80 columns."""
+    """The boards for a terminal of 80 columns."""
     tables: list[RenderableType] = []
     for board in boards(settings, dataset):
         table = Table(title=board.title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
@@ -57,11 +60,11 @@ def as_tables(settings: Settings, dataset: str | None = None) -> Group:
         for line in board.lines:
             table.add_row(*line)
         tables += [table, ""]
-    return Group(*tables, Text(CAPTION if tables else "Nothing has been scored yet: t2s demo", style="dim"))
+    return Group(*tables, Text(CAPTION if tables else "Nothing has been scored yet. Run t2s demo first.", style="dim"))
 
 
 def as_markdown(settings: Settings, dataset: str | None = None) -> str:
-    """For the web UI."""
+    """The boards as Markdown, for the web UI."""
     rule = ["---", *["---:"] * (len(HEADINGS) - 1)]
     parts = []
     for board in boards(settings, dataset):
@@ -81,7 +84,7 @@ ORDER BY t.run, t.dataset, t.step
 
 
 def trend_as_markdown(settings: Settings) -> str:
-    """Every run from checkpoint to checkpoint on val, under the strict protocol; an arrow marks the chosen one."""
+    """The checkpoints of every run on val, under the strict protocol. An arrow marks the best one."""
     lines = ["| run | dataset | step | gIoU [95 %] | change | |", "| --- | --- | ---: | ---: | ---: | --- |"]
     for row in query(settings, _TREND).to_pylist():
         cells = (
@@ -117,12 +120,12 @@ def checkpoint_choices(settings: Settings) -> list[CheckpointChoice]:
 
 
 def best_giou(settings: Settings) -> dict[str, float]:
-    """Run → gIoU of its chosen checkpoint on val, percent, of the last dataset by name where there are several."""
+    """Run → gIoU in percent of its best checkpoint on val. With several datasets it is that of the last one by name."""
     rows = query(settings, "SELECT run, val_giou FROM checkpoint_choices WHERE chosen ORDER BY run, dataset")
     return {row["run"]: row["val_giou"] for row in rows.to_pylist()}
 
 
-def _line(row: Mapping) -> tuple[str, ...]:
+def _line(row: Row) -> tuple[str, ...]:
     empty_targets = row["rejection_true"] + row["rejection_false"]
     return (
         row["system"],

@@ -1,6 +1,6 @@
-"""One dataset's part of the results page, gathered from the lake."""
+"""The part of the results page about one dataset, read from the lake."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,34 +11,36 @@ from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting import charts, findings, showcase
 from t2s_pipeline.reporting.examples import Example, examples
 from t2s_pipeline.reporting.findings import Difference, Finding, Outcome
+from t2s_pipeline.reporting.rows import Row
 
 SPLITS = ("test", "val", "train")
-"""In the order in which a split is preferred for the finding and the pictures."""
+"""Splits in the order in which the finding and the pictures prefer them."""
 
 
 @dataclass(frozen=True)
 class PageSystems:
-    """Who is on the page: the trained ``system``, its untrained ``baseline``, and everyone's colour."""
+    """The systems on the page: the trained ``system``, its untrained ``baseline``, and the colour of each system."""
 
     system: str
     baseline: str
-    series: dict[str, int]
+    series: Mapping[str, int]
+    """System or run → index of its colour in ``charts.SERIES``."""
 
 
 @dataclass(frozen=True)
 class Standings:
-    """A split under a protocol: rows of ``benchmark_metrics``, best gIoU first."""
+    """A split under a protocol: rows of ``benchmark_metrics``, the highest gIoU first."""
 
     split: str
     protocol: str
-    rows: list[dict]
+    rows: list[Row]
     differences: dict[str, Difference]
     """To the baseline, in gIoU, by system."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How a system's answers on the section's split ended, and what went wrong most often."""
+    """The outcomes of a system's answers on the section's split, with the number of each."""
 
     system: str
     answers: int
@@ -47,11 +49,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Section:
-    """``lead`` is the board that the finding, the chart and the pictures are about."""
+    """One dataset on the page. The finding, the chart and the pictures are about the standings ``main``."""
 
     dataset: str
-    lead: Standings
-    boards: list[Standings]
+    main: Standings
+    standings: list[Standings]
     n: int
     finding: Finding
     chart: Markup | None
@@ -61,104 +63,144 @@ class Section:
     missing: list[str]
 
 
+Answers = Mapping[str, list[Row]]
+"""System → its rows of ``sample_scores``."""
+
+
 def section(
-    lake: Path, dataset: str, metrics: Sequence[dict], differences: Sequence[Difference], cast: PageSystems, count: int
+    lake: Path,
+    dataset: str,
+    metrics: Sequence[Row],
+    differences: Sequence[Difference],
+    systems: PageSystems,
+    count: int,
 ) -> Section:
-    """The dataset's section, with at most ``count`` pictured samples.
+    """The section of a dataset.
 
     Args:
+        lake: the folder of the lake.
+        dataset: key of the dataset.
         metrics: rows of ``benchmark_metrics``, at least one of them of this dataset.
         differences: of any datasets, in gIoU.
+        systems: the compared systems and the colours.
+        count: the most pictured samples.
     """
-    mine = [row for row in metrics if row["dataset"] == dataset]
-    boards = _boards(mine, [d for d in differences if d.dataset == dataset], cast)
-    lead = boards[0]
-    part = {"dataset": dataset, "split": lead.split}
-    answers = {}
-    # The base first, as in the pictures: before, then after.
-    for row in sorted(lead.rows, key=lambda row: (row["system"] != cast.baseline, cast.series[row["system"]])):
-        home = {"system": row["system"], **part, "protocol": lead.protocol}
-        if home in store.list_partitions(lake, schema.SAMPLE_SCORES):
-            answers[row["system"]] = store.read_partition(lake, schema.SAMPLE_SCORES, home).to_pylist()
-    missing = _missing(boards, lead, cast)
-    picks, rule, shown = _picks(answers, cast, count), "", []
-    if picks and all(part in store.list_partitions(lake, table) for table in (schema.IMAGES, schema.SAMPLES)):
-        rule = showcase.rule(picks, _chooser(answers, cast), cast.baseline)
-        pictured = [name for name in (cast.baseline, cast.system) if name in answers] or [_chooser(answers, cast)]
-        shown = examples(lake, dataset, lead.split, picks, pictured)
-    else:
-        missing.append(f"No pictures: the lake has no scores, samples or images of {dataset} {lead.split} to draw.")
-    estimates = [
-        charts.PlottedEstimate(r["system"], r["giou"], r["giou_low"], r["giou_high"], cast.series[r["system"]])
-        for r in lead.rows
-        if None not in (r["giou_low"], r["giou_high"])
-    ]
+    dataset_rows = [row for row in metrics if row["dataset"] == dataset]
+    standings = _standings(dataset_rows, [d for d in differences if d.dataset == dataset], systems)
+    main = standings[0]
+    answers = _answers(lake, dataset, main, systems)
+    missing = _missing(standings, main, systems)
+    pictures, rule = _pictures(lake, dataset, main, answers, systems, count)
+    if not rule:
+        missing.append(f"No pictures: the lake has no scores, samples or images of {dataset} {main.split} to show.")
     return Section(
         dataset=dataset,
-        lead=lead,
-        boards=boards,
-        n=max(row["n"] for row in lead.rows),
-        finding=_finding(lead, cast),
-        chart=Markup(charts.svg(charts.interval_chart(estimates, "gIoU, %"), f"giou-{dataset}")) if estimates else None,
+        main=main,
+        standings=standings,
+        n=max(row["n"] for row in main.rows),
+        finding=_finding(main, systems),
+        chart=_chart(dataset, main, systems),
         tallies=[Tally(name, len(rows), findings.tally(rows)) for name, rows in answers.items()],
-        examples=shown,
+        examples=pictures,
         rule=rule,
         missing=missing,
     )
 
 
-def _boards(rows: Sequence[dict], differences: Sequence[Difference], cast: PageSystems) -> list[Standings]:
-    """The lead first: a split where the compared systems are, test before val before train, strict first."""
+def _standings(rows: Sequence[Row], differences: Sequence[Difference], systems: PageSystems) -> list[Standings]:
+    """The main standings first: a split with the compared systems, test before val before train, strict first."""
 
-    def order(key: tuple[str, str]) -> tuple:
+    def order(key: tuple[str, str]) -> tuple[int, int, str, bool, str]:
         split, protocol = key
-        compared = {r["system"] for r in rows if (r["split"], r["protocol"]) == key} & {cast.system, cast.baseline}
+        scored = {r["system"] for r in rows if (r["split"], r["protocol"]) == key}
+        compared = scored & {systems.system, systems.baseline}
         place = SPLITS.index(split) if split in SPLITS else len(SPLITS)
         return -len(compared), place, split, protocol != "strict", protocol
 
-    made = []
+    standings = []
     for split, protocol in sorted({(row["split"], row["protocol"]) for row in rows}, key=order):
-        its = [row for row in rows if (row["split"], row["protocol"]) == (split, protocol)]
-        near = [d for d in differences if (d.split, d.protocol, d.baseline) == (split, protocol, cast.baseline)]
-        best_first = sorted(its, key=lambda row: (-row["giou"], row["system"]))
-        made.append(Standings(split, protocol, best_first, {d.system: d for d in near}))
-    return made
+        here = [row for row in rows if (row["split"], row["protocol"]) == (split, protocol)]
+        best_first = sorted(here, key=lambda row: (-row["giou"], row["system"]))
+        to_baseline = {
+            d.system: d for d in differences if (d.split, d.protocol, d.baseline) == (split, protocol, systems.baseline)
+        }
+        standings.append(Standings(split, protocol, best_first, to_baseline))
+    return standings
 
 
-def _finding(lead: Standings, cast: PageSystems) -> Finding:
-    if cast.system in lead.differences:
-        return findings.compare(lead.differences[cast.system])
-    rows = {row["system"]: row for row in lead.rows}
-    name = next((n for n in (cast.system, cast.baseline) if n in rows), lead.rows[0]["system"])
-    other = cast.baseline if name == cast.system else cast.system
+def _answers(lake: Path, dataset: str, main: Standings, systems: PageSystems) -> dict[str, list[Row]]:
+    """The scored answers of each system. The untrained system comes first, as in the pictures: before, then after."""
+    answers: dict[str, list[Row]] = {}
+    scored = store.list_partitions(lake, schema.SAMPLE_SCORES)
+    for row in sorted(main.rows, key=lambda row: (row["system"] != systems.baseline, systems.series[row["system"]])):
+        partition = {"system": row["system"], "dataset": dataset, "split": main.split, "protocol": main.protocol}
+        if partition in scored:
+            answers[row["system"]] = store.read_partition(lake, schema.SAMPLE_SCORES, partition).to_pylist()
+    return answers
+
+
+def _pictures(
+    lake: Path, dataset: str, main: Standings, answers: Answers, systems: PageSystems, count: int
+) -> tuple[list[Example], str]:
+    """The pictured samples and the rule that chose them; no rule if the lake lacks what pictures need."""
+    picks = _picks(answers, systems, count)
+    partition = {"dataset": dataset, "split": main.split}
+    if not picks or any(
+        partition not in store.list_partitions(lake, table) for table in (schema.IMAGES, schema.SAMPLES)
+    ):
+        return [], ""
+    chooser = _chooser(answers, systems)
+    pictured = [name for name in (systems.baseline, systems.system) if name in answers] or [chooser]
+    rule = showcase.rule(picks, chooser, systems.baseline)
+    return examples(lake, dataset, main.split, picks, pictured), rule
+
+
+def _chart(dataset: str, main: Standings, systems: PageSystems) -> Markup | None:
+    """The chart of gIoU with intervals; None if no system has an interval."""
+    estimates = [
+        charts.PlottedEstimate(r["system"], r["giou"], r["giou_low"], r["giou_high"], systems.series[r["system"]])
+        for r in main.rows
+        if None not in (r["giou_low"], r["giou_high"])
+    ]
+    if not estimates:
+        return None
+    # Safe as markup: matplotlib escapes every text that it writes into the SVG.
+    return Markup(charts.svg(charts.interval_chart(estimates, "gIoU, %"), f"giou-{dataset}"))
+
+
+def _finding(main: Standings, systems: PageSystems) -> Finding:
+    if systems.system in main.differences:
+        return findings.compare(main.differences[systems.system])
+    rows = {row["system"]: row for row in main.rows}
+    name = next((n for n in (systems.system, systems.baseline) if n in rows), main.rows[0]["system"])
+    other = systems.baseline if name == systems.system else systems.system
     return findings.alone(rows[name], other, other in rows)
 
 
-def _missing(boards: Sequence[Standings], lead: Standings, cast: PageSystems) -> list[str]:
-    """What a reader would look for among the boards and not find."""
+def _missing(standings: Sequence[Standings], main: Standings, systems: PageSystems) -> list[str]:
+    """What a reader expects among the standings and what is not there."""
     lines = []
-    for name in (cast.system, cast.baseline):
-        if all(row["system"] != name for row in lead.rows):
-            lines.append(f"{name} has no scores on {lead.split} under the {lead.protocol} protocol.")
-    for split in sorted({board.split for board in boards}):
-        here = {board.protocol for board in boards if board.split == split}
+    for name in (systems.system, systems.baseline):
+        if all(row["system"] != name for row in main.rows):
+            lines.append(f"{name} has no scores on {main.split} under the {main.protocol} protocol.")
+    splits = {item.split for item in standings}
+    for split in sorted(splits):
+        here = {item.protocol for item in standings if item.split == split}
         lines += [f"{split} has not been scored under the {name} protocol." for name in PROTOCOLS if name not in here]
-    splits = {board.split for board in boards}
     lines += [f"The {split} split has not been evaluated." for split in ("test", "val") if split not in splits]
     return lines
 
 
-def _chooser(answers: dict[str, list[dict]], cast: PageSystems) -> str:
+def _chooser(answers: Answers, systems: PageSystems) -> str:
     """The system whose answers decide which samples are shown."""
-    return next(name for name in (cast.system, cast.baseline, *answers) if name in answers)
+    return next(name for name in (systems.system, systems.baseline, *answers) if name in answers)
 
 
-def _picks(answers: dict[str, list[dict]], cast: PageSystems, count: int) -> list[showcase.Pick]:
+def _picks(answers: Answers, systems: PageSystems, count: int) -> list[showcase.Pick]:
     if not answers:
         return []
     first = {name: {r["sample_id"]: r for r in rows if r["question_index"] == 0} for name, rows in answers.items()}
-    scores = [
-        showcase.FirstAnswer(key, row["iou"], row["gt_empty"]) for key, row in first[_chooser(answers, cast)].items()
-    ]
-    base = {key: row["iou"] for key, row in first.get(cast.baseline, {}).items()}
-    return showcase.choose(scores, base, count)
+    chooser = first[_chooser(answers, systems)]
+    candidates = [showcase.FirstAnswer(key, row["iou"], row["gt_empty"]) for key, row in chooser.items()]
+    baseline = {key: row["iou"] for key, row in first.get(systems.baseline, {}).items()}
+    return showcase.choose(candidates, baseline, count)

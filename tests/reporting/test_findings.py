@@ -12,11 +12,11 @@ def difference(value: float, low: float, high: float, n: int = 200) -> Differenc
 @pytest.mark.parametrize(
     ("value", "low", "high", "tone", "sentence"),
     [
-        (14.2, 11.0, 17.3, "better", "trained beats base by 14.2 points gIoU."),
-        (-3.06, -5.0, -1.1, "worse", "trained falls 3.1 points gIoU behind base."),
-        (2.0, -0.4, 4.1, "unclear", "trained and base cannot be told apart: +2.0 points gIoU."),
-        (-2.0, -4.4, 0.0, "unclear", "trained and base cannot be told apart: −2.0 points gIoU."),
-        (9.0, 0.0, 18.0, "unclear", "trained and base cannot be told apart: +9.0 points gIoU."),
+        (14.2, 11.0, 17.3, "better", "trained is better than base by 14.2 points gIoU."),
+        (-3.06, -5.0, -1.1, "worse", "trained is worse than base by 3.1 points gIoU."),
+        (2.0, -0.4, 4.1, "unclear", "No certain difference between trained and base: +2.0 points gIoU."),
+        (-2.0, -4.4, 0.0, "unclear", "No certain difference between trained and base: −2.0 points gIoU."),
+        (9.0, 0.0, 18.0, "unclear", "No certain difference between trained and base: +9.0 points gIoU."),
     ],
 )
 def test_only_an_interval_clear_of_zero_names_a_winner(value, low, high, tone, sentence):

@@ -64,12 +64,12 @@ def test_the_scene_is_the_one_where_the_labels_differ_most(settings):
 
 def test_the_ceilings_are_means_in_percent(settings):
     found = label_section(settings.lake, "synthetic")
-    assert found.combinations == ["as the method feeds them", "bbox"]
+    assert found.combinations == ["as the method gives them", "bbox"]
     # One of the six is empty (1), one is 0.25 for Seg-Zero, the other four 0.75: (1 + 0.25 + 4 · 0.75) / 6.
     by_name = {ceiling.name: ceiling.by_combination for ceiling in found.ceilings}
     assert by_name["Seg-Zero"] == pytest.approx([100 * 4.25 / 6] * 2)
     assert by_name["VisionReasoner"] == pytest.approx([100 * 4.75 / 6] * 2)
-    assert by_name["best prompts found around the labels"] == [None, pytest.approx(100 * 4.75 / 6)]
+    assert by_name["best prompts found near the labels"] == [None, pytest.approx(100 * 4.75 / 6)]
 
 
 def test_the_page_shows_them_and_a_lake_without_labels_has_no_such_section(settings, tmp_path):

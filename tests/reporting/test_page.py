@@ -52,7 +52,7 @@ def words(page: str) -> str:
 def test_an_empty_lake_makes_a_page_that_says_so(settings):
     page = page_of(settings)
     assert "Nothing has been evaluated yet." in words(page)
-    assert "No training run has left a log" in words(page)
+    assert "This lake has no log of a training run" in words(page)
     assert "<img" not in page and "Leaderboard" not in page
 
 
@@ -66,7 +66,7 @@ def test_full_page_states_who_wins_by_how_much_and_on_what(settings):
     text = words(page_of(settings))
     row = store.read_partition(settings.lake, schema.PAIRED_DIFFERENCES, {}).to_pylist()[0]
     assert row["low"] > 0
-    assert f"{SYSTEM} beats {BASELINE} by {row['difference']:.1f} points gIoU." in text
+    assert f"{SYSTEM} is better than {BASELINE} by {row['difference']:.1f} points gIoU." in text
     assert f"95 % interval +{row['low']:.1f} to +{row['high']:.1f} points, 14 samples of synthetic test" in text
     assert "strict protocol" in text and "reference protocol" in text
     assert "60 steps in 4.0 minutes" in text
@@ -85,7 +85,7 @@ def test_pictures_show_question_thought_prompts_and_iou_of_both_systems(settings
     assert page.count('<article class="card example">') == 10
     assert page.count("data:image/jpeg;base64") == 40  # image, truth, base, trained
     assert "Tankers unload where pipes end" in page
-    assert "says “no target”, rightly" in words(page)
+    assert "says “no target”, which is right" in words(page)
     assert "format error (json: ends too soon)" in words(page)
 
 
@@ -128,7 +128,7 @@ def test_what_was_not_run_is_named(settings):
     report_lake.write(settings.lake, n=6, split="val")
     text = words(page_of(settings))
     assert "The test split has not been evaluated." in text
-    assert "No training run has left a log" in text
+    assert "This lake has no log of a training run" in text
 
 
 def test_one_system_alone_is_reported_without_a_comparison(settings):
@@ -140,7 +140,7 @@ def test_one_system_alone_is_reported_without_a_comparison(settings):
     store.write_partition(settings.lake, schema.PAIRED_DIFFERENCES, {}, schema.PAIRED_DIFFERENCES.schema.empty_table())
     text = words(page_of(settings))
     assert f"{BASELINE} reaches {only[0]['giou']:.1f} gIoU; {SYSTEM} has not been evaluated here." in text
-    assert "beats" not in text
+    assert "better than" not in text
 
 
 @pytest.mark.parametrize("table", [schema.IMAGES, schema.SAMPLES, schema.SAMPLE_SCORES])
@@ -149,8 +149,8 @@ def test_a_missing_table_costs_the_pictures_and_nothing_else(settings, table):
     for part in store.list_partitions(settings.lake, table):
         store.partition_file(settings.lake, table, part).unlink()
     text = words(page_of(settings))
-    assert "No pictures: the lake has no scores, samples or images of synthetic test to draw." in text
-    assert f"{SYSTEM} beats {BASELINE}" in text
+    assert "No pictures: the lake has no scores, samples or images of synthetic test to show." in text
+    assert f"{SYSTEM} is better than {BASELINE}" in text
 
 
 def test_missing_completions_cost_the_thoughts_only(settings):
