@@ -129,7 +129,9 @@ def _views(lake: Path, judged: store.Partition, rows: dict[str, Row]) -> tuple[s
         prompts = prompts_from_arrow(row["prompts"])
         picture = panel(image, prompts, Frame.square(row["side"]), predicted=mask, truth=truth, height=HEIGHT)
         count = f"{len(prompts)} label{'' if len(prompts) == 1 else 's'}"
-        views.append(View(METHODS[method].title, data_uri(picture), f"{count} · IoU {row['iou']:.2f}", row["iou"] > 0.5))
+        views.append(
+            View(METHODS[method].title, data_uri(picture), f"{count} · IoU {row['iou']:.2f}", row["iou"] > 0.5)
+        )
     return (sample["questions"] or [""])[0], views
 
 

@@ -168,7 +168,7 @@ def test_without_the_embedded_run_the_first_scored_one_is_compared(settings):
         rows = store.read_partition(settings.lake, table, {}).to_pylist()
         rows = [row | {"system": row["system"].replace(SYSTEM, "another")} for row in rows]
         store.write_partition(settings.lake, table, {}, pa.Table.from_pylist(rows, table.schema))
-    assert f"another beats {BASELINE}" in words(page_of(settings))
+    assert f"another is better than {BASELINE}" in words(page_of(settings))
 
 
 def test_undefined_metrics_are_dashes(settings):
@@ -180,7 +180,7 @@ def test_undefined_metrics_are_dashes(settings):
     store.write_partition(settings.lake, schema.BENCHMARK_METRICS, {}, table)
     text = words(page_of(settings))
     assert "– –––" in text
-    assert "No interval: too few images to resample." in text
+    assert "There is no interval: too few images to resample." in text
 
 
 def test_the_asked_for_dataset_heads_the_page(settings):
@@ -194,7 +194,7 @@ def test_the_asked_for_dataset_heads_the_page(settings):
 def test_two_builds_differ_in_nothing_but_their_time(settings):
     report_lake.write(settings.lake, n=12)
     report_lake.write_training(settings.lake)
-    first, second = (re.sub(r"Made [\d: -]+UTC", "", page_of(settings)) for _ in range(2))
+    first, second = (re.sub(r"Made on [\d: -]+UTC", "", page_of(settings)) for _ in range(2))
     assert first == second
 
 
