@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.registry import published_rule
-from t2s_pipeline.evaluation.predictions import Prediction
 from t2s_pipeline.evaluation.segment import segment_texts
 from t2s_pipeline.evaluation.windows import (
     Item,
@@ -31,6 +30,7 @@ from t2s_pipeline.evaluation.windows import (
     plan,
     questions_to_ask,
 )
+from t2s_pipeline.lake.predictions import Prediction
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import read_partition

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.evaluation.predictions import Prediction, predictions_table
 from t2s_pipeline.evaluation.windows import Item, by_image, count_items, decoded, pending, plan
+from t2s_pipeline.lake.predictions import Prediction, predictions_table
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import read_partition

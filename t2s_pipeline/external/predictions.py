@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from t2s_pipeline.evaluation.predictions import Prediction, predictions_table
 from t2s_pipeline.external.masks import ForeignMask, PredictionReject, Size
+from t2s_pipeline.lake.predictions import Prediction, predictions_table
 from t2s_pipeline.lake.schema import PREDICTION_REJECTS
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE

@@ -10,7 +10,7 @@ from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import agreement  # noqa: E402
 from t2s_pipeline.evaluation.agreement import mean_agreement, measure_agreement  # noqa: E402
-from t2s_pipeline.evaluation.predictions import Prediction  # noqa: E402
+from t2s_pipeline.lake.predictions import Prediction  # noqa: E402
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES  # noqa: E402
 from t2s_pipeline.lake.store import read_partition  # noqa: E402
 from t2s_pipeline.methods.experiments import ZERO_SHOT  # noqa: E402
