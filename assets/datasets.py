@@ -14,7 +14,7 @@ from assets.groups import DATASETS
 from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import WorkerLauncher
 from t2s_pipeline.datasets import catalog
-from t2s_pipeline.steps.files import Scenes, Tables
+from t2s_pipeline.steps.files import ReadTables, Scenes
 
 
 class ScenesConfig(dg.Config):
@@ -73,5 +73,5 @@ def read_split(
     dataset, split = dataset_and_split(context.partition_key)
     if config.root:
         catalog.add_benchmark(worker.settings, dataset, Path(config.root))
-    reports = worker.runner(context, config.fresh).run(Tables(dataset, split))
+    reports = worker.runner(context, config.fresh).run(ReadTables(dataset, split))
     yield from results(worker.settings, reports)

@@ -13,7 +13,7 @@ from assets.groups import LABELS
 from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import GPU, WorkerLauncher
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
-from t2s_pipeline.steps.labels import Judge, Label
+from t2s_pipeline.steps.labels import Judge, MakeLabels
 
 
 class LabelConfig(dg.Config):
@@ -46,7 +46,7 @@ def pseudo_labels(
     dataset, split = dataset_and_split(context.partition_key)
     reports = []
     for method in config.methods:
-        reports += runner.run(Label(method, dataset, split, _overrides_of(method, config.settings)))
+        reports += runner.run(MakeLabels(method, dataset, split, _overrides_of(method, config.settings)))
     yield from results(worker.settings, reports)
 
 

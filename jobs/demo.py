@@ -26,8 +26,8 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.reporting import leaderboard
 from t2s_pipeline.steps.answers import Complete, Segment
-from t2s_pipeline.steps.files import Scenes, Tables
-from t2s_pipeline.steps.labels import Judge, Label
+from t2s_pipeline.steps.files import ReadTables, Scenes
+from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
@@ -101,7 +101,7 @@ def tables(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPla
     """Tables: read each split into images, samples and rejects."""
     runner = worker.runner(context, plan.fresh)
     for dataset, split in [(EMBEDDED_DATASET, "train"), *((plan.dataset, split) for split in plan.splits)]:
-        record(context, runner.settings, runner.run(Tables(dataset, split)))
+        record(context, runner.settings, runner.run(ReadTables(dataset, split)))
     return plan
 
 
@@ -111,7 +111,7 @@ def label(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
     runner = worker.runner(context, plan.fresh)
     splits = dict.fromkeys([(EMBEDDED_DATASET, "train"), (plan.dataset, plan.splits[-1])])
     for dataset, split in splits if plan.labels else ():
-        reports = [report for method in LABELLINGS for report in runner.run(Label(method, dataset, split))]
+        reports = [report for method in LABELLINGS for report in runner.run(MakeLabels(method, dataset, split))]
         record(context, runner.settings, reports)
     return plan
 

@@ -43,7 +43,7 @@ def ingest(
     from t2s_pipeline.core.progress import StderrProgress
     from t2s_pipeline.datasets import catalog
     from t2s_pipeline.datasets.registry import BENCHMARKS, CUSTOM
-    from t2s_pipeline.steps.files import Tables
+    from t2s_pipeline.steps.files import ReadTables
     from t2s_pipeline.steps.runner import Runner
     from t2s_pipeline.worker.launcher import plain_launch
 
@@ -68,7 +68,7 @@ def ingest(
     progress = StderrProgress()
     runner = Runner(settings, plain_launch(settings), fresh=fresh, progress=progress)
     for name_of_split in only or dataset.splits:
-        for report in runner.run(Tables(key, name_of_split)):
+        for report in runner.run(ReadTables(key, name_of_split)):
             for check in checks_of(report.table):
                 outcome = check.on(settings.lake, report.partition)
                 if not outcome.passed:

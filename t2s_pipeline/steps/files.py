@@ -62,7 +62,7 @@ def _fingerprint_file(context: Context) -> Path:
 
 
 @dataclass(frozen=True)
-class Tables(Step):
+class ReadTables(Step):
     """Read a split of a dataset into images, samples, selections and rejects."""
 
     dataset: str

@@ -16,7 +16,7 @@ from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 
 
 @dataclass(frozen=True)
-class Label(Step):
+class MakeLabels(Step):
     """Make the pseudo-labels of a rival method for a split; ``overrides`` change its settings (``eps=7``)."""
 
     method: str

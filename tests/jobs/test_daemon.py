@@ -15,7 +15,7 @@ dg = pytest.importorskip("dagster")
 
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
-from t2s_pipeline.steps.files import Scenes, Tables  # noqa: E402
+from t2s_pipeline.steps.files import ReadTables, Scenes  # noqa: E402
 from tests.jobs.test_automation import put, runner_of  # noqa: E402
 
 pytestmark = [pytest.mark.orchestrator, pytest.mark.slow]
@@ -39,7 +39,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     runner = runner_of(found)
     runner.run(Scenes(train=1, val=3, test=2))
     for split in ("val", "test"):
-        runner.run(Tables("synthetic", split))
+        runner.run(ReadTables("synthetic", split))
     return found
 
 

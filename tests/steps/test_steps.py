@@ -18,8 +18,8 @@ from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.steps import fingerprints, runner
 from t2s_pipeline.steps.answers import Complete, Segment
-from t2s_pipeline.steps.files import Scenes, Tables
-from t2s_pipeline.steps.labels import Judge, Label
+from t2s_pipeline.steps.files import ReadTables, Scenes
+from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
@@ -65,7 +65,9 @@ def walk(settings: Settings, worker: StandIn, fresh: bool = False, test: int = 3
     sentences: list[str] = []
     run = Runner(settings, worker, sentences.append, fresh).run
     reports = [
-        report for step in (Scenes(3, 1, test), Tables(*TRAIN), Tables(*TEST), Train(RUN)) for report in run(step)
+        report
+        for step in (Scenes(3, 1, test), ReadTables(*TRAIN), ReadTables(*TEST), Train(RUN))
+        for report in run(step)
     ]
     for name in (BASE, RUN):
         system = resolve(name, settings)
@@ -137,8 +139,8 @@ def test_a_lost_checkpoint_is_trained_again(done: Settings, worker: StandIn):
 def test_a_changed_picture_is_read_again(done: Settings, worker: StandIn):
     picture = next((done.scenes / "test" / "images").iterdir())
     picture.write_bytes(picture.read_bytes() + b"\0")
-    assert not skips(done, worker, Tables(*TEST))
-    assert skips(done, worker, Tables(*TRAIN))
+    assert not skips(done, worker, ReadTables(*TEST))
+    assert skips(done, worker, ReadTables(*TRAIN))
 
 
 def test_a_failing_worker_leaves_no_partition_and_what_was_finished(done: Settings, worker: StandIn):
@@ -160,9 +162,9 @@ def test_a_step_before_its_turn_says_what_is_missing(settings: Settings, worker:
     with pytest.raises(NotMaterializedError, match="train it first"):
         resolve(RUN, settings)
     with pytest.raises(InputError, match=r"folder .* is missing"):
-        skips(settings, worker, Tables(*TEST))
+        skips(settings, worker, ReadTables(*TEST))
     with pytest.raises(InputError, match=r"folder of the dataset nowhere is not known"):
-        skips(settings, worker, Tables("nowhere", "test"))
+        skips(settings, worker, ReadTables("nowhere", "test"))
     assert worker.calls == []
 
 
@@ -201,7 +203,7 @@ def test_a_steps_code_is_what_it_imports_and_nothing_else():
 
 
 def test_a_rival_is_trained_on_its_labels_and_again_when_they_change(done: Settings, worker: StandIn):
-    rival, label = Train("vision-reasoner-mini"), Label("vision-reasoner", *TRAIN)
+    rival, label = Train("vision-reasoner-mini"), MakeLabels("vision-reasoner", *TRAIN)
     with pytest.raises(NotMaterializedError, match="pseudo_labels"):
         skips(done, worker, rival)
     (labelled,) = Runner(done, worker, lambda _: None).run(label)
@@ -217,12 +219,12 @@ def test_a_rival_is_trained_on_its_labels_and_again_when_they_change(done: Setti
 
 def test_labels_are_judged_once_until_they_change(done: Settings, worker: StandIn):
     for method in LABELLINGS:
-        skips(done, worker, Label(method, *TEST))
+        skips(done, worker, MakeLabels(method, *TEST))
     judge = Judge("sam2-mini", *TEST)
     reports = Runner(done, worker, lambda _: None).run(judge)
     assert [report.partition["method"] for report in reports] == [*LABELLINGS, SEARCH]
     assert skips(done, worker, judge)
-    skips(done, worker, Label("remote-reasoner", *TEST, overrides=("least_share=0.01",)))
+    skips(done, worker, MakeLabels("remote-reasoner", *TEST, overrides=("least_share=0.01",)))
     assert not skips(done, worker, judge)
     assert worker.verbs() == ["judge-labels", "judge-labels"]
 
