@@ -15,7 +15,7 @@ from t2s_pipeline.lake.store import Partition, read_partition
 from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
 from t2s_pipeline.pseudo_labels.labellings import parameters
 from t2s_pipeline.vision.geometry import FULL_SIDE
-from t2s_pipeline.vision.masks import Rle, decode
+from t2s_pipeline.vision.masks import ArrowRle, Rle, decode
 
 ENOUGH_FOR_PROCESSES = 400
 """The number of masks from which on starting processes costs less time than it saves."""
@@ -43,7 +43,7 @@ def label_samples(samples: pa.Table, labelling: Labelling, processes: int = 1) -
         return pa.Table.from_pylist([row for rows in by_sample for row in rows], schema=PSEUDO_LABELS.schema)
 
 
-def _rows(labelling: Labelling, sample_id: str, rle: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(labelling: Labelling, sample_id: str, rle: ArrowRle) -> list[dict[str, Any]]:
     mask = decode(Rle.from_arrow(rle))
     labels = labelling.label(mask)
     if not labels:

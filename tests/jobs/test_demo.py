@@ -64,7 +64,7 @@ def test_an_unknown_method_is_one_sentence_before_anything_starts(environment: d
     done = t2s(environment, "demo", "--method", "seg-one")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "no method 'seg-one'; there are think2seg, seg-zero" in done.stderr
+    assert "no method 'seg-one'. There are: think2seg, seg-zero" in done.stderr
 
 
 def test_a_missing_worker_environment_is_one_sentence(environment: dict[str, str]):
