@@ -35,7 +35,7 @@ def prompter_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def segmenter_file(tmp_path_factory) -> Path:
-    """A miniature SAM2 with random weights: it draws whatever comes out."""
+    """A miniature SAM2 with random weights: its masks mean nothing."""
     import torch
     from safetensors.torch import save_file
 

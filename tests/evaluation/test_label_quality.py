@@ -1,4 +1,4 @@
-"""The ceiling of labels: what is fed, how it is scored, and that the search never loses against its start."""
+"""The upper limit of labels: their prompts and scores, and that the search never gives worse prompts than its start."""
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ def test_iou_is_what_the_stored_mask_has_with_the_truth(home, judged):
 
 
 class Literal:
-    """A segmenter that draws a box's own pixels, so that the best box is known."""
+    """A segmenter whose mask is the pixels of the box, so that the best box is known."""
 
     def overlap(self, embedding, prompt_sets, truth, source):
         ys, xs = np.mgrid[: truth.shape[0], : truth.shape[1]]

@@ -190,7 +190,7 @@ def test_only_samples_both_answered_are_compared():
 
 def test_systems_resampled_together_differ_as_they_do_pair_by_pair():
     scores = {name: random_scores(60, seed=seed) for seed, name in enumerate("abc")}
-    scores["d"] = scores["a"].slice(0, 31)  # answered fewer samples: cannot be drawn together with the others
+    scores["d"] = scores["a"].slice(0, 31)  # answered fewer samples: cannot be resampled together with the others
     wanted = pairs(scores, "a")
     assert len(wanted) == 12
     rows = all_differences(scores, wanted, "d", "val", "strict").to_pylist()

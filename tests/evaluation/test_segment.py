@@ -83,7 +83,7 @@ def native_of(home, image_id: str) -> Frame:
     return next(Frame(row["width"], row["height"]) for row in rows if row["image_id"] == image_id)
 
 
-def test_a_parsed_answer_is_drawn_at_native_size_and_at_the_square(home, system, segmenter_file):
+def test_a_parsed_answer_is_segmented_at_native_size_and_at_the_square(home, system, segmenter_file):
     row = predict(home, system, (BRIDGE, 0, answer(BOX, OTHER)))[BRIDGE, 0]
     assert row["status"] == "ok" and row["side"] == SIDE and not row["repaired"]
     assert row["prompts"][0] == {
@@ -124,7 +124,7 @@ def test_each_kind_of_answer_gets_its_status_and_reason(home, system):
     assert untagged["mask"] is None and untagged["prompts"] is None
 
 
-def test_what_only_the_reference_parser_reads_is_drawn_for_the_reference_protocol_alone(home, system):
+def test_what_only_the_reference_parser_reads_is_segmented_for_the_reference_protocol_alone(home, system):
     alone = {"bbox_2d": BOX["bbox_2d"]}
     rows = predict(home, system, (BRIDGE, 0, answer(alone)), (BRIDGE, 1, answer(BOX)), (EMPTY, 0, "No target: []"))
     boxed, both, said = rows[BRIDGE, 0], rows[BRIDGE, 1], rows[EMPTY, 0]
@@ -147,7 +147,7 @@ def test_an_image_is_encoded_once_for_all_its_answers_and_not_at_all_without_pro
     assert encoded == [(native.height, native.width, 3)]
 
 
-def test_answers_keep_their_own_masks_when_others_of_the_image_are_not_drawn(home, system):
+def test_answers_keep_their_own_masks_when_others_of_the_image_fail(home, system):
     alone = predict(home, system, (BRIDGE, 1, answer(OTHER)), fingerprint="alone")[BRIDGE, 1]
     among = predict(home, system, (BRIDGE, 0, "gibberish"), (BRIDGE, 1, answer(OTHER)), fingerprint="among")
     assert among[BRIDGE, 1]["mask"] == alone["mask"]
@@ -174,7 +174,7 @@ def test_a_failure_of_ours_costs_one_answer_and_is_counted(home, system, monkeyp
     assert said == [("1 answers could not be segmented, most often: RuntimeError: out of memory", True)]
 
 
-def test_prompts_the_segmenter_draws_nothing_for_are_an_empty_mask(home, system, monkeypatch):
+def test_prompts_without_a_mask_are_an_empty_mask(home, system, monkeypatch):
     from t2s_pipeline.segmenters.scored_masks import ScoredRunLengths
 
     def nothing(self, embedding, prompt_sets, source, outs, multimask):
@@ -239,9 +239,9 @@ def test_the_segmenter_is_asked_as_the_recipe_says(home, system, monkeypatch):
     as_rival = replace(system, recipe=replace(Recipe(), inference=Inference(multimask=True, box_centre=True)))
     rows = predict(home, as_rival, (BRIDGE, 0, answer(BOX)))
     x0, y0, x1, y1 = BOX["bbox_2d"]
-    for [[fed]], multimask in asked:
+    for [[prompt]], multimask in asked:
         assert multimask
-        assert fed.positive_points[-1] == ((x0 + x1) / 2, (y0 + y1) / 2)
+        assert prompt.positive_points[-1] == ((x0 + x1) / 2, (y0 + y1) / 2)
     assert len(asked) == 1  # decoded once, for native size and for the square
     # What is recorded is what the prompter said.
-    assert len(rows[BRIDGE, 0]["prompts"][0]["positive_points"]) == len(fed.positive_points) - 1
+    assert len(rows[BRIDGE, 0]["prompts"][0]["positive_points"]) == len(prompt.positive_points) - 1

@@ -1,4 +1,4 @@
-"""Masks and texts of other people's systems: every form is read alike, and nothing is lost without a word."""
+"""Masks and texts of other projects: every form is read alike, and whatever is not used is counted."""
 
 import json
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_masks_of_the_resized_square_are_brought_back_and_settle_its_side(settin
     assert np.array_equal(masks.decode(masks.Rle.from_arrow(row["mask"])), LEFT)
 
 
-def test_native_masks_meet_the_paper_s_square_unless_told_otherwise(settings, tmp_path):
+def test_native_masks_meet_the_paper_s_square_unless_a_side_is_given(settings, tmp_path):
     path = folder(tmp_path / "theirs", a=TOP)
     score(settings, path)
     assert predicted(settings)["a", 0]["side"] == 840
@@ -156,7 +156,7 @@ def test_a_mask_may_say_which_question_it_answers(settings, tmp_path):
     assert found["strict"]["giou"] == pytest.approx(100 * ((1 + 0) / 2 + 1 + 1) / 3)
 
 
-def test_instances_of_one_sample_are_united_and_polygons_are_drawn(settings, tmp_path):
+def test_instances_of_one_sample_are_united_and_polygons_are_rendered(settings, tmp_path):
     left, right = TOP.copy(), TOP.copy()
     left[:, 4:], right[:, :4] = False, False
     box = [0, 0, 8, 0, 8, 2, 0, 2]

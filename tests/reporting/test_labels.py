@@ -1,4 +1,4 @@
-"""The page about labels: the scene where they differ most, what each draws, and the ceilings by combination."""
+"""The section about labels: the scene where they differ most, its masks, and the ceilings by combination."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ PART = {"dataset": "synthetic", "split": "test"}
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    """Six scenes; the methods agree on all but the fourth, test_00003, where Seg-Zero draws a quarter."""
+    """Six scenes; the methods agree on all but the fourth, test_00003, where the IoU of Seg-Zero is a quarter."""
     report_lake.write(tmp_path / "lake", n=6)
     samples = store.read_partition(tmp_path / "lake", schema.SAMPLES, PART).to_pylist()
     for method in (*methods_with_labels(), SEARCH):

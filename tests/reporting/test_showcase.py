@@ -54,7 +54,7 @@ def test_count_is_kept_for_any_mixture():
             assert len(picks) >= min(10, targets + min(empties, 2))
 
 
-def test_the_rule_is_told_with_its_own_numbers():
+def test_the_rule_states_its_numbers():
     picks = choose(scores([0.9] * 30 + [0.1] * 10, [1, 0, 1]), {})
     assert "6 spread evenly" in rule(picks, "trained", "base")
     assert "2 with an empty target" in rule(picks, "trained", "base")
