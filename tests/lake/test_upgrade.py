@@ -10,21 +10,21 @@ import pytest
 
 pytest.importorskip("duckdb")
 
-from t2s_pipeline.core.errors import InputError  # noqa: E402
-from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
-from t2s_pipeline.lake import schema, upgrade  # noqa: E402
-from t2s_pipeline.lake.revisions import REVISIONS  # noqa: E402
-from t2s_pipeline.lake.schema import TABLES  # noqa: E402
-from t2s_pipeline.lake.staging import StagedPartition  # noqa: E402
-from t2s_pipeline.lake.store import (  # noqa: E402
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import REPO, Settings
+from t2s_pipeline.lake import schema, upgrade
+from t2s_pipeline.lake.revisions import REVISIONS
+from t2s_pipeline.lake.schema import TABLES
+from t2s_pipeline.lake.staging import StagedPartition
+from t2s_pipeline.lake.store import (
     fingerprint_of,
     list_partitions,
     partition_file,
     read_partition,
     write_partition,
 )
-from t2s_pipeline.lake.versions import VERSION_KEY, file_version  # noqa: E402
-from t2s_pipeline.lake.views import query  # noqa: E402
+from t2s_pipeline.lake.versions import VERSION_KEY, file_version
+from t2s_pipeline.lake.views import query
 
 pytestmark = pytest.mark.orchestrator
 
