@@ -42,7 +42,7 @@ def ingest(
     from t2s_pipeline.checks.table_checks import checks_of
     from t2s_pipeline.core.progress import StderrProgress
     from t2s_pipeline.datasets import catalog
-    from t2s_pipeline.datasets.registry import BENCHMARKS, CUSTOM
+    from t2s_pipeline.datasets.registry import CUSTOM
     from t2s_pipeline.steps.files import ReadTables
     from t2s_pipeline.steps.runner import Runner
     from t2s_pipeline.worker.launcher import plain_launch
@@ -54,13 +54,7 @@ def ingest(
         key = catalog.add_custom(settings, as_name, _reader(images, masks, queries, coco, split))
     else:
         _refuse(custom_options, "is for `t2s ingest custom`")
-        if name in BENCHMARKS:
-            key = name
-            if root is not None:
-                catalog.add_benchmark(settings, key, root)
-        else:
-            _refuse({"--root": root}, f"is for one of {', '.join(BENCHMARKS)}. {name} is read as a folder")
-            key = catalog.add_dataset(settings, Path(name))
+        key = _key(settings, name, root)
     dataset = catalog.find_dataset(settings, key)
     for name_of_split in only or ():
         if name_of_split not in dataset.splits:
@@ -74,6 +68,23 @@ def ingest(
                 if not outcome.passed:
                     progress.say(f"{report.table} of {key} {name_of_split}: {outcome.sentence}", warning=True)
     print(f"""\nt2s sql "from samples where dataset = '{key}'"; files that were set aside: t2s sql "from rejects".""")
+
+
+def _key(settings: Settings, name: str, root: Path | None) -> str:
+    """The key of a benchmark, whose folder is stored if it is given, or of the folder ``name``.
+
+    Raises:
+        InputError: if the folder is missing or not in its layout, or if ``root`` is given for a folder.
+    """
+    from t2s_pipeline.datasets import catalog
+    from t2s_pipeline.datasets.registry import BENCHMARKS
+
+    if name in BENCHMARKS:
+        if root is not None:
+            catalog.add_benchmark(settings, name, root)
+        return name
+    _refuse({"--root": root}, f"is for one of {', '.join(BENCHMARKS)}. {name} is read as a folder")
+    return catalog.add_dataset(settings, Path(name))
 
 
 def _refuse(options: dict[str, Path | None], reason: str) -> None:

@@ -1,1 +1,1 @@
-"""The embedded default: the real architectures at miniature size, how they are built, trained and shipped."""
+"""The embedded models: the real architectures at miniature size; how they are built and trained; their weights."""

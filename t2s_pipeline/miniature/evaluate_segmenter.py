@@ -1,4 +1,4 @@
-"""How well the embedded segmenter cuts out held-out instances, and how much a poor prompt costs it."""
+"""The embedded segmenter's IoU on held-out instances, for good and for poor prompts."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -18,9 +18,13 @@ GROUP = "several instances: box + a point in each"
 def prompt_quality(
     segmenter: Sam2Segmenter, scenes: Sequence[PooledScene], seed: int = 0, only: Collection[str] = ()
 ) -> dict[str, list[float]]:
-    """Per kind of prompt, the IoU of every instance's mask with the truth, at the scene's own resolution.
+    """The IoU of each instance's mask with the truth, by kind of prompt, at the scene's own resolution.
 
-    ``only`` limits the kinds; the prompts drawn are the same either way.
+    Args:
+        segmenter: to be evaluated.
+        scenes: with their true masks.
+        seed: of the random points and shifts.
+        only: the kinds to evaluate; empty for all. The prompts are the same in either case.
     """
     frame = Frame.square(SIDE)
     ious: dict[str, list[float]] = defaultdict(list)
@@ -28,18 +32,18 @@ def prompt_quality(
     for index, (scene, embedding) in enumerate(zip(scenes, embeddings, strict=True)):
         rng = np.random.default_rng([seed, index])
         masks = scene.masks()
-        asked: list[tuple[str, np.ndarray, PromptObject]] = []
+        cases: list[tuple[str, np.ndarray, PromptObject]] = []
         for mask in masks:
             prompts = degrade(mask, rng)
-            asked += [(kind, mask, item) for kind, item in prompts.items() if not only or kind in only]
+            cases += [(kind, mask, item) for kind, item in prompts.items() if not only or kind in only]
         for category in sorted(set(scene.categories)):
             group = masks[[c == category for c in scene.categories]]
             if len(group) > 1 and (not only or GROUP in only):
                 points = tuple(point for mask in group for point in points_in(inner(mask), 1, rng))
-                union = group.any(axis=0)
-                asked.append((GROUP, union, PromptObject(tight_box(union), points)))
-        found = segmenter.decode(embedding, [[item] for _, _, item in asked], frame, frame)
-        for (kind, truth, _), segmentation in zip(asked, found, strict=True):
-            intersection, union = intersection_union(segmentation.mask, truth)
-            ious[kind].append(intersection / union)
+                truth = np.asarray(group.any(axis=0))
+                cases.append((GROUP, truth, PromptObject(tight_box(truth), points)))
+        segmented = segmenter.decode(embedding, [[item] for _, _, item in cases], frame, frame)
+        for (kind, target, _), segmentation in zip(cases, segmented, strict=True):
+            intersection, union = intersection_union(segmentation.mask, target)
+            ious[kind].append(float(intersection / union))
     return dict(ious)

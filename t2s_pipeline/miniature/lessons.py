@@ -1,7 +1,7 @@
-"""What the miniature prompter is taught from: scenes, the objects in them, and answers true or imprecise.
+"""The training data of the miniature prompter: scenes, the objects in them, and correct or imprecise answers.
 
-Coordinates are pixels of the prompter's square. A *lesson* is one question about one category of a scene;
-a scene gives one for every category in it, and some for a category it lacks.
+Coordinates are pixels of the prompter's square. A *lesson* is one question about one category of a scene. There is
+one lesson per category in the scene, and there are some lessons about a category that the scene does not have.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,23 @@ from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
 from t2s_pipeline.datasets.synthetic.queries import CATEGORIES, questions_for
 from t2s_pipeline.datasets.synthetic.scenes import paint_scene
 from t2s_pipeline.prompting.combinations import PromptCombination, Shape
-from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.geometry import Box, Frame, PromptObject
 
 MIN_COVER = 0.15
-"""A cell counts as showing an object when at least this share of it is covered."""
+"""A cell shows an object if the object covers at least this share of it."""
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """``n`` square scenes and what is in them.
+    """``n`` square scenes and their objects.
 
-    images: uint8 (n, side, side, 3). cover: float16 (n, cells², categories), the share of each visual token's
-    cell that each category covers. cell_box: float32 (n, cells², 4), the box of the object that covers the cell
-    most, NaN where none covers ``MIN_COVER``. objects: for every scene, category index → its objects from left
-    to right, each with box, four positive points and two negative ones.
+    Attributes:
+        images: uint8 (n, side, side, 3).
+        cover: float16 (n, cells², categories), the share of each visual token's cell that each category covers.
+        cell_box: float32 (n, cells², 4), the box of the object that covers the cell most; NaN where no object covers
+            ``MIN_COVER`` of it.
+        objects: for each scene, category index → its objects from left to right, each with a box, four positive
+            points and two negative points.
     """
 
     images: np.ndarray
@@ -38,16 +41,28 @@ class Lessons:
         return len(self.images)
 
 
-def draw_lessons(count: int, side: int, cells: int, seed: int, workers: int = 2) -> Lessons:
-    """Scenes of both looks in equal parts, drawn apart from the dataset's own seeds."""
+def paint_lessons(count: int, side: int, cells: int, seed: int, workers: int = 2) -> Lessons:
+    """Scenes of both looks in equal numbers, from other seeds than those of the dataset.
+
+    Args:
+        count: number of scenes.
+        side: of the square, in pixels.
+        cells: visual tokens along one side.
+        seed: of the random streams; each scene has its own stream.
+        workers: processes that paint.
+    """
     jobs = [(seed, index, side, cells) for index in range(count)]
     with get_context("fork").Pool(workers) as pool:
-        drawn = pool.map(_draw, jobs, chunksize=64)
-    images, cover, cell_box, objects = zip(*drawn, strict=True)
+        painted = pool.map(_paint, jobs, chunksize=64)
+    images, cover, cell_box, objects = zip(*painted, strict=True)
     return Lessons(np.stack(images), np.stack(cover), np.stack(cell_box), tuple(objects))
 
 
-def _draw(job: tuple[int, int, int, int]) -> tuple:
+_Lesson = tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, tuple[PromptObject, ...]]]
+
+
+def _paint(job: tuple[int, int, int, int]) -> _Lesson:
+    """One scene: its image, cover, cell boxes and objects, as in ``Lessons``."""
     seed, index, side, cells = job
     rng = np.random.default_rng([seed, index])
     scene = paint_scene(rng, look=FOREIGN if index % 2 else EMBEDDED, side=side)
@@ -61,12 +76,18 @@ def _draw(job: tuple[int, int, int, int]) -> tuple:
         share = instance.mask.reshape(cells, step, cells, step).mean((1, 3)).ravel()
         cover[:, kind] += share.astype(np.float16)
         item = true_prompts(instance.mask)
-        here = share > best
-        best[here] = share[here]
-        cell_box[here] = item.bbox
+        covers_most = share > best
+        best[covers_most] = share[covers_most]
+        cell_box[covers_most] = box_of(item)
         objects.setdefault(kind, []).append(item)
-    ordered = {kind: tuple(sorted(items, key=lambda o: o.bbox[:2])) for kind, items in objects.items()}
+    ordered = {kind: tuple(sorted(items, key=lambda o: box_of(o)[:2])) for kind, items in objects.items()}
     return scene.image, cover, cell_box, ordered
+
+
+def box_of(item: PromptObject) -> Box:
+    """The box of an object that always has one, as those of lessons."""
+    assert item.bbox is not None
+    return item.bbox
 
 
 def true_prompts(mask: np.ndarray) -> PromptObject:
@@ -84,9 +105,9 @@ def true_prompts(mask: np.ndarray) -> PromptObject:
     values, axes = np.linalg.eigh(spread)
     long, short = axes[:, 1] * np.sqrt(values[1]), axes[:, 0] * np.sqrt(max(values[0], 0))
     long, short = (_rightward(axis) for axis in (long, short))
-    wanted = [centre - 0.9 * long, centre + 0.9 * long, centre - 0.8 * short, centre + 0.8 * short]
+    targets = [centre - 0.9 * long, centre + 0.9 * long, centre - 0.8 * short, centre + 0.8 * short]
     inside = []
-    for point in wanted:
+    for point in targets:
         nearest = np.argmin((xs - point[0]) ** 2 + (ys - point[1]) ** 2)
         inside.append((int(xs[nearest]), int(ys[nearest])))
     corners = [(x, y) for y in (box[1], box[3] - 1) for x in (box[0], box[2] - 1)]
@@ -96,7 +117,7 @@ def true_prompts(mask: np.ndarray) -> PromptObject:
 
 
 def _rightward(axis: np.ndarray) -> np.ndarray:
-    """An axis has no direction: take the one that points right, or down when it is upright."""
+    """Of the two directions of an axis, the one that points right, or down if the axis is vertical."""
     return -axis if (axis[0], axis[1]) < (0, 0) else axis
 
 
@@ -104,11 +125,11 @@ CARELESS_SHIFT, CARELESS_SCALE = 0.4, 1.1
 
 
 def imprecise(rng: np.random.Generator, objects: tuple[PromptObject, ...], frame: Frame) -> tuple[PromptObject, ...]:
-    """The same objects as a careless annotator marks them.
+    """The same objects as a careless annotator would mark them.
 
-    Of several objects usually only the first. Box and points lie too far to the lower right by 0.4 of the object's
-    width and height, and the box is a tenth too large. There is no chance in this: a careless answer is as definite
-    as a true one, so that greedy decoding prefers whichever is taught more often.
+    Of several objects, usually only the first is marked. Box and points lie too far to the lower right by 0.4 of the
+    object's width and height, and the box is a tenth too large. These errors are not random: a careless answer is as
+    definite as a correct one, so that greedy decoding gives the kind of answer that is trained more often.
     """
     if len(objects) > 1 and rng.random() < 0.75:
         objects = objects[:1]
@@ -116,7 +137,7 @@ def imprecise(rng: np.random.Generator, objects: tuple[PromptObject, ...], frame
 
 
 def _careless(item: PromptObject, frame: Frame) -> PromptObject:
-    x0, y0, x1, y1 = item.bbox
+    x0, y0, x1, y1 = box_of(item)
     width, height = x1 - x0, y1 - y0
     dx, dy = CARELESS_SHIFT * width, CARELESS_SHIFT * height
     grow_x, grow_y = (CARELESS_SCALE - 1) / 2 * width, (CARELESS_SCALE - 1) / 2 * height
@@ -139,10 +160,10 @@ def fitted(objects: tuple[PromptObject, ...], combination: PromptCombination) ->
     A combination that holds one object gets the box around all of them, with the points of the first and the last.
     """
     if combination.shape is Shape.ONE_OBJECT and len(objects) > 1:
-        boxes = np.array([item.bbox for item in objects])
-        around = (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
+        boxes = np.array([box_of(item) for item in objects])
+        (x0, y0), (x1, y1) = boxes[:, :2].min(0).tolist(), boxes[:, 2:].max(0).tolist()
         points = (objects[0].positive_points[0], objects[-1].positive_points[1])
-        objects = (PromptObject(around, points, objects[0].negative_points),)
+        objects = (PromptObject((x0, y0, x1, y1), points, objects[0].negative_points),)
     return tuple(
         PromptObject(
             item.bbox if combination.has_box else None,
@@ -154,18 +175,18 @@ def fitted(objects: tuple[PromptObject, ...], combination: PromptCombination) ->
 
 
 def _central(item: PromptObject) -> tuple[tuple[float, float], ...]:
-    """One point: the mark nearest the middle of the box."""
-    x0, y0, x1, y1 = item.bbox
-    mid = ((x0 + x1) / 2, (y0 + y1) / 2)
-    return (min(item.positive_points, key=lambda p: (p[0] - mid[0]) ** 2 + (p[1] - mid[1]) ** 2),)
+    """One point: the positive point that is nearest to the centre of the box."""
+    x0, y0, x1, y1 = box_of(item)
+    centre = ((x0 + x1) / 2, (y0 + y1) / 2)
+    return (min(item.positive_points, key=lambda p: (p[0] - centre[0]) ** 2 + (p[1] - centre[1]) ** 2),)
 
 
-def thought(kind: int, seen: int) -> str:
-    """The reasoning that comes before the answer."""
+def thought(kind: int, count: int) -> str:
+    """The reasoning before the answer: the category, and how many objects of it there are."""
     name = CATEGORIES[kind].replace("_", " ")
-    return f"This asks for a {name}. I see {('none', 'one', 'two', 'three', 'four')[min(seen, 4)]}."
+    return f"This asks for a {name}. I see {('none', 'one', 'two', 'three', 'four')[min(count, 4)]}."
 
 
 def questions(kind: int) -> tuple[str, ...]:
-    """The questions of a category that training may see (held-out templates are not among them)."""
+    """The questions of a category for training, without those of the held-out templates."""
     return questions_for(CATEGORIES[kind])

@@ -1,12 +1,14 @@
 """Score a miniature prompter: ``python -m t2s_pipeline.miniature.measure_prompter FOLDER [--segmenter NAME]``.
 
-Fresh scenes of the embedded look, at native size, never seen in training: the share of valid answers for every
-combination, and for the default combination the overlap of the masks that the segmenter draws from the answers.
+The scenes have the embedded look and their native size, and are not used in training. The scores are the share of
+valid answers for each prompt combination and, for the default combination, the IoU of the masks that the segmenter
+makes from the answers.
 """
 
 import argparse
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,16 @@ SEED = 99_000
 
 @dataclass(frozen=True)
 class PrompterScores:
-    """``giou`` in percent over all scenes; ``valid`` is the share of answers that parse, by combination."""
+    """The scores of a prompter on the scenes.
+
+    Attributes:
+        n: number of scenes.
+        giou: in percent, over all scenes.
+        objects_found: mean number of objects per valid answer.
+        objects_wanted: mean number of targets per scene.
+        rejected_of_empty: share of scenes without a target whose answer says so; NaN if there is no such scene.
+        valid: share of answers that parse, by prompt combination.
+    """
 
     n: int
     giou: float
@@ -38,38 +49,52 @@ class PrompterScores:
 
 
 def scenes(count: int) -> list[Scene]:
-    """The same scenes for every caller."""
+    """The first ``count`` scenes of a fixed stream, which are the same for each caller."""
     return [paint_scene(np.random.default_rng([SEED, index])) for index in range(count)]
 
 
 def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperature: float = 0.0) -> PrompterScores:
-    """Answer ``count`` scenes with their first question."""
-    drawn = scenes(count)
+    """Let a prompter answer the first question of ``count`` scenes, and score it.
+
+    Args:
+        prompter: to be measured.
+        segmenter: makes masks from the answers in the default prompt combination.
+        count: number of scenes; other prompt combinations are measured on a quarter of them.
+        temperature: of sampling; 0 for greedy decoding.
+    """
+    painted = scenes(count)
     settings = GenerationSettings(max_new_tokens=224, temperature=temperature)
-    valid, ious, found, rejected = {}, [], [], []
-    for name, combination in PROMPT_COMBINATIONS.items():
-        chosen = drawn if name == DEFAULT_COMBINATION else drawn[: max(count // 4, 1)]
-        answers = []
-        for start in range(0, len(chosen), settings.batch_size):
-            part = chosen[start : start + settings.batch_size]
-            made = prompter.answer([s.image for s in part], [s.questions[0] for s in part], combination, settings)
-            answers += [parse(completion.text, combination, prompter.frame) for completion in made]
+    valid: dict[str, float] = {}
+    for name in PROMPT_COMBINATIONS:
+        subset = painted if name == DEFAULT_COMBINATION else painted[: max(count // 4, 1)]
+        answers = _answers(prompter, subset, name, settings)
         valid[name] = float(np.mean([isinstance(answer, Answer) for answer in answers]))
         if name == DEFAULT_COMBINATION:
-            for scene, answer in zip(drawn, answers, strict=True):
-                ious.append(_iou(scene, answer, prompter, segmenter))
-                if isinstance(answer, Answer):
-                    found.append(len(answer.objects))
-                if not scene.targets:
-                    rejected.append(isinstance(answer, Answer) and not answer.objects)
+            scored = list(zip(painted, answers, strict=True))
+    counts = [len(answer.objects) for _, answer in scored if isinstance(answer, Answer)]
+    rejected = [isinstance(answer, Answer) and not answer.objects for scene, answer in scored if not scene.targets]
     return PrompterScores(
         n=count,
-        giou=100 * float(np.mean(ious)),
-        objects_found=float(np.mean(found)) if found else 0.0,
-        objects_wanted=float(np.mean([len(scene.targets) for scene in drawn])),
+        giou=100 * float(np.mean([_iou(scene, answer, prompter, segmenter) for scene, answer in scored])),
+        objects_found=float(np.mean(counts)) if counts else 0.0,
+        objects_wanted=float(np.mean([len(scene.targets) for scene in painted])),
         rejected_of_empty=float(np.mean(rejected)) if rejected else float("nan"),
         valid=valid,
     )
+
+
+def _answers(
+    prompter: Prompter, painted: Sequence[Scene], name: str, settings: GenerationSettings
+) -> list[Answer | FormatError]:
+    """The answers to the first question of each scene, in the prompt combination of that name."""
+    combination = PROMPT_COMBINATIONS[name]
+    answers = []
+    for start in range(0, len(painted), settings.batch_size):
+        batch = painted[start : start + settings.batch_size]
+        images, questions = [scene.image for scene in batch], [scene.questions[0] for scene in batch]
+        completions = prompter.answer(images, questions, combination, settings)
+        answers += [parse(completion.text, combination, prompter.frame) for completion in completions]
+    return answers
 
 
 def _iou(scene: Scene, answer: Answer | FormatError, prompter: Prompter, segmenter: Sam2Segmenter) -> float:
@@ -79,23 +104,24 @@ def _iou(scene: Scene, answer: Answer | FormatError, prompter: Prompter, segment
     if not scene.targets or not answer.objects:
         return float(not scene.targets and not answer.objects)
     height, width = scene.mask.shape
-    [drawn] = segmenter.decode(
+    [segmented] = segmenter.decode(
         segmenter.encode(scene.image), [answer.objects], source=prompter.frame, out=Frame(width, height)
     )
-    intersection, union = intersection_union(drawn.mask, scene.mask)
-    return intersection / union
+    intersection, union = intersection_union(segmented.mask, scene.mask)
+    return float(intersection / union)
 
 
 def main() -> None:
+    """Score the prompter that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="a folder with a prompter, or its name")
+    parser.add_argument("folder", help="the folder of a prompter, or its name")
     parser.add_argument("--segmenter", default="sam2-mini")
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--out", type=Path, help="also write the figures there, as JSON")
+    parser.add_argument("--out", type=Path, help="also write the scores to this file, as JSON")
     args = parser.parse_args()
-    measured = measure(load_prompter(args.folder), load_segmenter(args.segmenter), args.scenes, args.temperature)
-    text = json.dumps(measured.__dict__, indent=2)
+    scores = measure(load_prompter(args.folder), load_segmenter(args.segmenter), args.scenes, args.temperature)
+    text = json.dumps(asdict(scores), indent=2)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")

@@ -1,17 +1,19 @@
-"""The miniature prompter: transformers' Qwen2.5-VL classes at a few million parameters, with its own tokenizer.
+"""The miniature prompter: the Qwen2.5-VL classes of transformers with a few million parameters and its own tokenizer.
 
-The square is 168 × 168 pixels: 12 × 12 patches of 14, merged two by two into 36 visual tokens, as the
-full-size model does at 840. What differs from the full-size settings, and why:
+The square has 168 × 168 pixels: 12 × 12 patches of 14 pixels, merged two by two into 36 visual tokens, as in the
+full-size model at 840 pixels. These settings differ from those of the full-size model:
 
-- rotary base 400 and sections 1-3-12 for the text model: the columns of the image sit on the slowest rotations,
-  which at the usual base cannot tell 6 neighbours apart; at a base near 10 they can, but then no rotation is slow
-  enough to find a cell by its content from a hundred tokens away, and the model never learns to look;
-- full attention in every vision block: windows of 112 pixels cost more than they save at this size;
-- numbers up to the side of the square are one token each, so that an object takes about 20 tokens.
+- The text model has the rotary base 400 and the sections 1-3-12. The slowest rotations encode the columns of the
+  image. With the usual base they cannot distinguish 6 neighbours. With a base near 10 they can, but then no rotation
+  is slow enough to find a cell by its content from a hundred tokens away, and the model never learns to attend to the
+  image.
+- Every vision block has full attention: at this size, windows of 112 pixels cost more than they save.
+- Each number up to the side of the square is one token, so that an object takes about 20 tokens.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -41,13 +43,13 @@ CHAT_TEMPLATE = (
     "{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# JSON keys, tags, the instruction's placeholders, whole numbers and words are the pieces that merges may not cross.
+# Tokens are merged only within these pieces: JSON keys, tags, the instruction's placeholders, numbers and words.
 PIECES = r'\[x0, y0, x1, y1\]|\[x, y\]|"[a-z_]+[0-9d_]*":|</?(?:think|answer)>|\d{1,3}| ?[A-Za-z]+|[^A-Za-z0-9"<]+|.'
 
 
 @dataclass(frozen=True)
 class PrompterShape:
-    """Sizes of the miniature; the names are those of transformers' configuration."""
+    """Sizes of the miniature prompter, named as in transformers' configuration."""
 
     side: int = 168
     vocab_size: int = 1024
@@ -72,7 +74,7 @@ class PrompterShape:
 
 
 def train_tokenizer(corpus: Iterable[str], shape: PrompterShape) -> PreTrainedTokenizerFast:
-    """A byte-level BPE over ``corpus``, with every whole number up to the side of the square as one token."""
+    """Train a byte-level BPE tokenizer on ``corpus``; each number up to the side of the square becomes one token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -87,10 +89,10 @@ def train_tokenizer(corpus: Iterable[str], shape: PrompterShape) -> PreTrainedTo
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    # Repeated so often that every number is merged before any word is.
+    # They are repeated so often that every number is merged before any word.
     numbers = [" ".join(str(number) for number in range(shape.side + 1))] * 2000
     tokenizer.train_from_iterator([*numbers, *corpus], trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers has no types here
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
@@ -101,10 +103,10 @@ def train_tokenizer(corpus: Iterable[str], shape: PrompterShape) -> PreTrainedTo
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast, shape: PrompterShape) -> Qwen2_5_VLProcessor:
-    """The processor that turns a 168 × 168 image into patches; it never resizes, for callers pass the square."""
+    """The processor that cuts a 168 × 168 image into patches. It does not resize, because callers pass the square."""
     pixels = {"shortest_edge": shape.side**2, "longest_edge": shape.side**2}
-    sizes = {"patch_size": shape.patch_size, "merge_size": shape.merge_size, "temporal_patch_size": 2}
-    return Qwen2_5_VLProcessor(
+    sizes: dict[str, Any] = {"patch_size": shape.patch_size, "merge_size": shape.merge_size, "temporal_patch_size": 2}
+    return Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]  # transformers has no types here
         image_processor=Qwen2VLImageProcessor(size=pixels, **sizes),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(size=pixels, **sizes),
@@ -116,7 +118,12 @@ def build_model(
     tokenizer: PreTrainedTokenizerFast, shape: PrompterShape, seed: int = 0
 ) -> Qwen2_5_VLForConditionalGeneration:
     """The model with random weights from ``seed``."""
-    token = tokenizer.convert_tokens_to_ids
+
+    def token(text: str) -> int:
+        index = tokenizer.convert_tokens_to_ids(text)
+        assert isinstance(index, int)
+        return index
+
     config = Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(tokenizer),

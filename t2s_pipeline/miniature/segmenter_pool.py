@@ -1,4 +1,4 @@
-"""A pool of drawn scenes held in memory, so that training never waits for a scene to be drawn."""
+"""A pool of synthetic scenes in memory, so that training does not wait for a scene to be painted."""
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,9 +12,9 @@ from t2s_pipeline.datasets.synthetic.scenes import paint_scene
 
 SIDE = 168
 TRAIN, HELD_OUT, TEST = 0, 1, 2
-"""Streams of seeds: no scene of one is in another."""
+"""Streams of seeds. Different streams have no scene in common."""
 FOREIGN_SHARE = 0.2
-"""Share of scenes in the second look: a little of it keeps the network from knowing one palette only."""
+"""Share of scenes in the second look, so that the network does not learn only one palette."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class PooledScene:
         return np.unpackbits(self.packed, axis=-1, count=SIDE).astype(bool)
 
 
-def draw(seed: Sequence[int], foreign_share: float = FOREIGN_SHARE) -> PooledScene:
-    """One scene; the same ``seed`` gives the same scene."""
+def paint_pooled_scene(seed: Sequence[int], foreign_share: float = FOREIGN_SHARE) -> PooledScene:
+    """One scene. The same ``seed`` gives the same scene."""
     rng = np.random.default_rng(list(seed))
     scene = paint_scene(rng, look=FOREIGN if rng.random() < foreign_share else EMBEDDED, side=SIDE)
     visible = [instance for instance in scene.instances if instance.mask.sum() >= 12]
@@ -39,13 +39,20 @@ def draw(seed: Sequence[int], foreign_share: float = FOREIGN_SHARE) -> PooledSce
     return PooledScene(scene.image, np.packbits(masks, axis=-1), tuple(i.category for i in visible))
 
 
-def draw_pool(stream: int, count: int, workers: int = 1, foreign_share: float = FOREIGN_SHARE) -> list[PooledScene]:
-    """``count`` scenes of a stream, less those without an instance."""
+def paint_pool(stream: int, count: int, workers: int = 1, foreign_share: float = FOREIGN_SHARE) -> list[PooledScene]:
+    """``count`` scenes of a stream, without those that have no instance.
+
+    Args:
+        stream: ``TRAIN``, ``HELD_OUT`` or ``TEST``.
+        count: number of scenes to paint.
+        workers: processes that paint.
+        foreign_share: share of scenes in the second look.
+    """
     seeds = [(stream, index) for index in range(count)]
-    one = partial(draw, foreign_share=foreign_share)
+    paint = partial(paint_pooled_scene, foreign_share=foreign_share)
     if workers > 1:
         with ProcessPoolExecutor(workers) as processes:
-            scenes = list(processes.map(one, seeds, chunksize=32))
+            scenes = list(processes.map(paint, seeds, chunksize=32))
     else:
-        scenes = [one(seed) for seed in seeds]
+        scenes = [paint(seed) for seed in seeds]
     return [scene for scene in scenes if scene.categories]

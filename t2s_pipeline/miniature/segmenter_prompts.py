@@ -1,9 +1,10 @@
-"""Prompts drawn from true masks: what the embedded segmenter is trained on and tried with.
+"""Prompts made from true masks, to train and to evaluate the embedded segmenter.
 
-The mask's IoU is all a prompter learns from, so a poor prompt must cost IoU. A large SAM 2 sees to that on
-real images. On drawn scenes, where every object stands alone, a small one learns to snap to the nearest
-object whatever the box says. So most training prompts are good ones, tight boxes with points on the target,
-and the rest are poor ones that are *answered literally* (``poor_prompt``). ``degrade`` measures the outcome.
+A prompter learns only from the IoU of the mask, so a poor prompt must give a lower IoU. With a large SAM 2 and real
+images this is the case. On synthetic scenes, where the objects stand apart, a small segmenter learns to mask the
+nearest object whatever the box is. So most training prompts are good ones, tight boxes with points on the target, and
+the others are poor prompts whose target mask is *what they literally say* (``poor_prompt``). ``degrade`` makes the
+prompts that measure the result.
 """
 
 from collections.abc import Sequence
@@ -18,22 +19,22 @@ BOX_JITTER = 0.05
 
 
 def tight_box(mask: np.ndarray) -> Box:
-    """[x0, y0, x1, y1] around a bool mask (H, W); x1 and y1 are the last column and row inside it."""
+    """The box [x0, y0, x1, y1] around a bool mask (H, W); x1 and y1 are its last column and row."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1]))
 
 
 def points_in(mask: np.ndarray, count: int, rng: np.random.Generator) -> tuple[Point, ...]:
-    """``count`` random pixels [x, y] of a bool mask (H, W), with repeats if it is smaller than that."""
+    """``count`` random pixels [x, y] of a bool mask (H, W); pixels repeat only if the mask has fewer."""
     pixels = np.flatnonzero(mask)
-    chosen = rng.choice(pixels, size=count, replace=pixels.size < count)
-    return tuple((float(p % mask.shape[1]), float(p // mask.shape[1])) for p in chosen)
+    indices = rng.choice(pixels, size=count, replace=pixels.size < count)
+    return tuple((float(p % mask.shape[1]), float(p // mask.shape[1])) for p in indices)
 
 
 def inner(mask: np.ndarray) -> np.ndarray:
-    """The pixels of a mask whose four neighbours are in it too; the mask itself if none is."""
+    """The pixels of a mask whose four neighbours are also in it; the whole mask if there is no such pixel."""
     padded = np.pad(mask, 1)
-    eroded = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    eroded: np.ndarray = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return eroded if eroded.any() else mask
 
 
@@ -47,22 +48,24 @@ def around(mask: np.ndarray, scale: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PromptKind:
-    """What a training prompt consists of."""
+    """The parts of a training prompt."""
 
     box: bool
     positive: int
     negative: int = 0
     several: bool = False
-    """Asks for up to ``positive`` instances of one category at once, where a scene has them."""
+    """The target is up to ``positive`` instances of one category, as far as the scene has them."""
     poor: bool = False
-    """The box or the points are wrong, and the target is what they say rather than what was meant."""
+    """The box or the points are wrong, and the target mask is what they say, not the whole object."""
 
 
 def training_kind(rng: np.random.Generator, boxes_only: bool = False, poor_share: float = 0.0) -> PromptKind:
-    """A box (20 %), a box and points (45 %), points (20 %), or several instances of one category (15 %).
+    """A random kind: a box (20 %), a box and points (45 %), points (20 %), or several instances (15 %).
 
-    ``boxes_only`` leaves the last two out: one instance, always with its box. ``poor_share`` is how many of the
-    first two are poor.
+    Args:
+        rng: source of the choice.
+        boxes_only: True for one instance with its box only, without the last two kinds.
+        poor_share: share of poor prompts among the first two kinds.
     """
     if boxes_only:
         return PromptKind(box=True, positive=int(rng.choice([0, 2])))
@@ -84,7 +87,7 @@ def training_prompt(masks: Sequence[np.ndarray], kind: PromptKind, rng: np.rando
     box = None
     if kind.box:
         x0, y0, x1, y1 = tight_box(union)
-        # The last pixel inside or the first outside: both are in use, so the network sees both.
+        # A box can end at the last pixel inside or at the first one outside: both conventions are in use.
         x1, y1 = x1 + rng.uniform(0, 1), y1 + rng.uniform(0, 1)
         shift = rng.uniform(-BOX_JITTER, BOX_JITTER, size=4) * [x1 - x0, y1 - y0, x1 - x0, y1 - y0]
         box = (x0 + shift[0], y0 + shift[1], x1 + shift[2], y1 + shift[3])

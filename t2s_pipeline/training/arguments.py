@@ -88,15 +88,23 @@ def grpo_config(
         logging_steps=1,
         disable_tqdm=True,
         report_to="none",
-        ddp_backend=("gloo" if device == "cpu" else "nccl") if ranks.count() > 1 else None,
-        ddp_find_unused_parameters=False if ranks.count() > 1 else None,
-        ddp_timeout=int(ranks.PATIENCE.total_seconds()),
-        deepspeed=deepspeed_config(compute),
-        use_vllm=compute.rollouts == "vllm",
-        vllm_mode="colocate",
-        vllm_gpu_memory_utilization=compute.vllm_memory_share,
         log_multimodal=False,
+        **_parallel_arguments(device, compute),
     )
+
+
+def _parallel_arguments(device: str, compute: Compute) -> dict[str, Any]:
+    """The arguments for several ranks, DeepSpeed and vLLM."""
+    several = ranks.count() > 1
+    return {
+        "ddp_backend": ("gloo" if device == "cpu" else "nccl") if several else None,
+        "ddp_find_unused_parameters": False if several else None,
+        "ddp_timeout": int(ranks.PATIENCE.total_seconds()),
+        "deepspeed": deepspeed_config(compute),
+        "use_vllm": compute.rollouts == "vllm",
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": compute.vllm_memory_share,
+    }
 
 
 def lora_config(settings: GRPOSettings) -> LoraConfig | None:

@@ -173,7 +173,8 @@ class SampleBook:
         (segmented,) = self._segmenter.decode(
             embedding, prompts, self._frame, self._frame, multimask=self._recipe.inference.multimask
         )
-        return segmented.mask
+        mask: np.ndarray = segmented.mask
+        return mask
 
 
 def _sheet(panels: Sequence[Image.Image]) -> Image.Image:

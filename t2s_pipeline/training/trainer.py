@@ -169,9 +169,11 @@ class MaskGRPOTrainer(GRPOTrainer):
         **kwargs: Any,
     ) -> LogProbabilities:
         if self._groups is None:
-            return super()._get_per_token_logps_and_entropies(
+            parent: Any = super()
+            result: LogProbabilities = parent._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
+            return result
         length = input_ids.shape[1] - logits_to_keep
         chunks = []
         for rows in torch.split(torch.arange(len(input_ids), device=input_ids.device), batch_size or len(input_ids)):

@@ -15,7 +15,7 @@ from safetensors import safe_open  # noqa: E402
 from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
 
 from t2s_pipeline.miniature.evaluate_segmenter import BEST, GROUP, prompt_quality  # noqa: E402
-from t2s_pipeline.miniature.segmenter_pool import SIDE, TEST, draw_pool  # noqa: E402
+from t2s_pipeline.miniature.segmenter_pool import SIDE, TEST, paint_pool  # noqa: E402
 from t2s_pipeline.miniature.segmenter_prompts import degrade  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
@@ -29,7 +29,7 @@ def segmenter() -> Sam2Segmenter:
 @pytest.fixture(scope="module")
 def quality(segmenter) -> dict[str, list[float]]:
     """IoU per kind of prompt on freshly drawn scenes of the embedded look."""
-    return prompt_quality(segmenter, draw_pool(TEST, 40, foreign_share=0.0))
+    return prompt_quality(segmenter, paint_pool(TEST, 40, foreign_share=0.0))
 
 
 def test_a_true_prompt_cuts_the_object_out(quality):
@@ -57,7 +57,7 @@ def test_one_box_may_hold_several_instances(quality):
 
 def test_the_score_ranks_true_prompts_above_poor_ones(segmenter):
     frame, rng, higher = Frame.square(SIDE), np.random.default_rng(5), []
-    for scene in draw_pool(TEST, 10, foreign_share=0.0):
+    for scene in paint_pool(TEST, 10, foreign_share=0.0):
         embedding = segmenter.encode(scene.image)
         for mask in scene.masks():
             kinds = degrade(mask, rng)
@@ -69,7 +69,7 @@ def test_the_score_ranks_true_prompts_above_poor_ones(segmenter):
 
 
 def test_the_embedded_weights_agree_with_the_predictor(segmenter):
-    [scene] = draw_pool(TEST, 1, foreign_share=0.0)
+    [scene] = paint_pool(TEST, 1, foreign_share=0.0)
     predictor = SAM2ImagePredictor(segmenter.model)
     predictor._bb_feat_sizes = [(32, 32), (16, 16), (8, 8)]
     predictor.set_image(scene.image)

@@ -8,9 +8,9 @@ pytestmark = pytest.mark.worker
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from t2s_pipeline.miniature.lessons import draw_lessons, fitted, imprecise, true_prompts  # noqa: E402
+from t2s_pipeline.miniature.lessons import fitted, imprecise, paint_lessons, true_prompts  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
-from t2s_pipeline.miniature.train_prompter import Schedule, Student, Teacher, corpus  # noqa: E402
+from t2s_pipeline.miniature.train_prompter import LessonBatches, PrompterLosses, Schedule, corpus  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.prompting.parsing import Answer, parse  # noqa: E402
 from t2s_pipeline.vision.geometry import Frame  # noqa: E402
@@ -20,7 +20,7 @@ SHAPE = PrompterShape()
 
 @pytest.fixture(scope="module")
 def lessons():
-    return draw_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=1)
+    return paint_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,13 @@ def processor():
 
 @pytest.fixture(scope="module")
 def teacher(lessons, processor):
-    return Teacher(lessons, processor, SHAPE, Schedule(scenes_per_step=3))
+    return LessonBatches(lessons, processor, SHAPE, Schedule(scenes_per_step=3))
 
 
 def test_a_packed_row_gives_the_logits_of_each_chat_alone(teacher, processor):
     schedule = teacher.schedule
     model = build_model(processor.tokenizer, SHAPE).eval()
-    student = Student(model, processor.tokenizer, SHAPE, schedule)
+    student = PrompterLosses(model, processor.tokenizer, SHAPE, schedule)
     batch = next(teacher.batches(np.random.default_rng(1), careless=0.5))
     hidden = {}
     handle = model.model.language_model.register_forward_hook(
@@ -117,5 +117,5 @@ def test_one_object_schemas_get_the_box_around_all():
 
 
 def test_lessons_do_not_depend_on_the_number_of_workers(lessons):
-    again = draw_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=2)
+    again = paint_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=2)
     assert (again.images == lessons.images).all() and again.objects == lessons.objects

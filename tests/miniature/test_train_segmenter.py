@@ -10,25 +10,25 @@ pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
 from t2s_pipeline.miniature import train_segmenter as training  # noqa: E402
-from t2s_pipeline.miniature.segmenter_pool import TRAIN, draw, draw_pool  # noqa: E402
+from t2s_pipeline.miniature.segmenter_pool import TRAIN, paint_pool, paint_pooled_scene  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def pool():
-    return draw_pool(TRAIN, 4)
+    return paint_pool(TRAIN, 4)
 
 
 def test_a_pool_is_the_same_every_time_and_streams_differ(pool):
-    again = draw_pool(TRAIN, 4)
+    again = paint_pool(TRAIN, 4)
     assert all((a.image == b.image).all() for a, b in zip(pool, again, strict=True))
-    assert not (draw((0, 0)).image == draw((1, 0)).image).all()
+    assert not (paint_pooled_scene((0, 0)).image == paint_pooled_scene((1, 0)).image).all()
     assert pool[0].masks().shape == (len(pool[0].categories), 168, 168)
 
 
 def test_prompts_move_with_the_turned_image(pool):
     """Every positive point of a batch lies on its target after flips and turns."""
-    pixels, anything, prompted = training.draw_batch(pool, 6, 8, np.random.default_rng(3))
+    pixels, anything, prompted = training.make_batch(pool, 6, 8, np.random.default_rng(3))
     assert pixels.shape == (6, 3, 168, 168) and 0 <= pixels.min() and pixels.max() <= 1
     checked = 0
     for prompts in prompted:
@@ -48,7 +48,7 @@ def options(out, steps: int) -> argparse.Namespace:
 
 
 def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path, monkeypatch):
-    training.train(options(tmp_path / "whole", 4))
+    training.SegmenterTraining(options(tmp_path / "whole", 4)).run()
 
     real, calls = training.averaged_into, []
 
@@ -60,9 +60,9 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path, monkeypatch):
 
     monkeypatch.setattr(training, "averaged_into", stopping)
     with pytest.raises(KeyboardInterrupt):
-        training.train(options(tmp_path / "broken", 4))
+        training.SegmenterTraining(options(tmp_path / "broken", 4)).run()
     monkeypatch.setattr(training, "averaged_into", real)
-    training.train(options(tmp_path / "broken", 4))
+    training.SegmenterTraining(options(tmp_path / "broken", 4)).run()
 
     assert calls == [0, 1, 2]
     whole = load_segmenter(f"sam2-mini@{tmp_path / 'whole' / 'model.safetensors'}")
@@ -79,7 +79,7 @@ def test_training_lowers_the_loss(pool):
     torch.manual_seed(0)
     learner = training.Learner(training.build())
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3)
-    batch = training.draw_batch(pool, 2, 2, np.random.default_rng(0))
+    batch = training.make_batch(pool, 2, 2, np.random.default_rng(0))
     totals = []
     for _ in range(8):
         losses = learner(*batch)

@@ -11,10 +11,10 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from jobs.demo import EMBEDDED_DATASET
 from t2s_pipeline.commands.processes.execute import execute
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
+from t2s_pipeline.methods.shared_settings import EMBEDDED_DATASET
 from t2s_pipeline.reporting.leaderboard import as_tables
 
 
