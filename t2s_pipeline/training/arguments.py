@@ -66,14 +66,7 @@ def grpo_config(
         # transformers reads a number below 1 as a share of the run.
         warmup_steps=settings.warmup_steps or settings.warmup_share,
         weight_decay=settings.weight_decay,
-        entropy_coef=settings.entropy_weight,
         max_grad_norm=settings.max_grad_norm,
-        beta=settings.beta,
-        epsilon=settings.epsilon,
-        num_iterations=1,
-        loss_type="grpo",
-        scale_rewards="group",
-        use_bias_correction_kl=False,
         reward_weights=list(weights),
         bf16=settings.precision == "bfloat16",
         gradient_checkpointing=settings.gradient_checkpointing,
@@ -89,8 +82,22 @@ def grpo_config(
         disable_tqdm=True,
         report_to="none",
         log_multimodal=False,
+        **_objective_arguments(settings),
         **_parallel_arguments(device, compute),
     )
+
+
+def _objective_arguments(settings: GRPOSettings) -> dict[str, Any]:
+    """The arguments for the paper's objective, with one update per batch of completions."""
+    return {
+        "beta": settings.beta,
+        "epsilon": settings.epsilon,
+        "entropy_coef": settings.entropy_weight,
+        "num_iterations": 1,
+        "loss_type": "grpo",
+        "scale_rewards": "group",
+        "use_bias_correction_kl": False,
+    }
 
 
 def _parallel_arguments(device: str, compute: Compute) -> dict[str, Any]:
