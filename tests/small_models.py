@@ -1,4 +1,4 @@
-"""The real architectures with random weights at a size that a test can afford.  [torch]"""
+"""The real architectures with random weights at a size that a test can afford."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ SMALL = PrompterShape(
 
 
 def save_prompter(folder: Path, seed: int = 0) -> Path:
-    """A prompter that speaks gibberish, as ``load_prompter`` takes it."""
+    """A prompter with random weights, in a folder that ``load_prompter`` takes."""
     tokenizer = train_tokenizer([instruction("Where are the roofs?", PROMPT_COMBINATIONS["bbox"])], SMALL)
     build_processor(tokenizer, SMALL).save_pretrained(folder)
     build_model(tokenizer, SMALL, seed).save_pretrained(folder)
@@ -34,7 +34,7 @@ def save_prompter(folder: Path, seed: int = 0) -> Path:
 
 
 def save_segmenter(path: Path, seed: int = 0) -> str:
-    """A segmenter that draws nonsense; returns the name that ``load_segmenter`` takes."""
+    """A segmenter with random weights; returns the name that ``load_segmenter`` takes."""
     torch.manual_seed(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: weight.half().contiguous() for name, weight in build().state_dict().items()}, path)

@@ -1,4 +1,4 @@
-"""The loop that the authors' code amounts to, to be measured against: nothing is shared within a group.  [torch]
+"""The loop that the authors' code amounts to, to be measured against: nothing is shared within a group.
 
 Per completion: the image is decoded and resized, its patches are made, SAM2 encodes it, objects are decoded one by
 one; log-probabilities come from the logits of the whole sequence, prompt included.

@@ -1,4 +1,4 @@
-"""Progress is said sparingly, but its first and last words always."""
+"""Progress is reported rarely, but its first and last messages always."""
 
 import io
 import logging
@@ -56,13 +56,13 @@ def test_a_terminal_shows_a_bar_that_fills():
     assert last.startswith("█" * 20 + " reading val 4/4") and last.endswith("\n")
 
 
-def test_work_in_the_orchestrator_is_told_every_ten_seconds_and_not_at_its_end(monkeypatch):
+def test_work_in_the_orchestrator_is_reported_every_ten_seconds_and_not_at_its_end(monkeypatch):
     now = 0.0
     monkeypatch.setattr("t2s_pipeline.core.progress.time.monotonic", lambda: now)
-    said: list[str] = []
-    progress = SentenceProgress(said.append)
+    sentences: list[str] = []
+    progress = SentenceProgress(sentences.append)
     progress.start("reading val", 30)
     for done in range(1, 31):
         now += 1.0
         progress.advance(done)
-    assert [line.split(" (")[0] for line in said] == ["reading val 10/30", "reading val 20/30"]
+    assert [line.split(" (")[0] for line in sentences] == ["reading val 10/30", "reading val 20/30"]

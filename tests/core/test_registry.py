@@ -1,4 +1,4 @@
-"""Objects that people add: found by name, refused twice, and taken from modules that the environment names."""
+"""Registered objects: they have a name, a name is refused twice, and modules that the environment names add more."""
 
 from dataclasses import dataclass
 from pathlib import Path

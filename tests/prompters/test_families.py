@@ -96,15 +96,15 @@ def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(prompter, imag
 
 
 def test_sampling_follows_its_seed_and_nothing_of_the_checkpoint(prompter, images, monkeypatch):
-    def draw(seed):
-        drawn = GenerationSettings(max_new_tokens=8, temperature=1.0, seed=seed)
-        return prompter.answer(images[:1], QUESTIONS[:1], COMBINATION, drawn)[0].text
+    def sample(seed):
+        sampling = GenerationSettings(max_new_tokens=8, temperature=1.0, seed=seed)
+        return prompter.answer(images[:1], QUESTIONS[:1], COMBINATION, sampling)[0].text
 
-    first = draw(1)
+    first = sample(1)
     # Qwen2.5-VL's checkpoints ship settings of their own.
     monkeypatch.setattr(prompter.model.generation_config, "repetition_penalty", 9.0)
     monkeypatch.setattr(prompter.model.generation_config, "top_k", 1)
-    assert draw(1) == first != draw(2)
+    assert sample(1) == first != sample(2)
 
 
 def test_every_token_that_ends_a_turn_ends_the_answer(prompter, images, monkeypatch):
@@ -141,8 +141,8 @@ def test_native_coordinates_are_asked_for_and_converted_back(family):
     assert native.value in text
     if native is Coordinates.THOUSANDTHS:
         assert asked.answers == Frame.square(1000) and "in pixels" not in text
-        told = answer_text("there", '[{"bbox_2d": [0, 250, 500, 1000], "positive_points": [[100, 500], [250, 750]]}]')
-        parsed = parse(told, COMBINATION, asked.answers)
+        text = answer_text("there", '[{"bbox_2d": [0, 250, 500, 1000], "positive_points": [[100, 500], [250, 750]]}]')
+        parsed = parse(text, COMBINATION, asked.answers)
         assert isinstance(parsed, Answer)
         side = SIDES[model_type]
         # 500 thousandths are half the square.
@@ -243,8 +243,8 @@ def test_a_constrained_answer_of_a_model_that_knows_nothing_still_parses(prompte
     from t2s_pipeline.prompting import grammar
 
     monkeypatch.setattr(grammar, "MAX_THOUGHT", 20)
-    drawn = GenerationSettings(max_new_tokens=400, temperature=1.0, seed=5, constrained=True)
-    for completion in prompter.answer(images, QUESTIONS, PROMPT_COMBINATIONS[name], drawn):
+    sampling = GenerationSettings(max_new_tokens=400, temperature=1.0, seed=5, constrained=True)
+    for completion in prompter.answer(images, QUESTIONS, PROMPT_COMBINATIONS[name], sampling):
         parsed = parse(completion.text, PROMPT_COMBINATIONS[name], prompter.answers, repair=False)
         if completion.finish_reason == "stop":
             assert isinstance(parsed, Answer) or parsed.reason == "box_order", (completion.text, parsed)

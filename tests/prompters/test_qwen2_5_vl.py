@@ -90,11 +90,11 @@ def test_an_unfinished_answer_says_so(prompter, images):
 
 
 def test_sampling_follows_its_seed(prompter, images):
-    def draw(seed):
+    def sample(seed):
         settings = GenerationSettings(max_new_tokens=12, temperature=1.0, seed=seed)
         return prompter.answer(images[:1], QUESTIONS[:1], COMBINATION, settings)[0].text
 
-    assert draw(1) == draw(1) != draw(2)
+    assert sample(1) == sample(1) != sample(2)
 
 
 def test_numbers_of_the_square_are_one_token_each(prompter):

@@ -25,7 +25,7 @@ def test_shared_prompts_give_the_plain_log_probabilities(model_type, tmp_path):
     kept = {name: inputs[name] for name in ("pixel_values", "image_grid_thw", "mm_token_type_ids")}
     prompts = PromptBatch(inputs["input_ids"], inputs["attention_mask"], kept)
     with torch.no_grad():
-        found, _ = log_probabilities(prompter.model, prompts, owner, ids, mask, 1.0)
+        values, _ = log_probabilities(prompter.model, prompts, owner, ids, mask, 1.0)
     grids = inputs["image_grid_thw"]
     patches = inputs["pixel_values"].split(grids.prod(1).tolist())
     types = torch.cat([inputs["mm_token_type_ids"][owner], torch.zeros_like(ids)], dim=1)
@@ -40,4 +40,4 @@ def test_shared_prompts_give_the_plain_log_probabilities(model_type, tmp_path):
     with torch.no_grad():
         logits = prompter.model(**whole).logits[:, -ids.shape[1] - 1 : -1]
     expected = logits.log_softmax(-1).gather(2, ids[..., None])[..., 0].masked_fill(mask == 0, 0)
-    assert torch.allclose(found, expected, atol=1e-4), (found - expected).abs().max()
+    assert torch.allclose(values, expected, atol=1e-4), (values - expected).abs().max()

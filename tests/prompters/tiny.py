@@ -1,4 +1,4 @@
-"""Every family at a size that a test can afford: own config class, random weights, released chat template.  [torch]
+"""Every family at a size that a test can afford: own config class, random weights, released chat template.
 
 The templates and special tokens are those of the released checkpoints, so that what is rendered here is what they see.
 """

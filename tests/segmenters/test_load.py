@@ -1,4 +1,4 @@
-"""A segmenter is named by a string; what is wrong with the string or its file is said in one sentence."""
+"""A text names a segmenter. If the text or its file is wrong, one sentence says what is wrong."""
 
 import hashlib
 import pickle
@@ -74,7 +74,7 @@ def test_the_checkpoint_in_the_hub_cache_is_held_against_its_known_sha256(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("sam3-huge", r"no segmenter 'sam3-huge'.*sam2-mini, sam2.1-tiny"),
         ("sam2.1-small", "needs its checkpoint"),
@@ -82,9 +82,9 @@ def test_the_checkpoint_in_the_hub_cache_is_held_against_its_known_sha256(tmp_pa
         ("sam2-mini@/nowhere/model.safetensors", "is not at /nowhere"),
     ],
 )
-def test_what_is_missing_is_said(name, said, tmp_path, monkeypatch):
+def test_a_message_says_what_is_missing(name, message, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match=said) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         load_segmenter(name)
     assert "\n" not in str(raised.value)
 

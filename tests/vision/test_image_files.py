@@ -73,9 +73,9 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(image_files, "MAX_PIXELS", 239)
     # Cut off after the header: decoding would fail for another reason.
     for data in (GOOD["png"], GOOD["png"][:45]):
-        with pytest.raises(UnusableFileError, match="20×12 pixels") as told:
+        with pytest.raises(UnusableFileError, match="20×12 pixels") as raised:
             displayed_size(data)
-        assert told.value.reason == "too_many_pixels"
+        assert raised.value.reason == "too_many_pixels"
     monkeypatch.setattr(image_files, "MAX_PIXELS", 240)
     assert displayed_size(GOOD["png"]) == (20, 12)
 
@@ -85,18 +85,18 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(monkeypatch):
     [b"", b"<html>", b"GIF89a" + b"\0" * 40, file_of(picture(0), "WEBP"), file_of(picture(0), "BMP")],
 )
 def test_what_is_not_of_the_three_formats_is_refused(data):
-    with pytest.raises(UnusableFileError, match="not a JPEG, PNG, TIFF file") as told:
+    with pytest.raises(UnusableFileError, match="not a JPEG, PNG, TIFF file") as raised:
         decode_image(data)
-    assert told.value.reason == "corrupt_image"
+    assert raised.value.reason == "corrupt_image"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", GOOD)
 def test_half_a_file_is_refused(kind):
     for read, reason in ((displayed_size, "corrupt_image"), (decode_label, "corrupt_label")):
-        with pytest.raises(UnusableFileError) as told:
+        with pytest.raises(UnusableFileError) as raised:
             read(GOOD[kind][: len(GOOD[kind]) // 2])
-        assert told.value.reason == reason
+        assert raised.value.reason == reason
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -122,11 +122,11 @@ def test_any_bytes_are_refused_with_a_reason(data):
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(UnusableFileError) as told:
+    with pytest.raises(UnusableFileError) as raised:
         file_bytes(tmp_path)
-    assert told.value.reason == "unreadable_file"
+    assert raised.value.reason == "unreadable_file"
     (tmp_path / "large").write_bytes(b"12345")
     monkeypatch.setattr(image_files, "MAX_BYTES", 4)
-    with pytest.raises(UnusableFileError) as told:
+    with pytest.raises(UnusableFileError) as raised:
         file_bytes(tmp_path / "large")
-    assert told.value.reason == "file_too_large"
+    assert raised.value.reason == "file_too_large"

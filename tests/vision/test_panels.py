@@ -38,22 +38,22 @@ def test_panel_keeps_proportions_and_height(height, width, expected):
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (300, 600), (1249, 900), (40, 40)])
 def test_box_corners_are_red_where_the_square_maps_to_the_image(height, width):
     """A box from a quarter to three quarters of the prompter's square does so in the panel too."""
-    drawn = panel(grey(height, width), [PromptObject(bbox=(42, 42, 126, 126))], SQUARE)
-    for x in (drawn.width // 4, 3 * drawn.width // 4):
-        for y in (drawn.height // 4, 3 * drawn.height // 4):
-            assert near(drawn.getpixel((x, y)), RED)
-    assert near(drawn.getpixel((drawn.width // 2, drawn.height // 2)), (128, 128, 128))
-    assert near(drawn.getpixel((drawn.width // 8, drawn.height // 8)), (128, 128, 128))
+    picture = panel(grey(height, width), [PromptObject(bbox=(42, 42, 126, 126))], SQUARE)
+    for x in (picture.width // 4, 3 * picture.width // 4):
+        for y in (picture.height // 4, 3 * picture.height // 4):
+            assert near(picture.getpixel((x, y)), RED)
+    assert near(picture.getpixel((picture.width // 2, picture.height // 2)), (128, 128, 128))
+    assert near(picture.getpixel((picture.width // 8, picture.height // 8)), (128, 128, 128))
 
 
 def test_positive_point_is_a_green_disc_and_negative_a_red_cross():
     prompt = PromptObject(positive_points=((42, 84),), negative_points=((126, 84),))
-    drawn = panel(grey(240, 240), [prompt], SQUARE)
-    assert near(drawn.getpixel((60, 120)), GREEN)
-    assert near(drawn.getpixel((180, 120)), RED)
+    picture = panel(grey(240, 240), [prompt], SQUARE)
+    assert near(picture.getpixel((60, 120)), GREEN)
+    assert near(picture.getpixel((180, 120)), RED)
     # A disc fills what a cross leaves open straight above its centre.
-    assert near(drawn.getpixel((60, 117)), GREEN)
-    assert not near(drawn.getpixel((180, 115)), RED)
+    assert near(picture.getpixel((60, 117)), GREEN)
+    assert not near(picture.getpixel((180, 115)), RED)
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_prompts_no_image_could_hold_do_not_stop_the_panel(prompt):
     assert panel(grey(100, 150), [prompt], SQUARE).size == (360, 240)
 
 
-def test_box_beyond_the_frame_is_drawn_along_its_border():
-    drawn = panel(grey(240, 240), [PromptObject(bbox=(-50, -50, 400, 400))], SQUARE)
-    assert near(drawn.getpixel((0, 0)), RED)
-    assert near(drawn.getpixel((239, 239)), RED)
+def test_box_beyond_the_frame_is_rendered_along_its_border():
+    picture = panel(grey(240, 240), [PromptObject(bbox=(-50, -50, 400, 400))], SQUARE)
+    assert near(picture.getpixel((0, 0)), RED)
+    assert near(picture.getpixel((239, 239)), RED)
 
 
 def test_predicted_mask_is_a_blue_veil_and_truth_a_yellow_line():
@@ -94,9 +94,9 @@ def test_masks_of_another_size_cover_the_same_part_of_the_image():
     """The reference protocol keeps masks at the square; on a wide image the left half stays the left half."""
     mask = np.zeros((168, 168), bool)
     mask[:, :84] = True
-    drawn = panel(grey(240, 480), predicted=mask)
-    assert not near(drawn.getpixel((235, 120)), (128, 128, 128))
-    assert near(drawn.getpixel((245, 120)), (128, 128, 128))
+    picture = panel(grey(240, 480), predicted=mask)
+    assert not near(picture.getpixel((235, 120)), (128, 128, 128))
+    assert near(picture.getpixel((245, 120)), (128, 128, 128))
 
 
 def test_a_target_of_one_native_pixel_row_still_shows():
@@ -108,8 +108,8 @@ def test_a_target_of_one_native_pixel_row_still_shows():
 
 def test_an_empty_target_without_prompts_is_the_image_alone():
     nothing = np.zeros((240, 240), bool)
-    drawn = panel(grey(240, 240), [], SQUARE, predicted=nothing, truth=nothing)
-    assert drawn.getcolors() == [(240 * 240, (128, 128, 128))]
+    picture = panel(grey(240, 240), [], SQUARE, predicted=nothing, truth=nothing)
+    assert picture.getcolors() == [(240 * 240, (128, 128, 128))]
 
 
 def test_prompts_without_their_frame_are_refused():
