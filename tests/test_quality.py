@@ -18,6 +18,9 @@ TRAINING_SCRIPTS = {
 }
 """The two scripts that trained the embedded models. Each is one recipe, read from top to bottom."""
 
+BARE_PARTICIPLES = {"found", "told", "made", "kept", "given", "said", "wanted", "own"}
+"""Not names: a name is a noun that says what the thing is."""
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -107,6 +110,17 @@ def marked_docstrings(paths: list[Path]) -> list[str]:
     return [label(path) for path in paths if "[torch]" in (ast.get_docstring(tree_of(path)) or "")]
 
 
+def bare_participles(paths: list[Path]) -> list[str]:
+    broken = []
+    for path in paths:
+        for node in ast.walk(tree_of(path)):
+            assigned = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id
+            name = assigned or (isinstance(node, ast.arg) and node.arg)
+            if name in BARE_PARTICIPLES:
+                broken.append(f"{label(path)}: {name}")
+    return broken
+
+
 def test_a_file_has_at_most_300_lines() -> None:
     assert long_files(sources()) == []
 
@@ -131,6 +145,10 @@ def test_a_docstring_does_not_say_who_imports_torch() -> None:
     assert marked_docstrings(sources()) == []
 
 
+def test_a_name_is_a_noun() -> None:
+    assert bare_participles(sources()) == []
+
+
 def test_the_training_scripts_are_still_there() -> None:
     assert {label(path) for path in sources()} >= TRAINING_SCRIPTS
 
@@ -148,7 +166,7 @@ settings._name
 
 class Twice:
     class Twice:
-        pass
+        found = 1
 
 
 def long():
@@ -168,5 +186,6 @@ def test_each_rule_reports_a_file_that_breaks_it(tmp_path: Path) -> None:
         private_attributes_of_modules,
         re_exports,
         marked_docstrings,
+        bare_participles,
     )
     assert [rule.__name__ for rule in rules if not rule([path])] == []
