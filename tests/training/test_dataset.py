@@ -78,7 +78,7 @@ def test_a_dataset_that_is_not_there_is_named(lake: Path, tmp_path: Path):
         read_samples(lake, "earthreason")
     rows = read_partition(lake, SAMPLES, TRAIN)
     write_partition(tmp_path, SAMPLES, TRAIN, rows.slice(0, 0))
-    with pytest.raises(InputError, match="nothing to learn"):
+    with pytest.raises(InputError, match="no sample with a question"):
         read_samples(tmp_path, "synthetic")
 
 

@@ -90,7 +90,7 @@ def test_the_card_says_what_it_was_made_from(home: Path, tmp_path: Path):
 
 
 def test_a_mistake_is_one_sentence_and_nothing_half_written_stays(home: Path, tmp_path: Path):
-    with pytest.raises(NotMaterializedError, match=r"whole@7 .*of step 1, 2"):
+    with pytest.raises(NotMaterializedError, match=r"whole@7 .*of these steps: 1, 2"):
         export(home, "whole@7", tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
