@@ -40,10 +40,10 @@ def demo(
     settings.require_worker()
     if scenes is not None:
         dataset_at(EARTHREASON.name, scenes)
-    known = embedded_methods()
-    methods = [name.removesuffix("-mini") for name in method or known]
-    if unknown := set(methods) - set(known):
-        raise InputError(f"There is no method {min(unknown)!r}. There are: {', '.join(known)}.")
+    trainable = embedded_methods()
+    methods = [name.removesuffix("-mini") for name in method or trainable]
+    if unknown := set(methods) - set(trainable):
+        raise InputError(f"There is no method {min(unknown)!r}. There are: {', '.join(trainable)}.")
     config = {
         "scenes": "" if scenes is None else str(scenes.expanduser().resolve()),
         "seeds": seed or [0],

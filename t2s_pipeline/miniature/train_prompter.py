@@ -265,12 +265,12 @@ class PrompterLosses:
         core: Any = self.model.model
         scenes, cells = len(batch.grid), self.shape.cells**2
         visual = core.visual(batch.pixels, grid_thw=batch.grid).pooler_output.view(scenes, cells, -1)
-        known = ~torch.isnan(batch.cell_box[..., 0])
+        has_object = ~torch.isnan(batch.cell_box[..., 0])
         target = torch.nan_to_num(batch.cell_box) / self.shape.side
         sides = target - self.centres / self.shape.side
         losses = {
             "cover": 5 * functional.binary_cross_entropy_with_logits(self.heads.cover(visual), batch.cover),
-            "sides": 10 * functional.smooth_l1_loss(self.heads.sides(visual)[known], sides[known], beta=0.02),
+            "sides": 10 * functional.smooth_l1_loss(self.heads.sides(visual)[has_object], sides[has_object], beta=0.02),
         }
         image_end = int((batch.ids[0] == self.model.config.image_token_id).nonzero().max()) + 1
         end = batch.ids.shape[1] if answers else image_end
@@ -289,8 +289,8 @@ class PrompterLosses:
         words = self.model.lm_head.weight
         kinds = self.heads.kind(early) @ words[self.names].T
         losses["kind"] = 5 * functional.binary_cross_entropy_with_logits(kinds, batch.cover)
-        boxes = self.heads.box(early[known]).unflatten(-1, (4, -1)) @ words[self.numbers].T
-        losses["box"] = self._number_loss(functional.log_softmax(boxes, -1), batch.cell_box[known].round().long())
+        boxes = self.heads.box(early[has_object]).unflatten(-1, (4, -1)) @ words[self.numbers].T
+        losses["box"] = self._number_loss(functional.log_softmax(boxes, -1), batch.cell_box[has_object].round().long())
         if answers:
             losses |= self._answer_losses(out.last_hidden_state, batch.labels)
             losses["gaze"] = self._gaze_loss(out.hidden_states[GAZE_LAYER], position, visible, at[0], batch.gaze)
