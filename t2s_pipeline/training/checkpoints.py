@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.atomic_files import atomic_file, flush
 from t2s_pipeline.core.errors import InputError
 
 MARKER = "COMPLETE.json"
@@ -89,12 +89,12 @@ def publish(staged: Path, checkpoint: Checkpoint) -> Checkpoint:
     """Make a checkpoint folder complete: write the marker, flush to disk, rename to ``checkpoint.path``."""
     (staged / MARKER).write_text(_marker(checkpoint))
     for path in sorted(staged.rglob("*")):
-        _flush(path)
-    _flush(staged)
+        flush(path)
+    flush(staged)
     if checkpoint.path.exists():  # from a run with another fingerprint, or published again by a resumed run
         shutil.rmtree(checkpoint.path)
     os.replace(staged, checkpoint.path)
-    _flush(checkpoint.path.parent)
+    flush(checkpoint.path.parent)
     return checkpoint
 
 
@@ -131,11 +131,3 @@ def set_aside(run_folder: Path) -> Path | None:
     replaced.parent.mkdir(parents=True, exist_ok=True)
     os.replace(run_folder, replaced)
     return replaced
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The command line: a readable answer, an exit code that means something, one sentence for every mendable fault."""
+"""The command line: a readable answer, a meaningful exit code, one message for each repairable fault."""
 
 import contextlib
 import csv
@@ -50,13 +50,13 @@ class Done:
     stderr: str
 
 
-def t2s(home: Path, *arguments: object, given: str = "") -> Done:
-    """Run `t2s` in this process: what the console script calls, with everything that a process is given."""
+def t2s(home: Path, *arguments: object, stdin: str = "") -> Done:
+    """Run `t2s` in this process: what the console script calls, with the inputs of a process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         patch.dict(os.environ, T2S_HOME=str(home), COLUMNS="200"),
         patch.object(sys, "argv", ["t2s", *map(str, arguments)]),
-        patch.object(sys, "stdin", io.StringIO(given)),
+        patch.object(sys, "stdin", io.StringIO(stdin)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -67,8 +67,8 @@ def t2s(home: Path, *arguments: object, given: str = "") -> Done:
     return Done(code, out.getvalue(), err.getvalue())
 
 
-def told(done: Done) -> str:
-    """The one sentence of a mendable fault."""
+def message_of(done: Done) -> str:
+    """The message of a repairable fault."""
     assert done.returncode == 1, done
     assert done.stdout == ""
     assert done.stderr.startswith("t2s: ")
@@ -117,7 +117,7 @@ def test_parquet_for_notebooks(home, tmp_path):
 def test_the_statement_may_come_from_a_file_or_standard_input(home, tmp_path):
     (tmp_path / "q.sql").write_text("-- why\nSELECT 6 * 7 AS answer;\n")
     assert json.loads(t2s(home, "sql", "--file", tmp_path / "q.sql", "--json").stdout) == [{"answer": 42}]
-    assert json.loads(t2s(home, "sql", "--json", given="SELECT 6 * 7 AS answer").stdout) == [{"answer": 42}]
+    assert json.loads(t2s(home, "sql", "--json", stdin="SELECT 6 * 7 AS answer").stdout) == [{"answer": 42}]
 
 
 def test_rows_beyond_the_limit_are_counted(home):
@@ -147,13 +147,13 @@ def test_rows_beyond_the_limit_are_counted(home):
         (("ingest", "refsegrs", "--coco", "x.json"), "--coco is for `t2s ingest custom`"),
     ],
 )
-def test_a_mendable_fault_is_one_sentence_and_exit_code_one(home, arguments, words):
-    assert words in told(t2s(home, *arguments))
+def test_a_repairable_fault_is_one_sentence_and_exit_code_one(home, arguments, words):
+    assert words in message_of(t2s(home, *arguments))
 
 
 def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    assert "file" in told(t2s(tmp_path / "file" / "home", "ingest", HERE.parent / "real_scenes"))
+    assert "file" in message_of(t2s(tmp_path / "file" / "home", "ingest", HERE.parent / "real_scenes"))
 
 
 def test_a_wrong_option_is_exit_code_two(home):
@@ -229,7 +229,7 @@ def test_a_benchmark_is_ingested_by_name_one_split_or_all_with_progress(tmp_path
     assert {row["split"]: row["n"] for row in json.loads(counted.stdout)} == {"test": 2, "train": 6, "val": 1}
     aside = t2s(tmp_path, "sql", "SELECT source, reason FROM rejects", "--json")
     assert json.loads(aside.stdout) == [{"source": "output_phrase_val.txt:2", "reason": "missing_image"}]
-    assert "no split spring" in told(t2s(tmp_path, "ingest", "refsegrs", "--only", "spring"))
+    assert "no split spring" in message_of(t2s(tmp_path, "ingest", "refsegrs", "--only", "spring"))
 
 
 def test_data_of_ones_own_is_one_command(tmp_path):
@@ -263,7 +263,7 @@ def test_a_split_is_exported_by_one_command(tmp_path):
     done = t2s(tmp_path, "export-dataset", "refsegrs", "train", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "6 samples, files: 1" in done.stdout
-    assert "val" in told(t2s(tmp_path, "export-dataset", "refsegrs", "val", tmp_path / "out"))
+    assert "val" in message_of(t2s(tmp_path, "export-dataset", "refsegrs", "val", tmp_path / "out"))
 
 
 class Terminal:

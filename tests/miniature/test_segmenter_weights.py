@@ -28,7 +28,7 @@ def segmenter() -> Sam2Segmenter:
 
 @pytest.fixture(scope="module")
 def quality(segmenter) -> dict[str, list[float]]:
-    """IoU per kind of prompt on freshly drawn scenes of the embedded look."""
+    """IoU per kind of prompt on newly painted scenes of the embedded look."""
     return prompt_quality(segmenter, paint_pool(TEST, 40, foreign_share=0.0))
 
 

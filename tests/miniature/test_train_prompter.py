@@ -1,4 +1,4 @@
-"""What the miniature prompter is taught, and that packing several questions to a scene changes nothing."""
+"""The training data of the miniature prompter; packing several questions into a row changes nothing."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_a_packed_row_gives_the_logits_of_each_chat_alone(teacher, processor):
                 assert torch.allclose(alone, packed, atol=1e-4)
 
 
-def test_every_wanted_answer_parses(teacher, lessons):
+def test_every_target_answer_parses(teacher, lessons):
     rng = np.random.default_rng(2)
     for name, combination in PROMPT_COMBINATIONS.items():
         for scene in lessons.objects:
@@ -108,7 +108,7 @@ def test_a_careless_answer_usually_marks_only_the_first_of_several():
     assert set(counts) == {1, 3} and 130 < counts.count(1) < 170
 
 
-def test_one_object_schemas_get_the_box_around_all():
+def test_one_object_combinations_get_the_box_around_all():
     squares = [np.pad(np.ones((10, 10), bool), ((y, 50 - y), (x, 50 - x))) for x, y in ((0, 0), (40, 30))]
     objects = tuple(map(true_prompts, squares))
     [item] = fitted(objects, PROMPT_COMBINATIONS["seg-zero"])

@@ -1,4 +1,4 @@
-"""The training script: what it draws, what it saves, and that a stopped run goes on where it was."""
+"""The training script: its batches, its files, and that a stopped training continues where it was."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The order of a run is drawn once from its seed, and every image is read and resized once."""
+"""The order of a run is decided once, from its seed, and every image is read and resized once."""
 
 import shutil
 from collections import Counter
@@ -58,7 +58,7 @@ def test_a_longer_run_begins_as_a_shorter_one(seed: int, shorter: int):
     assert prompt_order(counts, 50, seed)[:shorter] == prompt_order(counts, shorter, seed)
 
 
-def test_seeds_and_passes_differ_and_questions_are_drawn_evenly():
+def test_seeds_and_passes_differ_and_questions_are_chosen_evenly():
     order = prompt_order([4] * 50, 5000, 0)
     assert order != prompt_order([4] * 50, 5000, 1)
     assert order[:50] != order[50:100]

@@ -1,4 +1,4 @@
-"""What makes a run unwell, by numbers worked out by hand; and which checkpoints may go."""
+"""The health rules of a run, by numbers worked out by hand; and which checkpoints can be removed."""
 
 from dataclasses import replace
 from pathlib import Path

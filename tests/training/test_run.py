@@ -1,4 +1,4 @@
-"""A run of the embedded models: real rewards are learned from, and an interrupted run goes on as if it had not been."""
+"""A run of the embedded models learns from real rewards, and an interrupted run continues as if it had not stopped."""
 
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def test_the_checkpoint_is_a_prompter_that_answers_and_is_no_longer_the_base(hom
     assert trained.frame == base.frame and trained.sha256 == final.sha256
 
 
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(home: Path, uninterrupted):
+def test_an_interrupted_run_continues_as_if_it_had_not_stopped(home: Path, uninterrupted):
     chosen = experiment("think2seg-mini", [*SMALL, "name=parts"])
     with pytest.raises(KeyboardInterrupt):
         train(chosen, home, "f", StopsAt(3))
@@ -137,7 +137,7 @@ def test_a_finished_run_is_not_repeated_and_a_fresh_one_sets_it_aside(home: Path
     assert checkpoints.latest(home / "runs" / ".replaced" / "whole").sha256 == before.sha256
 
 
-def test_another_seed_sees_other_samples_and_draws(home: Path, uninterrupted):
+def test_another_seed_gives_other_samples_and_completions(home: Path, uninterrupted):
     train(experiment("think2seg-mini", [*SMALL, "name=whole", "seed=1", "grpo.steps=1"]), home, "f", NoProgress())
     (first,) = rows(home, "whole-seed1")
     _, expected = uninterrupted

@@ -1,4 +1,4 @@
-"""Running a prompt once for its whole group changes no number: probabilities, gradients and draws stay."""
+"""Running a prompt once for its whole group changes no number: probabilities, gradients and samples stay."""
 
 import pytest
 
@@ -59,7 +59,7 @@ def plainly(prompter, inputs: dict, ids: torch.Tensor, mask: torch.Tensor) -> to
     return log_p.gather(2, ids[..., None])[..., 0].masked_fill(mask == 0, 0)
 
 
-def test_probabilities_and_gradients_are_those_of_the_plain_way(prompter):
+def test_probabilities_and_gradients_are_those_of_separate_sequences(prompter):
     inputs, (ids, mask) = prompts(prompter), completions()
     assert inputs["attention_mask"].min() == 0, "one prompt must be padded for this to say anything"
     weights = torch.linspace(-1, 1, 30).view(5, 6)
@@ -88,33 +88,35 @@ def test_one_token_completions_need_no_second_pass(prompter):
     assert (entropy > 0).all() and entropy.shape == (5, 6)
 
 
-def test_draws_end_at_their_end_token_and_keep_to_the_rules(prompter):
+def test_completions_end_at_their_end_token_and_have_no_forbidden_token(prompter):
     inputs = prompts(prompter)
     # Every third token ends a completion, so that sequences leave the batch all the time.
     ends = list(range(0, 400, 3))
     torch.manual_seed(0)
     owner = torch.arange(40) % 2
-    drawn = sample_completions(prompter.model, batch(inputs), owner, 12, 1.0, ends, never=[5, 7])
-    assert len(drawn) == 40 and {len(tokens) for tokens in drawn} >= {1, 2, 3}
-    for tokens in drawn:
+    completions = sample_completions(prompter.model, batch(inputs), owner, 12, 1.0, ends, never=[5, 7])
+    assert len(completions) == 40 and {len(tokens) for tokens in completions} >= {1, 2, 3}
+    for tokens in completions:
         assert 1 <= len(tokens) <= 12
         assert all(token not in ends for token in tokens[:-1])
         assert tokens[-1] in ends or len(tokens) == 12
         assert not {5, 7} & set(tokens)
 
 
-def test_near_temperature_zero_the_draw_is_greedy_decoding(prompter):
+def test_sampling_near_temperature_zero_is_greedy_decoding(prompter):
     inputs = prompts(prompter)
-    drawn = sample_completions(prompter.model, batch(inputs), torch.tensor([0, 1, 0]), 8, 1e-4, ends=[])
+    completions = sample_completions(prompter.model, batch(inputs), torch.tensor([0, 1, 0]), 8, 1e-4, ends=[])
     greedy = prompter.model.generate(**inputs, max_new_tokens=8, do_sample=False, eos_token_id=None)[:, -8:].tolist()
-    assert drawn == [greedy[0], greedy[1], greedy[0]]
+    assert completions == [greedy[0], greedy[1], greedy[0]]
 
 
-def test_draws_follow_the_models_distribution(prompter):
+def test_samples_follow_the_models_distribution(prompter):
     inputs = prompts(prompter)
     torch.manual_seed(1)
-    drawn = sample_completions(prompter.model, batch(inputs), torch.zeros(4000, dtype=torch.long), 1, 1.0, ends=[])
-    counts = torch.bincount(torch.tensor(drawn)[:, 0], minlength=prompter.model.config.text_config.vocab_size)
+    completions = sample_completions(
+        prompter.model, batch(inputs), torch.zeros(4000, dtype=torch.long), 1, 1.0, ends=[]
+    )
+    counts = torch.bincount(torch.tensor(completions)[:, 0], minlength=prompter.model.config.text_config.vocab_size)
     with torch.no_grad():
         expected = prompter.model(**inputs).logits[0, -1].softmax(-1) * 4000
     # Chi-square with about 400 degrees of freedom: mean 400, standard deviation 28.
@@ -158,7 +160,7 @@ def test_groups_need_not_be_in_order():
     assert owner.tolist() == [1, 0, 1, 2, 0]
 
 
-def test_the_entropy_teaches_only_where_it_is_asked_to(prompter):
+def test_the_entropy_has_a_gradient_only_if_asked_for(prompter):
     ids, mask = completions()
     for learn in (True, False):
         _, entropy = log_probabilities(prompter.model, batch(prompts(prompter)), OWNER, ids, mask, 0.7, learn)
