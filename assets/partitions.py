@@ -7,13 +7,16 @@ All are dynamic, because a user's own folder, a new checkpoint and another seed 
 Keys never contain ``|``, ``,``, ``/`` or ``...``, which Dagster's own syntax uses.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.names import is_name, require_name
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.lake.store import Partition
-from t2s_pipeline.methods.experiments import EXPERIMENTS
+from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.store import Partition, list_partitions
+from t2s_pipeline.methods.experiments import EXPERIMENTS, experiment
 
 dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")
 """``<dataset>-<split>``, such as ``synthetic-val``."""
@@ -98,14 +101,54 @@ def known_keys(instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDef
 
 
 def add_keys(
-    instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition, keys: Iterable[str]
+    instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition, keys: Sequence[str]
 ) -> list[str]:
-    """Register the keys that are new, and return them."""
+    """Register the keys that are new, and return them.
+
+    Raises:
+        InputError: for a key that cannot be one of the definition's.
+    """
+    for key in keys:
+        require_key(definition, key)
     known = known_keys(instance, definition)
     new = [key for key in keys if key not in known]
     if new:
         instance.add_dynamic_partitions(_name_of(definition), new)
     return new
+
+
+def require_key(definition: dg.DynamicPartitionsDefinition, key: str) -> None:
+    """Check that a key follows the rule for names.
+
+    Raises:
+        InputError: if it does not. The message says how such keys are written.
+    """
+    if definition in (dataset_splits, evaluated_splits):
+        dataset, split = dataset_and_split(key)
+        if not (is_name(dataset) and is_name(split)):
+            raise InputError(f"{key!r} is no partition: write <dataset>-<split>, for example synthetic-val.")
+    elif definition == runs:
+        require_name(key, "run")
+    else:
+        run, separator, step = key.partition("--")
+        require_name(run, "system")
+        if separator and not step.isdecimal():
+            raise InputError(f"{key!r} is no system: after -- comes the training step, for example {run}--200.")
+
+
+def impossible_keys(
+    settings: Settings, instance: dg.DagsterInstance
+) -> Iterator[tuple[dg.DynamicPartitionsDefinition, str, str]]:
+    """Registered keys that can never be materialized, each with the reason. People add keys by hand in the UI."""
+    recorded = {partition["run"] for partition in list_partitions(settings.lake, schema.CHECKPOINTS)}
+    for definition in (dataset_splits, evaluated_splits, systems, runs):
+        for key in sorted(known_keys(instance, definition)):
+            try:
+                require_key(definition, key)
+                if definition == runs and key not in recorded and not (settings.runs / key).exists():
+                    experiment(key)
+            except InputError as fault:
+                yield definition, key, str(fault)
 
 
 def _name_of(definition: dg.DynamicPartitionsDefinition) -> str:

@@ -1,4 +1,4 @@
-"""Housekeeping of the Dagster instance: runs whose process died are closed, and every possible training is offered.
+"""Housekeeping of the Dagster instance: abandoned runs are closed, trainings are offered, and keys are checked.
 
 https://docs.dagster.io/guides/automate/sensors
 """
@@ -7,7 +7,7 @@ import socket
 
 import dagster as dg
 
-from assets.partitions import known_keys, known_runs, runs
+from assets.partitions import impossible_keys, known_keys, known_runs, runs
 from assets.resources import WorkerLauncher
 from t2s_pipeline.worker.process_ids import HOST, PROCESS, is_gone
 
@@ -26,6 +26,21 @@ def trainings(context: dg.SensorEvaluationContext, worker: WorkerLauncher) -> dg
     if not new:
         return dg.SkipReason("Every experiment is offered.")
     return dg.SensorResult(dynamic_partitions_requests=[runs.build_add_request(new)])
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def impossible_partitions(context: dg.SensorEvaluationContext, worker: WorkerLauncher) -> dg.SensorResult:
+    """Removes partitions whose name can be nothing: a person added them by hand and made a mistake.
+
+    The reason is in the log of the tick.
+    """
+    requests = []
+    for definition, key, reason in impossible_keys(worker.settings, context.instance):
+        context.log.warning(f"The partition {key!r} of {definition.name} was removed. {reason}")
+        requests.append(definition.build_delete_request([key]))
+    if not requests:
+        return dg.SensorResult(skip_reason="Every partition has a possible name.")
+    return dg.SensorResult(dynamic_partitions_requests=requests)
 
 
 def close_abandoned(instance: dg.DagsterInstance) -> int:
@@ -51,4 +66,4 @@ def close_abandoned(instance: dg.DagsterInstance) -> int:
     return closed
 
 
-ALL = [abandoned_runs, trainings]
+ALL = [abandoned_runs, trainings, impossible_partitions]

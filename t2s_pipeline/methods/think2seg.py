@@ -10,6 +10,8 @@ from t2s_pipeline.methods.shared_settings import FULL_SIZE_WATCH, embedded_exper
 from t2s_pipeline.prompting.combinations import TABLE_6
 
 PROMPTERS_OF_TABLE_4 = ("internvl3-2b", "internvl3-8b", "llava-1.5-7b")
+QWEN3_VL = ("qwen3-vl-2b", "qwen3-vl-4b", "qwen3-vl-8b")
+"""A newer family, which the paper does not have: trained and untrained like the prompters of Table 4."""
 SEGMENTERS_OF_TABLE_5 = ("sam2.1-tiny", "sam2.1-base-plus", "sam2.1-large")
 
 _EMBEDDED = embedded_experiment("think2seg-mini", Recipe())
@@ -32,10 +34,14 @@ _LARGE = replace(
 )
 
 
+_OTHER_PROMPTERS = {
+    prompter: replace(_SMALL, name=f"think2seg-rs-{prompter}", prompter=prompter)
+    for prompter in (*PROMPTERS_OF_TABLE_4, *QWEN3_VL)
+}
+
+
 def _ablations(base: Experiment) -> Iterator[Experiment]:
-    """The rows of Tables 4 to 6: ``base`` with one setting changed. Table 3 is the trained models on other data."""
-    for prompter in PROMPTERS_OF_TABLE_4:
-        yield replace(base, name=f"think2seg-rs-{prompter}", prompter=prompter)
+    """The rows of Tables 5 and 6: ``base`` with one setting changed. Table 3 is the trained models on other data."""
     for segmenter in SEGMENTERS_OF_TABLE_5:
         yield replace(base, name=f"{base.name}-{segmenter}", segmenter=segmenter)
     for combination in TABLE_6:
@@ -49,10 +55,11 @@ THINK2SEG = Method(
     title="Think2Seg-RS",
     recipe=Recipe(),
     embedded=_EMBEDDED,
-    full_size=(_SMALL, _LARGE, *_ablations(_SMALL)),
+    full_size=(_SMALL, _LARGE, *_OTHER_PROMPTERS.values(), *_ablations(_SMALL)),
     zero_shot={
         "zero-shot-mini": _EMBEDDED,
         "zero-shot-qwen2.5-vl-3b": _SMALL,
         "zero-shot-qwen2.5-vl-7b": _LARGE,
+        **{f"zero-shot-{prompter}": experiment for prompter, experiment in _OTHER_PROMPTERS.items()},
     },
 )

@@ -1,6 +1,7 @@
 """From a name to a system. A name is resolved once; from then on the ``System`` object is passed on."""
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.names import is_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
@@ -26,7 +27,7 @@ def resolve(name: str, settings: Settings) -> System:
     if name in ZERO_SHOT:
         return System.of(name, ZERO_SHOT[name])
     run, _, step = name.partition("--")
-    complete = checkpoints.complete(settings.runs / run)
+    complete = checkpoints.complete(settings.runs / run) if is_name(run) else []
     matching = [checkpoint for checkpoint in complete if not step or str(checkpoint.step) == step]
     if matching:
         return of_checkpoint(name, matching[-1])
@@ -36,12 +37,35 @@ def resolve(name: str, settings: Settings) -> System:
     answers_as = text_answers.answers_as(settings, name)
     if answers_as is not None:
         return System.of(name, experiment(answers_as), TEXTS_ONLY)
+    _explain(name, settings, complete)
+    raise NotMaterializedError(f"{name} has no complete checkpoint in {settings.runs / run}: train it first.")
+
+
+def _explain(name: str, settings: Settings, complete: list[checkpoints.Checkpoint]) -> None:
+    """Say why there is no system of that name. Returns if an experiment of that name can be trained.
+
+    Raises:
+        InputError: if there can be no such system, or a folder of that name is none.
+        NotMaterializedError: if its run has checkpoints, but of other steps.
+    """
+    run, _, step = name.partition("--")
+    if complete:
+        steps = ", ".join(str(checkpoint.step) for checkpoint in complete)
+        raise NotMaterializedError(
+            f"{settings.runs / run} has complete checkpoints of the steps {steps}, not of {step}."
+        )
+    folders = [str(folder) for folder in watched_folder.reasons(settings, name)]
+    if folders:
+        raise InputError(f"There is no system {name!r}, although there is a folder of that name. {'; '.join(folders)}.")
     try:
         experiment(run)
     except InputError:
+        if is_name(run) and (settings.runs / run).is_dir():
+            raise InputError(
+                f"There is no system {name!r}: {settings.runs / run} has no complete checkpoint."
+            ) from None
         names = ", ".join([*ZERO_SHOT, *EXPERIMENTS, *_other_runs(settings)])
         raise InputError(f"There is no system {name!r}. There are: {names}.") from None
-    raise NotMaterializedError(f"{name} has no complete checkpoint in {settings.runs / run}: train it first.")
 
 
 def of_checkpoint(name: str, checkpoint: checkpoints.Checkpoint) -> System:

@@ -105,6 +105,20 @@ def find(settings: Settings, system: str) -> ForeignCheckpoint | None:
     return next((checkpoint for checkpoint in look_into(folder)[0] if checkpoint.system == system), None)
 
 
+def reasons(settings: Settings, system: str) -> list[UnusableFolder]:
+    """Why the folder of a system's name does not give that system; empty if there is no such folder."""
+    name, _, step = system.partition("--")
+    folder = settings.watched / name
+    if name != folder.name or not folder.is_dir():
+        return []
+    complete, incomplete = look_into(folder)
+    unusable = [other for other in incomplete if not step or other.path.name in (name, f"checkpoint-{step}")]
+    if not unusable and complete:
+        names = ", ".join(checkpoint.system for checkpoint in complete)
+        return [UnusableFolder(folder, f"it holds {names}")]
+    return unusable or [UnusableFolder(folder / f"checkpoint-{step}", "there is no such folder")]
+
+
 def _folders(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []

@@ -1,13 +1,14 @@
 """The watched folder: what counts as a complete checkpoint, under which name, and why anything else does not."""
 
 import json
+import re
 import shutil
 import struct
 from pathlib import Path
 
 import pytest
 
-from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import EXPERIMENTS
 from t2s_pipeline.systems import watched_folder as elsewhere
@@ -100,8 +101,28 @@ def test_an_unfinished_or_unexplained_folder_is_told_and_left_alone(settings, sp
     found, unusable = look(settings)
     assert found == [] and len(unusable) == 1
     assert reason in unusable[0].reason
-    with pytest.raises(InputError, match="no system 'authors-3b'"):
+    # Who asks for the system is told the same reason.
+    with pytest.raises(InputError, match=f"no system 'authors-3b', although there is a folder.*{re.escape(reason)}"):
         resolve("authors-3b", settings)
+
+
+def test_a_step_that_is_not_there_is_told_with_the_steps_that_are(settings):
+    put(settings.watched / "theirs" / "checkpoint-20", marker=True)
+    for name in ("theirs", "theirs--30"):
+        with pytest.raises(InputError, match=rf"no system '{name}', although .*it holds theirs--20"):
+            resolve(name, settings)
+    put(settings.runs / "mine" / "checkpoint-20", marker=True)
+    with pytest.raises(NotMaterializedError, match="checkpoints of the steps 20, not of 30"):
+        resolve("mine--30", settings)
+    (settings.runs / "begun").mkdir()
+    with pytest.raises(InputError, match="begun has no complete checkpoint"):
+        resolve("begun", settings)
+    put(settings.watched / "Their Model", marker=True)
+    with pytest.raises(InputError, match="rename it"):
+        resolve("Their Model", settings)
+    for name in ("../runs/mine", "nothing", ""):
+        with pytest.raises(InputError, match=r"There are: zero-shot-mini"):
+            resolve(name, settings)
 
 
 def test_a_folder_that_is_still_being_written_waits(settings, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.evaluation.published import published_metrics
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
+from t2s_pipeline.prompters.families import published_model, published_models
 from t2s_pipeline.training.architecture import architecture
 from t2s_pipeline.training.estimate import checkpoint_gigabytes, memory
 from t2s_pipeline.training.plan import training_plan
@@ -19,6 +20,9 @@ from t2s_pipeline.training.presets import PRESETS, with_preset
         # Number of parameters as their model cards and safetensors headers state it.
         ("Qwen/Qwen2.5-VL-3B-Instruct", 3.755e9),
         ("Qwen/Qwen2.5-VL-7B-Instruct", 8.292e9),
+        ("Qwen/Qwen3-VL-2B-Instruct", 2.128e9),
+        ("Qwen/Qwen3-VL-4B-Instruct", 4.438e9),
+        ("Qwen/Qwen3-VL-8B-Instruct", 8.767e9),
         ("internvl3-2b", 2.09e9),
         ("internvl3-8b", 7.94e9),
         ("llava-1.5-7b", 7.06e9),
@@ -34,6 +38,20 @@ def test_sizes_are_read_from_a_models_own_config():
     assert (mini.layers, mini.hidden, mini.patches, mini.visual_tokens) == (5, 192, 144, 36)
     assert mini.parameters == pytest.approx(2.91e6, rel=0.01)
     assert architecture("someone/unknown") is None
+
+
+@pytest.mark.parametrize("experiment_name", ["think2seg-rs-qwen3-vl-4b", "think2seg-rs-internvl3-2b"])
+def test_other_prompters_are_trained_and_untrained_under_names_of_their_own(experiment_name: str):
+    trained = EXPERIMENTS[experiment_name]
+    untrained = ZERO_SHOT[experiment_name.replace("think2seg-rs", "zero-shot")]
+    assert trained.prompter == untrained.prompter == experiment_name.removeprefix("think2seg-rs-")
+    assert trained.grpo == EXPERIMENTS["think2seg-rs-3b"].grpo
+
+
+def test_every_published_prompter_has_a_trained_and_an_untrained_system():
+    trained = {published_model(chosen.prompter) for chosen in EXPERIMENTS.values()}
+    untrained = {published_model(chosen.prompter) for chosen in ZERO_SHOT.values()}
+    assert set(published_models().values()) <= trained & untrained
 
 
 def test_states_of_a_full_training_are_sixteen_bytes_a_weight_and_four_for_the_reference():
