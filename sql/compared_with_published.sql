@@ -6,6 +6,7 @@
 --   prompt_combination: the boxes and points that the prompter is asked for
 --   metric: giou, ciou, p_at_50, rejection_true or rejection_false
 --   published: the number that the paper prints: percent, or a count
+--   edition: where that number is printed: preprint or journal; both, where the journal prints another one
 --   protocol: the protocol of the measured value (docs/protocols.md); null where not run
 --   measured: the number that we measured; null where not run
 --   low: lower end of the 95 % interval of the measured number
@@ -75,7 +76,7 @@ unpublished AS (
 beside AS (
     SELECT
         p.paper_table, p.system, p.prompter, p.segmenter, p.prompt_combination, p.dataset, p.split, p.metric,
-        p.value AS published, m.protocol, m.value AS measured, m.low, m.high, m.n, p.measured_as, m.measured_system,
+        p.value AS published, p.edition, m.protocol, m.value AS measured, m.low, m.high, m.n, p.measured_as, m.measured_system,
         p.note
     FROM published_metrics AS p
     LEFT JOIN measured AS m
@@ -83,7 +84,7 @@ beside AS (
     UNION ALL
     SELECT
         paper_table, system, NULL, NULL, NULL, dataset, split, metric,
-        NULL, protocol, value, low, high, n, system, measured_system, 'not in the paper'
+        NULL, NULL, protocol, value, low, high, n, system, measured_system, 'not in the paper'
     FROM unpublished
     WHERE paper_table IS NOT NULL
 )
@@ -98,6 +99,7 @@ SELECT
     split,
     metric,
     published,
+    edition,
     protocol,
     round(measured, 2) AS measured,
     round(low, 2) AS low,
@@ -110,4 +112,4 @@ SELECT
 FROM beside
 ORDER BY
     paper_table, dataset, split, list_position(['giou', 'ciou', 'p_at_50', 'rejection_true', 'rejection_false'], metric),
-    coalesce(published, measured) DESC, system, prompter, segmenter, prompt_combination, protocol DESC
+    coalesce(published, measured) DESC, system, prompter, segmenter, prompt_combination, edition, protocol DESC

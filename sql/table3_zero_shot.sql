@@ -4,4 +4,4 @@ FROM compared_with_published
 WHERE paper_table = 3
 ORDER BY
     dataset, split, list_position(['giou', 'ciou', 'p_at_50', 'rejection_true', 'rejection_false'], metric),
-    coalesce(published, measured) DESC, system, prompter, segmenter, prompt_combination, protocol DESC
+    coalesce(published, measured) DESC, system, prompter, segmenter, prompt_combination, edition, protocol DESC

@@ -1,8 +1,10 @@
 """The numbers that the paper publishes, for comparison with every measured one.
 
 ``published.csv`` holds Tables 1–6 of the Think2Seg-RS paper as data: percent, or counts for rejection, copied digit by
-digit. ``note`` says where the paper took a number from. ``measured_as`` is the system name of our run of the same row.
-We measured none of these numbers.
+digit. ``edition`` says where a number is printed. The journal's edition prints another result of one row on the test
+split (73.36 gIoU and 75.60 cIoU); both editions of it have a row here. What the journal prints in the other rows is not
+known here, so these rows are the preprint's. ``note`` says where the paper took a number from. ``measured_as`` is the
+system name of our run of the same row. We measured none of these numbers.
 """
 
 from pathlib import Path

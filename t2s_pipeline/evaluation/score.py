@@ -5,10 +5,12 @@ docs/protocols.md explains each rule and gives its source.
 
 | | ``strict`` (the paper's equations 4–6) | ``reference`` (the authors' evaluation code) |
 |---|---|---|
+| resolution | the native image | the prompter's square, truth by Pillow's nearest neighbour |
+| the target is empty | if its native mask is empty | if its mask at the square is empty |
+| right answer to an empty target | an empty mask, from an answer that was read | an empty list |
 | false alarm on an empty target | predicted area enters the union | adds nothing to the union |
 | failed or empty answer on a target | ground-truth area enters the union | the same |
-| P@0.5 | IoU > 0.5, every answer | IoU ≥ 0.5, answers that have a predicted mask |
-| resolution | the native image | the prompter's square, truth by nearest neighbour |
+| P@0.5 | IoU > 0.5, every answer | IoU ≥ 0.5, answers that have a mask array (``_HAS_MASK``) |
 | questions | all | one per sample: the first answered one, in the order of ``datasets/question_choice.py`` |
 | parser | the training parser | laxer (``prompting/lax.py``) |
 """
@@ -30,6 +32,13 @@ PROTOCOLS = ("strict", "reference")
 
 UNANSWERED = frozenset({"format_error", "error", "missing"})
 """Statuses of answers that say nothing about the image. On an empty target they do not count as a correct rejection."""
+
+_HAS_MASK = {
+    False: frozenset({"ok", "empty_mask"}),
+    # The authors never ask the segmenter about an empty target. Every answer that they can read gets a mask of zeros.
+    True: frozenset({"ok", "empty_mask", "rejected", "error"}),
+}
+"""Whether the target is empty → the statuses of answers that have a mask array, perhaps all zero, for the authors."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +123,19 @@ def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rl
         predicted = Runs.of(mask)
         area = predicted.area
         intersection = predicted.intersection(truth.mask)
+    strict = protocol == "strict"
     if truth.empty:
-        iou = 1.0 if area == 0 and status not in UNANSWERED else 0.0
-        union = area if protocol == "strict" else 0
+        # The equations compare masks. The authors' code compares what the answer says, before any segmentation.
+        rejects = area == 0 and status not in UNANSWERED if strict else status == "rejected"
+        iou = 1.0 if rejects else 0.0
+        union = area if strict else 0
     else:
         union = truth.mask.area + area - intersection
-        iou = intersection / union if union else 0.0
-    if protocol == "strict":
+        iou = intersection / union
+    if strict:
         hit = iou > 0.5
     else:
-        hit = None if area == 0 else iou >= 0.5
+        hit = iou >= 0.5 if status in _HAS_MASK[truth.empty] else None
     return SampleScore(sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status)
 
 
@@ -201,8 +213,7 @@ class _Truths:
         if value is None:
             raise InputError(f"Sample {sample_id} has no ground-truth mask: an empty target needs an all-zero one.")
         mask = Runs.of(masks.Rle.from_arrow(value))
-        # The native mask decides whether the target is empty: a few pixels that the square loses were still a target.
-        empty = mask.area == 0
         if self._side is not None:
             mask = mask.nearest(self._side, self._side)
-        return Truth(self._images[row], mask, empty, len(self._questions[row]))
+        # Decided at the size that is scored: the authors' code sees the square only, where a few pixels can vanish.
+        return Truth(self._images[row], mask, mask.area == 0, len(self._questions[row]))

@@ -24,7 +24,7 @@ from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination
-from t2s_pipeline.prompting.lax import parse_both
+from t2s_pipeline.prompting.lax import Readings, parse_both
 from t2s_pipeline.prompting.parsing import Answer, FormatError
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
@@ -144,19 +144,29 @@ def segment_texts(
         inference: how the segmenter is asked for the objects.
     """
     native = Frame(width=image.shape[1], height=image.shape[0])
-    # The laxer parser reads the same as the training parser, and more. What only it reads counts at the square alone.
-    readings = [parse_both(item.text, combination, written) for item in items]
-    lax = [reading.lax.moved(written, square) for reading in readings]
-    objects = [answer.objects for answer in lax if isinstance(answer, Answer) and answer.objects]
-    prompt_sets = [inference.prompts(answer_objects) for answer_objects in objects]
-    results = iter(_segment_all(segmenter, image, prompt_sets, (square, native), inference.multimask))
-    rows = []
-    for item, reading, answer in zip(items, readings, lax, strict=True):
-        result: _SegmentedAnswer | None = None
-        if isinstance(answer, Answer):
-            result = next(results) if answer.objects else _rejection(native, square)
-        rows.append(_prediction(item, reading.strict, answer, result, square.width))
-    return rows
+    readings = [_moved(parse_both(item.text, combination, written), written, square) for item in items]
+    # By identity: what the two parsers read alike is one object, and it is segmented once.
+    distinct = {id(answer): answer for reading in readings for answer in (reading.strict, reading.lax)}
+    asked = [answer for answer in distinct.values() if isinstance(answer, Answer) and answer.objects]
+    prompt_sets = [inference.prompts(answer.objects) for answer in asked]
+    segmented = _segment_all(segmenter, image, prompt_sets, (square, native), inference.multimask)
+    results = {id(answer): result for answer, result in zip(asked, segmented, strict=True)}
+
+    def result_of(answer: Answer | FormatError) -> _SegmentedAnswer:
+        if isinstance(answer, FormatError):
+            return _SegmentedAnswer("format_error", f"{answer.reason}: {answer.detail}")
+        return results[id(answer)] if answer.objects else _rejection(native, square)
+
+    return [
+        _prediction(item, reading.strict, result_of(reading.strict), result_of(reading.lax), square.width)
+        for item, reading in zip(items, readings, strict=True)
+    ]
+
+
+def _moved(readings: Readings, source: Frame, target: Frame) -> Readings:
+    """The readings with their coordinates in another frame. Where both are one object, they stay one object."""
+    strict = readings.strict.moved(source, target)
+    return Readings(strict, strict if readings.lax is readings.strict else readings.lax.moved(source, target))
 
 
 def _rejection(native: Frame, square: Frame) -> _SegmentedAnswer:
@@ -165,36 +175,30 @@ def _rejection(native: Frame, square: Frame) -> _SegmentedAnswer:
 
 
 def _prediction(
-    item: Item,
-    strict: Answer | FormatError,
-    lax: Answer | FormatError,
-    result: _SegmentedAnswer | None,
-    side: int,
+    item: Item, strict: Answer | FormatError, native: _SegmentedAnswer, square: _SegmentedAnswer, side: int
 ) -> Prediction:
-    """The row of an answer, from its two readings and the result of segmenting the laxer one."""
-    if isinstance(strict, FormatError):
-        return Prediction(
-            sample_id=item.sample_id,
-            question_index=item.question_index,
-            side=side,
-            status="format_error",
-            detail=f"{strict.reason}: {strict.detail}",
-            square_mask=None if result is None else result.square_mask,
-            square_status=None if result is None else result.status,
-        )
-    # Where the training parser reads an answer, the laxer reading is the same, and so there is a result.
-    assert isinstance(lax, Answer) and result is not None
+    """The row of an answer.
+
+    Args:
+        item: the answer.
+        strict: what the training parser reads in it.
+        native: what the segmenter made of that; the strict protocol scores it at native size.
+        square: what the segmenter made of the reading of the reference protocol, which scores it at the square.
+        side: of the square.
+    """
+    answer = strict if isinstance(strict, Answer) else None
     return Prediction(
         sample_id=item.sample_id,
         question_index=item.question_index,
         side=side,
-        status=result.status,
-        detail=result.detail,
-        repaired=lax.repaired,
-        prompts=lax.objects,
-        mask=result.mask,
-        square_mask=result.square_mask,
-        scores=result.scores,
+        status=native.status,
+        detail=native.detail,
+        repaired=answer is not None and answer.repaired,
+        prompts=None if answer is None else answer.objects,
+        mask=native.mask,
+        square_mask=square.square_mask,
+        square_status=None if square.status == native.status else square.status,
+        scores=native.scores,
     )
 
 

@@ -26,7 +26,7 @@ class Prediction:
         prompts: the objects of the answer, in pixels of the square; None if there was no answer to read.
         mask: at the native size of the image, for the strict protocol; None if there is none.
         square_mask: at the size of the square, for the reference protocol; None if there is none.
-        square_status: the status under the laxer parser of the reference protocol, if it differs.
+        square_status: the status with the parser of the reference protocol, if it differs.
         scores: the segmenter's own estimate of each object's IoU; None if it was not asked.
     """
 

@@ -180,7 +180,7 @@ PREDICTIONS = TABLES.add(
     side=(INT, "the prompter's square, pixels"),
     mask=(RLE_TYPE, "union of the masks at native size, for the strict protocol"),
     square_mask=(RLE_TYPE, "union of the masks on the prompter's square, for the reference protocol"),
-    square_status=(STR, "status with the tolerant parser of the reference protocol, if it differs; else null"),
+    square_status=(STR, "status with the parser of the reference protocol, if it differs; else null"),
     scores=(pa.list_(pa.float32()), "IoU that the segmenter predicts for each object, a fraction"),
 )
 AGREEMENT = TABLES.add(
@@ -217,7 +217,7 @@ SAMPLE_SCORES = TABLES.add(
     union=(LONG, "pixels of the union, as the protocol counts it for cIoU"),
     iou=(REAL, "IoU, a fraction; 1 for a correct rejection"),
     hit=(BOOL, "the answer counts as correct for P@0.5; null if the protocol leaves the sample out"),
-    gt_empty=(BOOL, "the ground truth has no target"),
+    gt_empty=(BOOL, "the ground truth has no target at the size that is scored"),
     pred_empty=(BOOL, "the predicted mask is empty"),
     status=(STR, "status of the prediction, or missing if the system gave none"),
 )
@@ -275,7 +275,7 @@ RESCORES = TABLES.add(
 )
 PUBLISHED_METRICS = TABLES.add(
     "published_metrics",
-    "A number that the paper prints.",
+    "A number that the paper prints, in one of its two editions.",
     "",
     version=2,
     paper_table=(INT, "number of the table in the paper, 1 to 6"),
@@ -287,6 +287,7 @@ PUBLISHED_METRICS = TABLES.add(
     split=(STR, "train, val or test"),
     metric=(STR, "giou, ciou, p_at_50, rejection_true, rejection_false"),
     value=(REAL, "percent, or a count"),
+    edition=(STR, "where it is printed: preprint (arXiv 2512.19302) or journal (ISPRS, 2026)"),
     note=(STR, "what the source says about the number"),
     measured_as=(STR, "the name of our system that corresponds to it"),
 )

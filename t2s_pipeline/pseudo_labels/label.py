@@ -102,5 +102,5 @@ def on_mask(point: Pixel, mask: Mask) -> Pixel:
 
 
 def on_square(mask: Mask, side: int) -> Mask:
-    """The mask (H, W) at ``side`` × ``side``, by nearest neighbour, as the prompter's square shows it."""
-    return np.ascontiguousarray(mask if mask.shape == (side, side) else masks.nearest(mask, side, side))
+    """The mask (H, W) at ``side`` × ``side``, by its pixels at the new centres, as the prompter's square shows it."""
+    return np.ascontiguousarray(mask if mask.shape == (side, side) else masks.at_centres(mask, side, side))

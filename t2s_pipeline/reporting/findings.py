@@ -120,7 +120,7 @@ def outcome(status: str, gt_empty: bool, pred_empty: bool, iou: float) -> str:
     if status in ("format_error", "missing", "error"):
         return status
     if gt_empty:
-        return "declined" if pred_empty else "false_alarm"
+        return "declined" if iou == 1.0 else "false_alarm"
     if pred_empty:
         return "silent" if status == "rejected" else "empty_mask"
     if iou > 0.5:

@@ -85,4 +85,4 @@ class Prompts:
     def _truth(self, rle: masks.Rle) -> np.ndarray:
         """Bool (S, S); each pixel has the value of the original pixel under its centre."""
         frame = self._prompter.frame
-        return masks.nearest(masks.decode(rle), frame.height, frame.width)
+        return masks.at_centres(masks.decode(rle), frame.height, frame.width)

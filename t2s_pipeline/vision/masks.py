@@ -157,11 +157,35 @@ def intersection_union(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[int,
 
 
 def nearest(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
-    """The mask at another size: each new pixel is the old one under its centre (Pillow's NEAREST)."""
+    """The mask at another size, with exactly the pixels of Pillow's ``resize(…, Resampling.NEAREST)``.
+
+    The authors' evaluation resizes the ground truth in this way, so the protocols do the same.
+    """
     return mask[np.ix_(nearest_indices(mask.shape[0], height), nearest_indices(mask.shape[1], width))]
 
 
 def nearest_indices(old: int, new: int) -> NDArray[np.intp]:
-    """For each of ``new`` pixels along a side, the index of the one of ``old`` pixels under its centre."""
+    """For each of ``new`` pixels along a side, the index of the one of ``old`` pixels that Pillow's NEAREST takes.
+
+    Pillow adds the step ``old / new`` once per pixel, in double precision (``ImagingScaleAffine`` in its Geometry.c).
+    Where the centre of a new pixel lies on the border of two old ones, the rounding errors of these sums decide.
+    """
+    steps = np.full(new, old / new)
+    steps[0] *= 0.5
+    # The sum is sequential, as Pillow's. ``np.cumsum`` and ``np.add.accumulate`` do not add in pairs.
+    indices: NDArray[np.intp] = np.minimum(np.add.accumulate(steps).astype(np.intp), old - 1)
+    return indices
+
+
+def at_centres(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """The mask at another size: each new pixel is the old one under its centre, ``⌊(i + 0.5) · old / new⌋``.
+
+    Training and pseudo-labels use it. It differs from ``nearest`` only where the centre lies on the border of two old
+    pixels, and takes the later one there (docs/protocols.md gives the measured difference).
+    """
+    return mask[np.ix_(_centre_indices(mask.shape[0], height), _centre_indices(mask.shape[1], width))]
+
+
+def _centre_indices(old: int, new: int) -> NDArray[np.intp]:
     indices: NDArray[np.intp] = ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
     return indices

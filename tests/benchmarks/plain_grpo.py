@@ -130,4 +130,4 @@ def _log_probabilities(model: torch.nn.Module, fields: dict[str, Tensor]) -> Ten
 
 
 def truth_on(square: int, rle: masks.Rle) -> np.ndarray:
-    return masks.nearest(masks.decode(rle), square, square)
+    return masks.at_centres(masks.decode(rle), square, square)

@@ -33,13 +33,10 @@ def test_overlapping_masks_score_intersection_over_union(protocol):
     assert row["image_id"] == "image of a"
 
 
-@pytest.mark.parametrize(
-    ("protocol", "hit"),
-    [("strict", True), ("reference", None)],  # reference: no predicted mask, so outside P@0.5
-)
-def test_correct_rejection_is_an_iou_of_1_and_adds_nothing_to_ciou(protocol, hit):
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+def test_correct_rejection_is_an_iou_of_1_and_a_hit_and_adds_nothing_to_ciou(protocol):
     row = score_one(EMPTY, prediction("a", EMPTY, "rejected"), protocol)
-    assert counts(row) == (0, 0, 1.0, hit)
+    assert counts(row) == (0, 0, 1.0, True)
     assert row["gt_empty"] and row["pred_empty"]
 
 
@@ -48,19 +45,34 @@ def test_false_alarm_enters_the_union_under_strict_only(protocol, union):
     assert counts(score_one(EMPTY, prediction("a", TOP), protocol)) == (0, union, 0.0, False)
 
 
-@pytest.mark.parametrize(("protocol", "hit"), [("strict", False), ("reference", None)])
-@pytest.mark.parametrize("status", ["format_error", "rejected", "empty_mask", "error"])
+# The status of an answer without a target pixel → whether the reference protocol counts it for P@0.5 on a target.
+COUNTED = {"format_error": False, "rejected": False, "empty_mask": True, "error": False}
+
+
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+@pytest.mark.parametrize("status", COUNTED)
 @pytest.mark.parametrize("mask", [None, EMPTY])
-def test_failed_or_empty_answer_on_a_target_adds_the_truth_to_the_union(protocol, hit, status, mask):
+def test_failed_or_empty_answer_on_a_target_adds_the_truth_to_the_union(protocol, status, mask):
     row = score_one(TOP, prediction("a", mask, status), protocol)
+    hit = False if protocol == "strict" or COUNTED[status] else None
     assert counts(row) == (0, 8, 0.0, hit)
     assert row["pred_empty"] and row["status"] == status
 
 
-@pytest.mark.parametrize("protocol", ["strict", "reference"])
-@pytest.mark.parametrize(("status", "iou"), [("empty_mask", 1.0), ("format_error", 0.0), ("error", 0.0)])
-def test_only_an_answer_that_was_understood_can_be_a_correct_rejection(protocol, status, iou):
-    assert score_one(EMPTY, prediction("a", None, status), protocol)["iou"] == iou
+@pytest.mark.parametrize(
+    ("status", "strict", "reference"),
+    [
+        # Prompts of which the segmenter makes nothing: the mask is empty, and the answer does not say "no target".
+        ("empty_mask", (1.0, True), (0.0, False)),
+        ("format_error", (0.0, False), (0.0, None)),
+        # The authors ask no segmenter about an empty target, so nothing can fail there: it is a list of prompts.
+        ("error", (0.0, False), (0.0, False)),
+    ],
+)
+def test_an_empty_target_is_answered_rightly_by_an_empty_mask_or_by_an_empty_list(status, strict, reference):
+    for protocol, expected in (("strict", strict), ("reference", reference)):
+        row = score_one(EMPTY, prediction("a", None, status), protocol)
+        assert (row["iou"], row["hit"]) == expected
 
 
 @pytest.mark.parametrize(("protocol", "hit"), [("strict", False), ("reference", True)])
@@ -89,18 +101,17 @@ def test_strict_scores_at_native_size_and_reference_at_the_square():
     assert counts(score_one(truth, row, "reference")) == (4, 12, 4 / 12, False)
 
 
-def test_nearest_takes_the_pixel_under_the_new_centre():
-    from PIL import Image
-
-    mask = np.random.default_rng(0).random((13, 31)) > 0.5
-    pillow = np.asarray(Image.fromarray(mask.astype(np.uint8)).resize((10, 7), Image.Resampling.NEAREST))
-    assert np.array_equal(masks.nearest(mask, 7, 10), pillow.astype(bool))
-
-
-def test_a_target_too_small_for_the_square_stays_a_target():
+def test_a_target_too_small_for_the_square_is_a_target_under_strict_alone():
     speck = rectangle(64, 64, slice(0, 1), slice(0, 1))
-    row = score_one(speck, prediction("a", np.zeros((64, 64), bool), "rejected"), "reference")
-    assert not row["gt_empty"] and row["iou"] == 0.0 and row["union"] == 0
+    drawn = rectangle(4, 4, slice(0, 1), slice(0, 1))
+    silent = prediction("a", np.zeros((64, 64), bool), "rejected")
+    found = prediction("a", speck, square=drawn)
+    strict, reference = score_one(speck, silent, "strict"), score_one(speck, silent, "reference")
+    assert (strict["gt_empty"], *counts(strict)) == (False, 0, 1, 0.0, False)
+    assert (reference["gt_empty"], *counts(reference)) == (True, 0, 0, 1.0, True)
+    strict, reference = score_one(speck, found, "strict"), score_one(speck, found, "reference")
+    assert (strict["gt_empty"], *counts(strict)) == (False, 1, 1, 1.0, True)
+    assert (reference["gt_empty"], *counts(reference)) == (True, 0, 0, 0.0, False)
 
 
 @pytest.mark.parametrize("protocol", ["strict", "reference"])

@@ -134,6 +134,16 @@ def test_what_only_the_reference_parser_reads_is_segmented_for_the_reference_pro
     assert (said["status"], said["square_status"]) == ("format_error", "rejected")
 
 
+def test_what_the_two_parsers_read_differently_is_segmented_for_each_protocol_by_itself(home, system):
+    lines = f"<think>Two.</think><answer>{json.dumps(BOX)}\n{json.dumps(OTHER)}</answer>"
+    rows = predict(home, system, (BRIDGE, 0, lines), (BRIDGE, 1, answer(BOX, BOX)))
+    both, copies = rows[BRIDGE, 0], rows[BRIDGE, 1]
+    # JSON lines: the training parser reads both objects, the parser of the reference protocol none.
+    assert (both["status"], len(both["prompts"]), both["repaired"]) == ("ok", 2, True)
+    assert (both["square_status"], both["square_mask"]) == ("format_error", None)
+    assert (len(copies["prompts"]), copies["square_status"]) == (1, None)
+
+
 def test_repaired_json_is_recorded(home, system):
     broken = answer(BOX).replace('"bbox_2d":', "bbox_2d:")
     rows = predict(home, system, (BRIDGE, 0, broken), (BRIDGE, 1, answer(BOX)))

@@ -47,6 +47,7 @@ def test_signed(value, text):
         ("ok", False, False, 0.0, "missed"),
         ("rejected", True, True, 1.0, "declined"),
         ("empty_mask", True, True, 1.0, "declined"),
+        ("empty_mask", True, True, 0.0, "false_alarm"),  # as the reference protocol counts it
         ("ok", True, False, 0.0, "false_alarm"),
         ("rejected", False, True, 0.0, "silent"),
         ("empty_mask", False, True, 0.0, "empty_mask"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from pycocotools import mask as coco
 
 from t2s_pipeline.core.errors import InputError
@@ -179,7 +180,40 @@ def test_intersection_and_union_agree_with_coco(height, width, one, other):
     assert union == coco.area(coco.merge(pair, intersect=False))
 
 
-def test_a_mask_at_another_size_takes_the_pixel_under_each_centre():
+@pytest.mark.parametrize("resize", [masks.nearest, masks.at_centres])
+def test_a_mask_at_another_size_takes_the_pixel_under_each_centre(resize):
     mask = np.array([[1, 0, 0, 1]], dtype=bool)
-    assert masks.nearest(mask, 2, 2).tolist() == [[False, True], [False, True]]
-    assert masks.nearest(mask, 1, 8).tolist() == [[True, True, False, False, False, False, True, True]]
+    assert resize(mask, 1, 8).tolist() == [[True, True, False, False, False, False, True, True]]
+    # The centres of three columns lie at 0.67, 2 and 3.33 of four: 2 is a border, and the later column is taken.
+    assert resize(np.array([[1, 0, 1, 0]], dtype=bool), 1, 3).tolist() == [[True, True, False]]
+
+
+def lines_of_pillow(old: int, new: int) -> np.ndarray:
+    """For each of ``new`` lines, the one of ``old`` lines that Pillow itself takes."""
+    numbered = Image.fromarray(np.arange(old, dtype=np.int32)[None])
+    return np.asarray(numbered.resize((new, 1), Image.Resampling.NEAREST))[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [(512, 840, 7), (640, 840, 32), (800, 840, 6), (512, 896, 70), (224, 168, 23), (1024, 840, 7), (840, 840, 0)],
+)
+def test_nearest_is_pillow_s_nearest_and_at_centres_differs_from_it_on_the_borders_of_pixels(old, new, lines):
+    pillow = lines_of_pillow(old, new)
+    assert masks.nearest_indices(old, new).tolist() == pillow.tolist()
+    numbered = np.arange(old)[None]
+    centres = masks.at_centres(numbered, 1, new)[0]
+    assert (centres != pillow).sum() == lines
+    # Where they differ, the exact centre is a whole number: the border of two old pixels.
+    assert all((2 * index + 1) * old % (2 * new) == 0 for index in np.flatnonzero(centres != pillow))
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000))
+def test_nearest_is_pillow_s_nearest_for_any_two_sizes(old, new):
+    assert masks.nearest_indices(old, new).tolist() == lines_of_pillow(old, new).tolist()
+
+
+@given(MASKS, st.integers(1, 60), st.integers(1, 60))
+def test_nearest_gives_pillow_s_pixels(mask, height, width):
+    pillow = Image.fromarray(mask.astype(np.uint8)).resize((width, height), Image.Resampling.NEAREST)
+    assert np.array_equal(masks.nearest(mask, height, width), np.asarray(pillow).astype(bool))
