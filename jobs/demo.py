@@ -7,7 +7,7 @@ work is still valid.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -25,13 +25,16 @@ from t2s_pipeline.methods.shared_settings import EMBEDDED_DATASET
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.reporting import leaderboard
+from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.answers import Complete, Segment
+from t2s_pipeline.steps.evaluation import VALIDATION, evaluate
 from t2s_pipeline.steps.files import ReadTables, Scenes
 from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
 from t2s_pipeline.steps.training import Train
+from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
 
 SEGMENTER = "sam2-mini"
@@ -49,6 +52,9 @@ class DemoPlan:
     labels: bool
     """True if a method learns from pseudo-labels."""
     systems: tuple[str, ...]
+    """The systems that are evaluated, by name. The op `validate` adds the chosen checkpoint of each run."""
+    chooses: bool
+    """True if the checkpoint of each run is chosen on val; False if the systems were named."""
     overrides: tuple[str, ...]
     fresh: bool
 
@@ -64,7 +70,8 @@ class DemoConfig(dg.Config):
         default=list(EMBEDDED_EXPERIMENTS), description="Train these methods: think2seg and those it is compared with."
     )
     systems: list[str] = Field(
-        default=[], description="Evaluate these systems. Without any: the untrained base and each run."
+        default=[],
+        description="Evaluate these systems. Without any: the base, and of each run the best checkpoint on val.",
     )
     fresh: bool = Field(default=False, description="Redo finished work.")
     train_scenes: int = Field(default=1200, description="Number of embedded scenes for training.")
@@ -91,9 +98,16 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, worker: WorkerLaun
         raise InputError(f"There is no method {unknown[0]!r}. There are: {', '.join(EMBEDDED_EXPERIMENTS)}.")
     experiments = [EMBEDDED_EXPERIMENTS[method] for method in config.methods]
     runs = tuple(name if seed == 0 else f"{name}-seed{seed}" for seed in config.seeds for name in experiments)
-    systems = tuple(config.systems) or (BASELINE, *runs)
-    labels = any(METHODS[method].labels for method in config.methods)
-    return DemoPlan(dataset, tuple(splits), runs, labels, systems, tuple(config.overrides), config.fresh)
+    return DemoPlan(
+        dataset=dataset,
+        splits=tuple(splits),
+        experiments=runs,
+        labels=any(METHODS[method].labels for method in config.methods),
+        systems=tuple(config.systems) or (BASELINE,),
+        chooses=not config.systems,
+        overrides=tuple(config.overrides),
+        fresh=config.fresh,
+    )
 
 
 @dg.op
@@ -124,14 +138,36 @@ def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
         with observed(context.instance, runner.settings, experiment):
             reports = runner.run(Train(experiment, plan.overrides))
         record(context, runner.settings, reports)
-    for system in plan.systems:
-        announce(context, system)
     return plan
 
 
 @dg.op(pool=GPU)
+def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
+    """Validation: every checkpoint of each run is evaluated on val. The best one, and it alone, goes on to test."""
+    runner = worker.runner(context, plan.fresh)
+    runs = plan.experiments if plan.chooses else ()
+    trained = [candidate.system.name for candidate in candidates(runner.settings)[0] if candidate.run in runs]
+    if VALIDATION not in plan.splits:
+        runner.say(f"{plan.dataset} has no split {VALIDATION}: the last checkpoint of each run is evaluated.")
+        return replace(plan, systems=(*plan.systems, *runs))
+    for name in (*plan.systems, *trained):
+        announce(context, name)
+        system = resolve(name, runner.settings)
+        record(context, runner.settings, evaluate(runner, system, plan.dataset, VALIDATION))
+    record(context, runner.settings, runner.run(Summarize()))
+    chosen = [
+        choice
+        for choice in checkpoint_choices(runner.settings)
+        if choice.system in trained and choice.dataset == plan.dataset
+    ]
+    for choice in chosen:
+        runner.say(f"{choice.run}: {choice.system} is the best checkpoint on {plan.dataset}-{VALIDATION}.")
+    return replace(plan, systems=(*plan.systems, *(choice.system for choice in chosen)))
+
+
+@dg.op(pool=GPU)
 def complete(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
-    """Completions: each system answers every question."""
+    """Completions: each system answers every question of the other splits."""
     runner = worker.runner(context, plan.fresh)
     for system, dataset, split in _evaluations(runner, plan):
         record(context, runner.settings, runner.run(Complete(system, dataset, split)))
@@ -177,14 +213,15 @@ def show(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan)
 
 
 def _evaluations(runner: Runner, plan: DemoPlan) -> Iterator[tuple[System, str, str]]:
-    """(system, dataset, split). Each name is resolved once per op, because training in between adds checkpoints."""
+    """(system, dataset, split) after validation. Each name is resolved once per op."""
     for name in plan.systems:
         system = resolve(name, runner.settings)
         for split in plan.splits:
-            yield system, plan.dataset, split
+            if split != VALIDATION:
+                yield system, plan.dataset, split
 
 
 @dg.job(executor_def=dg.in_process_executor)
 def demo() -> None:
-    """Everything once: files, tables, labels, training, completions, masks, upper limits, scores, SQL, pictures."""
-    show(score(judge(segment(complete(train(label(tables(files()))))))))
+    """Everything once: files, tables, labels, training, validation, completions, masks, upper limits, scores, page."""
+    show(score(judge(segment(complete(validate(train(label(tables(files())))))))))

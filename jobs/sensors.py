@@ -13,8 +13,10 @@ from assets.partitions import evaluated_splits, split_key, system_key, systems
 from assets.resources import WorkerLauncher
 from jobs.jobs import evaluate
 from t2s_pipeline.reporting.leaderboard import checkpoint_choices
-from t2s_pipeline.steps.evaluation import VALIDATION, final_splits, is_read
+from t2s_pipeline.steps.evaluation import VALIDATION, final_splits, is_read, is_validated
+from t2s_pipeline.steps.step import Context
 from t2s_pipeline.systems.candidates import candidates
+from t2s_pipeline.worker.launcher import plain_launch
 
 LOOK_EVERY = int(os.environ.get("T2S_LOOK_EVERY", "30"))
 """Seconds."""
@@ -63,15 +65,23 @@ def new_checkpoints(context: dg.SensorEvaluationContext, worker: WorkerLauncher)
 def best_checkpoints(context: dg.SensorEvaluationContext, worker: WorkerLauncher) -> dg.SensorResult:
     """Scores the best checkpoint of a finished run on the test splits, after all its checkpoints were evaluated on val.
 
-    The best is chosen on val alone, by the rule that the view `checkpoint_choices` states.
+    The best is chosen on val alone, by the rule that the view `checkpoint_choices` states. If weights were replaced
+    under a name of the run, the choice waits until val has seen the new ones.
     """
     settings = worker.settings
+    steps = Context(settings, plain_launch(settings))
     usable = {candidate.system.name: candidate for candidate in candidates(settings)[0]}
     finished = {candidate.run for candidate in usable.values() if candidate.final}
     requests, splits, names = [], set(), set()
     for choice in checkpoint_choices(settings):
         best = usable.get(choice.system)
         if best is None or not choice.settled or choice.run not in finished or choice.dataset != best.system.dataset:
+            continue
+        # The weights of any checkpoint of the run may have been replaced under its name, and then the choice is old.
+        of_run = [candidate.system for candidate in usable.values() if candidate.run == choice.run]
+        waiting = [system.name for system in of_run if not is_validated(steps, system)]
+        if waiting:
+            context.log.info(f"{choice.run} waits: val scores of the present weights are missing for {waiting}.")
             continue
         for dataset, split in final_splits(settings, best.system.dataset):
             splits.add(split_key(dataset, split))

@@ -17,7 +17,7 @@ def compare(
 
     It is computed from the stored scores, also for pairs that are not in the table paired_differences.
     """
-    from t2s_pipeline.commands.row_formats import print_table
+    from t2s_pipeline.commands.printing import text_table, wide_console
     from t2s_pipeline.core.errors import NotMaterializedError
     from t2s_pipeline.evaluation.pairs import compare_everywhere
 
@@ -27,4 +27,8 @@ def compare(
         raise NotMaterializedError(
             f"{system} and {baseline} have no answered samples in common. `t2s leaderboard` lists the scored systems."
         )
-    print_table(rows, limit=1000)
+    numbers = ("n", "difference", "low", "high")
+    table = text_table(rows.column_names, right=numbers)
+    for row in rows.to_pylist():
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+    wide_console().print(table)

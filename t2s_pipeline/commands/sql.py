@@ -1,8 +1,9 @@
 """`t2s sql`: query the lake in SQL, once or at a prompt."""
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -22,7 +23,7 @@ def sql(
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the SELECT from this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header. Lists and structs are JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header. NULL is an empty field.")] = False,
     parquet: Annotated[
         Path | None, typer.Option("--parquet", metavar="OUT", help="Write a Parquet file instead of printing.")
     ] = None,
@@ -34,15 +35,16 @@ def sql(
 ) -> None:
     """Query the results in SQL.
 
-    Every table and every file of sql/ is a view: `t2s tables` lists them. Only SELECT is allowed.
+    Every table and every file of sql/ is a view: `t2s tables` lists them. Only SELECT is allowed. Values are printed as
+    DuckDB prints them. JSON and CSV are written in UTF-8.
 
     t2s sql "from leaderboard"
 
     t2s sql "select * from failures limit 5" --json
     """
     from t2s_pipeline.commands import row_formats
+    from t2s_pipeline.lake.query_texts import Form, query_for_parquet, query_texts
     from t2s_pipeline.lake.views import Limits
-    from t2s_pipeline.lake.views import query as run_query
 
     settings = Settings.from_env()
     limits = Limits(seconds, memory_mb)
@@ -51,17 +53,23 @@ def sql(
     text = _statement(query, file)
     if text is None:
         _prompt(settings, limit, limits)
-        return
-    rows = run_query(settings, text, limits)
-    if parquet is not None:
+    elif parquet is not None:
+        rows = query_for_parquet(settings, text, limits)
         row_formats.write_parquet(rows, parquet)
         print(f"{len(rows):,} rows in {parquet}", file=sys.stderr)
     elif as_json:
-        row_formats.write_json(rows, sys.stdout)
+        row_formats.write_json(query_texts(settings, text, Form.JSON, limits), _utf8_output())
     elif as_csv:
-        row_formats.write_csv(rows, sys.stdout)
+        row_formats.write_csv(query_texts(settings, text, Form.TEXT, limits), _utf8_output())
     else:
-        row_formats.print_table(rows, limit)
+        row_formats.print_table(query_texts(settings, text, Form.CUT, limits), limit)
+
+
+def _utf8_output() -> TextIO:
+    """Standard output in UTF-8, whatever the language settings of the machine are: programs read it."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
 
 
 def _statement(query: str | None, file: Path | None) -> str | None:
@@ -74,12 +82,28 @@ def _statement(query: str | None, file: Path | None) -> str | None:
         raise InputError("Give a SELECT or --file, not both.")
     if file is not None:
         try:
-            return file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file} cannot be read as text: {error}") from error
+            return _decoded(file.read_bytes(), str(file))
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {error.strerror}.") from error
     if query is not None:
         return query
-    return None if sys.stdin.isatty() else sys.stdin.read()
+    if sys.stdin.isatty():
+        return None
+    if isinstance(sys.stdin, TextIOWrapper):
+        return _decoded(sys.stdin.buffer.read(), "Standard input")
+    return sys.stdin.read()
+
+
+def _decoded(data: bytes, source: str) -> str:
+    """The text of a statement; a byte order mark at its start is left out.
+
+    Raises:
+        InputError: if it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8.") from error
 
 
 def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
@@ -87,7 +111,7 @@ def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
     import readline  # noqa: F401  (arrow keys and history for input())
 
     from t2s_pipeline.commands.row_formats import print_table
-    from t2s_pipeline.lake.views import query as run_query
+    from t2s_pipeline.lake.query_texts import Form, query_texts
 
     print("Type one SELECT at a time and end it with ; (show tables; lists the views, Ctrl-D ends the session).")
     lines: list[str] = []
@@ -107,7 +131,7 @@ def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
             continue
         lines = []
         try:
-            print_table(run_query(settings, statement, limits), limit)
+            print_table(query_texts(settings, statement, Form.CUT, limits), limit)
         except T2SError as error:
             print(error, file=sys.stderr)
         except KeyboardInterrupt:

@@ -5,7 +5,10 @@ tables, and every meaning is a comment. The file is built beside its final place
 open keeps the complete old file. Only the bytes of the images are left out; they are in the lake.
 """
 
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.questions import PARTITION_MEANINGS, Question, meaning, questions
 from t2s_pipeline.lake.schema import IMAGES, TABLES
+from t2s_pipeline.lake.snapshot import is_plain
 from t2s_pipeline.lake.views import create_question_views, name_literal, open_tables, text_literal
 
 STORAGE_VERSION = "v1.0.0"
@@ -40,14 +44,30 @@ def build_database(settings: Settings) -> Path:
         T2SError: if the disk is full.
     """
     path = settings.home / "results.duckdb"
-    with atomic_file(path) as temporary:
+    with atomic_file(path) as temporary, _building_place(temporary) as place:
         connection, _ = open_tables(settings)
         with connection:
             try:
-                _copy(connection, temporary, questions(settings))
+                _copy(connection, place, questions(settings))
             except duckdb.Error as error:
                 raise InputError(f"{path} cannot be built: {' '.join(str(error).split())}") from error
     return path
+
+
+@contextmanager
+def _building_place(target: Path) -> Iterator[Path]:
+    """Where DuckDB builds the file that becomes ``target`` at the end of the block.
+
+    It is the target itself, unless its path has a character that DuckDB takes for a part of an address. Then DuckDB
+    would look for its log file in a folder that does not exist.
+    """
+    if is_plain(target):
+        yield target
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "results.duckdb"
+        yield place
+        shutil.copyfile(place, target)
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, path: Path, views: list[Question]) -> None:

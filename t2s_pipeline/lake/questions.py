@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import TABLES
 
@@ -32,10 +33,17 @@ class Question:
 
 
 def questions(settings: Settings) -> list[Question]:
-    """Every file of ``sql/``, by name."""
+    """Every file of ``sql/``, by name.
+
+    Raises:
+        InputError: naming a file that is not UTF-8 text.
+    """
     views: dict[str, Question] = {}
     for path in sorted(settings.sql_dir.glob("*.sql")):
-        text = path.read_text("utf-8")
+        try:
+            text = path.read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8.") from error
         comment, meanings = _first_comment(text)
         views[path.stem] = Question(path.stem, path, comment, text, meanings)
     return [replace(view, inherited=_meanings(view, views, frozenset())) for view in views.values()]

@@ -5,10 +5,9 @@ are replaced later. The connection is locked before a caller gets it: it can rea
 settings cannot be changed. Only the orchestrator's environment has DuckDB; the worker does not need it.
 """
 
-import shutil
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.questions import Question, questions
 from t2s_pipeline.lake.schema import TABLES
-from t2s_pipeline.lake.snapshot import take_snapshot
-from t2s_pipeline.lake.store import list_partitions, partition_file
+from t2s_pipeline.lake.snapshot import Snapshot, take_snapshot
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.versions import require_current_file
 
@@ -46,10 +44,11 @@ def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPy
             another release.
     """
     limits = limits or Limits()
-    connection, files = open_tables(settings)
+    connection, snapshot = open_tables(settings)
     create_question_views(connection, questions(settings))
     scratch = _scratch(settings)
-    connection.execute(f"SET allowed_directories = [{text_literal(f'{files}/')}]")
+    connection.execute(f"SET allowed_directories = [{text_literal(f'{snapshot.folder}/')}]")
+    connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(path)) for path in snapshot.outside)}]")
     connection.execute(f"SET temp_directory = {text_literal(str(scratch / 'spill'))}")
     connection.execute(f"SET memory_limit = '{limits.memory_mb}MiB'")
     connection.execute(f"SET max_temp_directory_size = '{limits.spill_mb}MiB'")
@@ -60,20 +59,18 @@ def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPy
     return connection
 
 
-def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Path]:
-    """A connection that is not locked yet, with one view per table, and the folder with the files that it reads.
+def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot]:
+    """A connection that is not locked yet, with one view per table, and the files that it reads.
 
     Raises:
         InputError: naming the table whose files cannot be read, or a partition of another release.
     """
     connection = duckdb.connect()
-    folder = take_snapshot(settings.lake, _scratch(settings))
-    if folder is not None:
-        weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
-    files = folder or settings.lake.resolve()
+    snapshot = take_snapshot(settings.lake, _scratch(settings))
+    weakref.finalize(connection, snapshot.remove)
     for table in TABLES.values():
-        _create_table_view(connection, files, table, settings.lake)
-    return connection, files
+        _create_table_view(connection, table, snapshot)
+    return connection, snapshot
 
 
 def _scratch(settings: Settings) -> Path:
@@ -82,6 +79,8 @@ def _scratch(settings: Settings) -> Path:
 
 def query(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Table:
     """The rows of one SELECT (WITH, FROM, VALUES, DESCRIBE, SHOW and SUMMARIZE are SELECTs too).
+
+    Arrow lacks some types of DuckDB. ``lake/query_texts.py`` gives every value as DuckDB prints it.
 
     Args:
         settings: they say where the lake and the questions are.
@@ -92,15 +91,25 @@ def query(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Tabl
         InputError: if it is not exactly one SELECT, if DuckDB finds an error in it, or if it needs more time or memory
             than ``limits`` allow.
     """
-    limits = limits or Limits()
+    with checked_query(settings, sql, limits or Limits()) as connection:
+        return connection.sql(sql).to_arrow_table()
+
+
+@contextmanager
+def checked_query(settings: Settings, sql: str, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for one SELECT that was checked. The errors of DuckDB inside the block become sentences.
+
+    Raises:
+        InputError: as ``query``.
+    """
     with connect(settings, limits) as connection:
         try:
-            statement = _one_select(connection, sql)
+            _one_select(connection, sql)
             # DuckDB allows INSERT, UPDATE, DELETE and COPY TO in the WITH clause of a SELECT, but only at the top
             # level. Inside another SELECT, DuckDB refuses a statement that writes, before it runs.
             connection.execute(f"EXPLAIN SELECT * FROM query({text_literal(sql)})")
             with _time_limit(connection, limits.seconds):
-                return connection.sql(statement.query).to_arrow_table()
+                yield connection
         except duckdb.OutOfMemoryException as error:
             raise InputError(
                 f"The query needs more than {limits.memory_mb} MB of memory: ask for fewer rows, or raise the limit."
@@ -137,33 +146,55 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterat
         timer.cancel()
 
 
-def _create_table_view(connection: duckdb.DuckDBPyConnection, folder: Path, table: Table, lake: Path) -> None:
-    """Create the view of a table: its partition columns, then its columns, null where an older file lacks one."""
-    files = [partition_file(folder, table, partition) for partition in list_partitions(folder, table)]
-    try:
-        for path in files:
-            require_current_file(table, path)
-    except InputError as error:
-        raise InputError(str(error).replace(str(folder), str(lake))) from None
+def _create_table_view(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot) -> None:
+    """Create the view of a table: its partition columns, then its columns, null where no file has one.
+
+    The values of the partition columns are those that ``list_partitions`` gives. DuckDB could read them from the paths,
+    but then a folder above the lake that is named like a partition counts too.
+    """
+    files = snapshot.files[table.name]
+    partition_columns = [pa.field(name, pa.string()) for name in table.partition_by]
+    # A registered Arrow table needs no file access, and has exactly the types of the table.
+    empty = pa.schema([*partition_columns, *table.schema]).empty_table()
     if not files:
-        partition_columns = [pa.field(name, pa.string()) for name in table.partition_by]
-        # A registered Arrow table needs no file access, and has exactly the types of the table.
-        connection.register(table.name, pa.schema([*partition_columns, *table.schema]).empty_table())
+        connection.register(table.name, empty)
         return
-    paths = ", ".join(text_literal(str(path)) for path in files)
-    types = ", ".join(f"{name_literal(column)}: VARCHAR" for column in table.partition_by)
-    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if types else "hive_partitioning = false"
-    source = f"read_parquet([{paths}], union_by_name = true, {hive})"
     try:
+        for file in files:
+            require_current_file(table, file.path)
+        paths = ", ".join(text_literal(str(file.path)) for file in files)
+        source = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false, filename = true)"
         in_files = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-        names = [*table.partition_by, *(column.name for column in table.columns)]
-        columns = ", ".join(("" if name in in_files else "NULL AS ") + name_literal(name) for name in names)
-        connection.execute(f"CREATE VIEW {name_literal(table.name)} AS SELECT {columns} FROM {source}")
+        columns = [_partition_column(name, [file.partition[name] for file in files]) for name in table.partition_by]
+        for name in table.schema.names:
+            columns.append(name_literal(name) if name in in_files else _null_column(connection, empty, name))
+        connection.execute(f"CREATE VIEW {name_literal(table.name)} AS SELECT {', '.join(columns)} FROM {source}")
+    except InputError as error:
+        raise InputError(_naming_sources(str(error), snapshot, table)) from None
     except duckdb.Error as error:
-        reason = _sentence(error).replace(str(folder), str(lake))
+        reason = _naming_sources(_sentence(error), snapshot, table)
         raise InputError(
             f"Table {table.name} cannot be read ({reason}): delete the damaged file and materialize it again."
         ) from error
+
+
+def _partition_column(name: str, values: Sequence[str]) -> str:
+    """The column as an expression of the file's number. DuckDB evaluates it per file, and so skips other partitions."""
+    listed = ", ".join(map(text_literal, values))
+    return f"list_extract([{listed}], 1 + CAST(parse_filename(filename, true) AS BIGINT)) AS {name_literal(name)}"
+
+
+def _null_column(connection: duckdb.DuckDBPyConnection, empty: pa.Table, name: str) -> str:
+    """A column that no file has: null, of the type that the table says."""
+    (kind,) = connection.from_arrow(empty.select([name])).types
+    return f"CAST(NULL AS {kind}) AS {name_literal(name)}"
+
+
+def _naming_sources(message: str, snapshot: Snapshot, table: Table) -> str:
+    """The message with the names of the lake's files in place of those of the snapshot."""
+    for file in snapshot.files[table.name]:
+        message = message.replace(str(file.path), str(file.source))
+    return message
 
 
 def create_question_views(connection: duckdb.DuckDBPyConnection, views: list[Question]) -> None:
@@ -194,9 +225,15 @@ def create_question_views(connection: duckdb.DuckDBPyConnection, views: list[Que
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    statements = connection.extract_statements(sql)
+    try:
+        statements = connection.extract_statements(sql)
+    except UnicodeEncodeError as error:
+        raise InputError("The SELECT is not UTF-8 text: write it in UTF-8.") from error
     if len(statements) != 1:
         raise InputError(f"Give exactly one SELECT, not {len(statements)} statements.")
+    if statements[0].type == duckdb.StatementType.MULTI:
+        # DuckDB makes several statements of a PIVOT whose values are not listed; the first one creates a type.
+        raise InputError("A PIVOT needs its values: list them with IN (…), as in PIVOT … ON split IN ('val', 'test').")
     if statements[0].type != duckdb.StatementType.SELECT:
         kind = statements[0].type.name
         raise InputError(f"Give exactly one SELECT: the lake is read-only to SQL, and this is {kind}.")

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -10,13 +12,13 @@ from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import BENCHMARKS
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import list_partitions, write_partition
+from t2s_pipeline.lake.store import list_partitions, partition_file, scan, write_partition
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.steps.answers import Complete, Segment
-from t2s_pipeline.steps.runner import Runner
+from t2s_pipeline.steps.runner import Runner, step_fingerprint
 from t2s_pipeline.steps.scores import score_under_every_protocol
-from t2s_pipeline.steps.step import StepReport
+from t2s_pipeline.steps.step import Context, LakePartition, StepReport
 from t2s_pipeline.systems import watched_folder
 from t2s_pipeline.systems.watched_folder import ForeignCheckpoint
 
@@ -26,17 +28,69 @@ VALIDATION, TEST = "val", "test"
 def evaluate(runner: Runner, system: System, dataset: str, split: str) -> list[StepReport]:
     """Completions, masks and scores of a system on a split. Finished work is not done again.
 
+    If the system's weights were replaced since it was evaluated on val, it is evaluated there again before its test
+    split: otherwise the test scores of the new weights would stand beside the choice of the old ones.
+
     Raises:
         NotMaterializedError: if the split is not in the lake.
     """
     register(runner.settings, system.name)
-    reports = [
+    reports = []
+    if split == TEST and _weights_differ_from_val(runner, system):
+        runner.say(f"The weights of {system.name} are not those that were evaluated on val: val comes first.")
+        reports += evaluate(runner, system, system.dataset, VALIDATION)
+    reports += [
         *runner.run(Complete(system, dataset, split)),
         *runner.run(Segment(system, dataset, split)),
     ]
     for step in score_under_every_protocol(system.name, system.segmenter_name, dataset, split):
         reports += runner.run(step)
     return reports
+
+
+def is_validated(context: Context, system: System) -> bool:
+    """Whether the metrics on val of a system's training dataset are those of its present weights.
+
+    They are not while the weights are newer than the completions, or the completions newer than scores or metrics. A
+    choice of checkpoints then waits. Other data does not count: new data does not trigger re-evaluation.
+    """
+    lake, on_val = context.settings.lake, {"dataset": system.dataset, "split": VALIDATION}
+    partitions = (
+        LakePartition(schema.COMPLETIONS, {**on_val, "system": system.name}),
+        LakePartition(schema.SAMPLE_SCORES, {**on_val, "system": system.name, "protocol": "strict"}),
+        LakePartition(schema.BENCHMARK_METRICS, {}),
+    )
+    files = [partition_file(lake, target.table, target.partition) for target in partitions]
+    if not all(file.is_file() for file in files):
+        return False
+    times = [file.stat().st_mtime_ns for file in files]
+    return times == sorted(times) and not _weights_differ_from_val(context, system)
+
+
+def _weights_differ_from_val(context: Context, system: System) -> bool:
+    """Whether the system's completions on val were made with other weights; False if there are none."""
+    lake, step = context.settings.lake, Complete(system, system.dataset, VALIDATION)
+    (target,) = step.writes()
+    # Whoever published a model has fixed what its name means; only a folder's weights can be replaced.
+    if not Path(system.prompter).is_dir() or target.fingerprint(lake) is None:
+        return False
+    first = next(scan(lake, target.table, target.partition, ["settings"], batch_rows=1), None)
+    settings = first["settings"][0].as_py() if first is not None and first.num_rows else None
+    sha256 = json.loads(settings).get("prompter_sha256") if settings else None
+    if sha256 is None:
+        return step_fingerprint(step, context) != target.fingerprint(lake)
+    return bool(sha256 != _present_sha256(Path(system.prompter)))
+
+
+def _present_sha256(folder: Path) -> str:
+    """The hash of the weights in a folder. They are read once, and again only if a file has changed."""
+    stats = [(file.name, file.stat()) for file in sorted(folder.glob("*.safetensors"))]
+    return _hash_of(folder, tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
+
+
+@cache
+def _hash_of(folder: Path, files: tuple[tuple[str, int, int, int], ...]) -> str:
+    return weights_sha256(folder)
 
 
 def is_read(settings: Settings, dataset: str, split: str) -> bool:

@@ -1,14 +1,15 @@
 """Checkpoints in the watched folder ``T2S_HOME/checkpoints``: which of them are complete, and their names.
 
 ``checkpoints/<name>/`` is one checkpoint and becomes the system ``<name>``. ``checkpoints/<name>/checkpoint-<step>/``
-is a checkpoint of a run and becomes ``<name>--<step>``, or ``<name>`` if its marker says that it is the last one.
+is a checkpoint of a run and becomes ``<name>--<step>``, or ``<name>`` if its marker says that it is the last one. A
+model that lies in ``checkpoints/<name>/`` beside such folders is the final model of the run and becomes ``<name>``.
 A checkpoint of ours has its settings in its marker. Any other checkpoint names in a file ``evaluate.json`` the
-experiment whose settings it answers with: ``{"experiment": "think2seg-rs-3b", "step": 400}``.
+experiment whose settings it answers with: ``{"experiment": "think2seg-rs-3b", "step": 400}``. The file can also lie in
+``checkpoints/<name>/``; then it is valid for all checkpoints of the run.
 """
 
 import json
 import re
-import struct
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,15 +21,14 @@ from t2s_pipeline.core.names import RULE, is_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.systems.model_files import holds_model_files, require_complete
 from t2s_pipeline.training import checkpoints
 
 ANSWERS_AS = "evaluate.json"
 QUIET_SECONDS = 3.0
 """A folder counts only after nothing in it was created or renamed for this time: a copy may still be running."""
-MAX_HEADER_BYTES = 100_000_000
-"""The limit of the safetensors format for a file's header."""
-
 _STEP = re.compile(r"checkpoint-(\d+)")
+_TRAINER_STATE = "trainer_state.json"
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,24 @@ def look(
 
 
 def look_into(folder: Path) -> tuple[list[ForeignCheckpoint], list[UnusableFolder]]:
-    """The checkpoints of one folder of the watched folder: itself, or its ``checkpoint-<step>`` folders."""
+    """The checkpoints of one folder of the watched folder: its ``checkpoint-<step>`` folders, and itself."""
     if not is_name(folder.name):
         return [], [UnusableFolder(folder, f"rename it: a name is {RULE}")]
     usable: list[ForeignCheckpoint] = []
     unusable: list[UnusableFolder] = []
     steps = {path: int(match[1]) for path in _folders(folder) if (match := _STEP.fullmatch(path.name))}
-    for path in steps or [folder]:
+    if not steps or holds_model_files(folder):
         try:
-            usable.append(_read(path, folder.name, steps.get(path)))
+            usable.append(_read(folder, folder.name, last_step=max(steps.values(), default=0)))
+        except InputError as fault:
+            unusable.append(UnusableFolder(folder, str(fault)))
+    with_final = bool(usable)
+    for path, step in steps.items():
+        try:
+            usable.append(_read(path, folder.name, step, with_final))
         except InputError as fault:
             unusable.append(UnusableFolder(path, str(fault)))
-    return usable, unusable
+    return sorted(usable, key=lambda checkpoint: (checkpoint.step, checkpoint.final)), unusable
 
 
 def find(settings: Settings, system: str) -> ForeignCheckpoint | None:
@@ -125,40 +131,63 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
 
 
-def _read(path: Path, name: str, step: int | None) -> ForeignCheckpoint:
+def _read(
+    path: Path, name: str, step: int | None = None, with_final: bool = False, last_step: int = 0
+) -> ForeignCheckpoint:
     """The checkpoint in a folder.
+
+    Args:
+        path: the folder with the weights.
+        name: of the folder in the watched folder.
+        step: of ``checkpoint-<step>``; None for the folder itself.
+        with_final: whether a final model lies beside ``checkpoint-<step>``, so that this is not the last one.
+        last_step: the step of the folder itself, where no file of it says one.
 
     Raises:
         InputError: if it is not complete, not settled, or does not say as what it answers.
     """
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    weights = [file for file in files if file.suffix == ".safetensors"]
-    if not weights or not (path / "config.json").is_file():
-        raise InputError("it holds no model: expected config.json and *.safetensors")
-    for file in weights:
-        _require_whole(file)
-    _require_shards(path)
     stats = [file.stat() for file in files]
+    weights = require_complete(path)
     # A file's change time is that of its arrival here, whatever time of its making a copy keeps.
     if time.time() - max(stat.st_ctime for stat in stats) < QUIET_SECONDS:
         raise InputError("it was changed a moment ago: waiting until it is whole")
     marker = checkpoints.read(path)
     if marker is not None:
-        at = marker.step if step is None else step
-        system = name if step is None or marker.final else f"{name}--{step}"
-        created = datetime.fromisoformat(marker.created_at)
-        settings = Experiment.from_json(marker.experiment)
-        final = step is None or marker.final
-        return ForeignCheckpoint(system, name, at, final, path, settings, marker.sha256, created)
-    answers_as = _answers_as(path)
+        final = step is None or (marker.final and not with_final)
+        return ForeignCheckpoint(
+            system=name if final else f"{name}--{step}",
+            run=name,
+            step=marker.step if step is None else step,
+            final=final,
+            path=path,
+            experiment=Experiment.from_json(marker.experiment),
+            fingerprint=marker.sha256,
+            created_at=datetime.fromisoformat(marker.created_at),
+        )
+    answers_as = _answers_as(path if step is None or (path / ANSWERS_AS).exists() else path.parent)
     weights_fingerprint = fingerprint(
         files=[(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
     )
-    created = datetime.fromtimestamp(max(file.stat().st_mtime for file in weights), UTC)
-    system = name if step is None else f"{name}--{step}"
-    at = answers_as.step if step is None else step
-    settings = experiment(answers_as.experiment)
-    return ForeignCheckpoint(system, name, at, True, path, settings, weights_fingerprint, created)
+    return ForeignCheckpoint(
+        system=name if step is None else f"{name}--{step}",
+        run=name,
+        step=(answers_as.step or _trainer_step(path) or last_step) if step is None else step,
+        final=not with_final,
+        path=path,
+        experiment=experiment(answers_as.experiment),
+        fingerprint=weights_fingerprint,
+        created_at=datetime.fromtimestamp(max(file.stat().st_mtime for file in weights), UTC),
+    )
+
+
+def _trainer_step(path: Path) -> int:
+    """The step that the Trainer of transformers stored with a model; 0 if it stored none."""
+    try:
+        step = json.loads((path / _TRAINER_STATE).read_text("utf-8"))["global_step"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return step if isinstance(step, int) else 0
 
 
 @dataclass(frozen=True)
@@ -189,33 +218,3 @@ def _answers_as(path: Path) -> AnswersAs:
     if not isinstance(content.get("step", 0), int):
         raise InputError(f"{ANSWERS_AS}: step {content['step']!r} is no whole number")
     return AnswersAs(content["experiment"], content.get("step", 0))
-
-
-def _require_whole(file: Path) -> None:
-    """The header of a safetensors file says how long the file is (https://huggingface.co/docs/safetensors)."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        start = stream.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
-            raise InputError(f"{file.name} is not whole")
-        try:
-            header = json.loads(stream.read(length))
-            ends = [value["data_offsets"][1] for key, value in header.items() if key != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as fault:
-            raise InputError(f"{file.name} is no safetensors file") from fault
-    if size != 8 + length + max(ends, default=0):
-        raise InputError(f"{file.name} is not whole")
-
-
-def _require_shards(path: Path) -> None:
-    index = path / "model.safetensors.index.json"
-    if not index.is_file():
-        return
-    try:
-        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise InputError(f"{index.name} cannot be read") from fault
-    missing = sorted(str(shard) for shard in shards if not (path / str(shard)).is_file())
-    if missing:
-        raise InputError(f"{len(missing)} of its files are missing, the first: {missing[0]}")

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from jobs.dataset_sensors import known_datasets  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
-from t2s_pipeline.lake.schema import PSEUDO_LABELS  # noqa: E402
+from t2s_pipeline.lake.schema import CHECKPOINTS, PSEUDO_LABELS  # noqa: E402
 from t2s_pipeline.lake.store import list_partitions, read_partition  # noqa: E402
+from t2s_pipeline.training.checkpoints import MARKER  # noqa: E402
 from t2s_pipeline.worker.launcher import Launch  # noqa: E402
 from tests.data.make_earthreason import HERE as EARTHREASON  # noqa: E402
 from tests.data.make_phrases import RISBENCH  # noqa: E402
@@ -56,11 +58,11 @@ def at(home: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("T2S_WORKER_PYTHON", "/bin/sh")  # it only has to be there
 
 
-def run_demo(instance, **config):
+def run_demo(instance, launcher: WorkerLauncher | None = None, **config):
     return defs.resolve_job_def("demo").execute_in_process(
         instance=instance,
         run_config={"ops": {"files": {"config": {**CONFIG, **config}}}},
-        resources={"worker": StandInLauncher()},
+        resources={"worker": launcher or StandInLauncher()},
     )
 
 
@@ -189,6 +191,31 @@ def test_seeds_are_runs_and_systems_of_their_own(instance):
     run_demo(instance, seeds=[0, 2])
     assert partitions(instance, "checkpoints") == {RUN, f"{RUN}-seed2"}
     assert {key.split("|")[1] for key in partitions(instance, "predictions")} == {BASE, RUN, f"{RUN}-seed2"}
+
+
+class TwoCheckpoints(StandInLauncher):
+    """A worker whose training leaves two checkpoints. Both answer with the truth: the rule takes the earlier one."""
+
+    def launcher(self, context, settings: Settings) -> Launch:
+        class Worker(StandIn):
+            def train(self, options, mark):
+                super().train(options, mark)
+                run = options["--experiment"]
+                last = settings.runs / run / "checkpoint-2"
+                first = shutil.copytree(last, settings.runs / run / "checkpoint-1")
+                marker = json.loads((last / MARKER).read_text())
+                (first / MARKER).write_text(json.dumps({**marker, "step": 1}))
+                rows = [{"system": run, "step": 2, "path": ""}, {"system": f"{run}--1", "step": 1, "path": ""}]
+                self._write(CHECKPOINTS, {"run": run}, rows, mark)
+
+        return Worker(settings)
+
+
+def test_the_demo_scores_the_checkpoint_that_val_prefers_and_it_alone_on_test(instance):
+    assert run_demo(instance, TwoCheckpoints()).success
+    evaluated = {tuple(reversed(key.split("|"))) for key in partitions(instance, "sample_scores")}
+    on_val = {(name, "synthetic-val") for name in (BASE, RUN, f"{RUN}--1")}
+    assert evaluated == on_val | {(BASE, "synthetic-test"), (f"{RUN}--1", "synthetic-test")}
 
 
 def test_every_known_dataset_is_offered_as_partitions(instance, tmp_path: Path):

@@ -1,122 +1,211 @@
-"""Every value that a query can give has a form for people and one for programs."""
+"""Every value of a query is printed as DuckDB prints it: as a table, as JSON and as CSV."""
 
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from t2s_pipeline.commands.row_formats import plain, print_table, write_csv, write_json, write_parquet
+duckdb = pytest.importorskip("duckdb")
+pytest.importorskip("dagster")
+pytestmark = pytest.mark.orchestrator
 
-MIXED = pa.table(
-    {
-        "text": ['a, "b"\n[red]', None],
-        "whole": [1, None],
-        "real": [0.123456, float("nan")],
-        "yes": [True, None],
-        "bytes": [b"\x00\xff", None],
-        "list": [["x", None], []],
-        "struct": [{"height": 2, "width": 3, "counts": "6"}, None],
-        "map": pa.array([[("k", 1.5)], None], type=pa.map_(pa.string(), pa.float64())),
-        "when": [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None],
-        "span": [timedelta(seconds=90), None],
-        "sum": pa.array([Decimal(10**20), None], type=pa.decimal128(38, 0)),
-        "fraction": pa.array([Decimal("2.50"), None], type=pa.decimal128(5, 2)),
-    }
+import hypothesis  # noqa: E402
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from t2s_pipeline.commands.row_formats import print_table, write_csv, write_json, write_parquet  # noqa: E402
+from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.core.settings import Settings  # noqa: E402
+from t2s_pipeline.lake.query_texts import Form, QueryTexts, query_for_parquet, query_texts  # noqa: E402
+from t2s_pipeline.lake.views import text_literal  # noqa: E402
+
+VALUES = {
+    "1::TINYINT": 1,
+    "18446744073709551615::UBIGINT": 18446744073709551615,
+    "(-170141183460469231731687303715884105728)::HUGEINT": -170141183460469231731687303715884105728,
+    "340282366920938463463374607431768211455::UHUGEINT": 340282366920938463463374607431768211455,
+    "'123456789012345678901234567890123456789012345'::BIGNUM": 123456789012345678901234567890123456789012345,
+    "1.50::DECIMAL(10, 2)": 1.5,
+    "0.1::FLOAT": 0.1,
+    "0.1::DOUBLE + 0.2": 0.30000000000000004,
+    "1e300": 1e300,
+    "'nan'::DOUBLE": "nan",
+    "'inf'::FLOAT": "inf",
+    "'-inf'::DOUBLE": "-inf",
+    "true": True,
+    "'a, \"b\"'": 'a, "b"',
+    "''": "",
+    "' '": " ",
+    "'two' || chr(10) || 'lines'": "two\nlines",
+    "'Zürich'": "Zürich",
+    "NULL": None,
+    "NULL::INTEGER": None,
+    "NULL::INTEGER[]": None,
+    "DATE '2026-01-02'": "2026-01-02",
+    "DATE '0044-03-15 (BC)'": "0044-03-15 (BC)",
+    "'infinity'::DATE": "infinity",
+    "'-infinity'::TIMESTAMP": "-infinity",
+    "'-infinity'::TIMESTAMPTZ": "-infinity",
+    "TIMESTAMP_NS '2026-01-01 00:00:00.123456789'": "2026-01-01 00:00:00.123456789",
+    "TIMESTAMP_S '2026-01-01 00:00:00'": "2026-01-01 00:00:00",
+    "TIMESTAMP_MS '2026-01-01 00:00:00.001'": "2026-01-01 00:00:00.001",
+    "'290000-01-01'::TIMESTAMP": "290000-01-01 00:00:00",
+    "TIME '12:00:00.5'": "12:00:00.5",
+    "'12:00:00+02'::TIMETZ": "12:00:00+02",
+    "INTERVAL '1 month 2 days 3.5 seconds'": "1 month 2 days 00:00:03.5",
+    "'\\xAA\\x00b'::BLOB": "\\xAA\\x00b",
+    "'0101'::BIT": "0101",
+    "'8f14e45f-ceea-467f-a0e6-32c5d1a0c7f1'::UUID": "8f14e45f-ceea-467f-a0e6-32c5d1a0c7f1",
+    "'x'::ENUM('x', 'y')": "x",
+    "['a', NULL]": ["a", None],
+    "[1, 2]::INTEGER[2]": [1, 2],
+    "['inf'::DOUBLE, 'nan'::DOUBLE, -1]": ["inf", "nan", -1],
+    "['NaN, -Infinity']": ["NaN, -Infinity"],
+    "{'height': 2, 'counts': '6\\7'}": {"height": 2, "counts": "6\\7"},
+    "MAP {'k': 1.5}": {"k": 1.5},
+    "'{\"a\": [1]}'::JSON": {"a": [1]},
+}
+"""A value of each type of DuckDB, and what it is in JSON."""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> Settings:
+    place = tmp_path_factory.mktemp("home")
+    return Settings(place, place / "python", place / "sql")
+
+
+def printed_by_duckdb(expression: str) -> str | None:
+    return duckdb.execute(f"SELECT CAST({expression} AS VARCHAR)").fetchone()[0]
+
+
+def csv_of(settings: Settings, sql: str) -> str:
+    out = io.StringIO()
+    write_csv(query_texts(settings, sql, Form.TEXT), out)
+    return out.getvalue()
+
+
+def json_of(settings: Settings, sql: str) -> list[dict]:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    out = io.StringIO()
+    write_json(query_texts(settings, sql, Form.JSON), out)
+    return json.loads(out.getvalue(), parse_constant=refuse)
+
+
+def all_values(settings: Settings) -> str:
+    return "SELECT " + ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(VALUES))
+
+
+def test_csv_holds_what_duckdb_prints(settings):
+    row = list(csv.reader(io.StringIO(csv_of(settings, all_values(settings)))))[1]
+    assert row == [printed_by_duckdb(expression) or "" for expression in VALUES]
+
+
+def test_json_holds_every_value_in_full(settings):
+    (row,) = json_of(settings, all_values(settings))
+    assert list(row.values()) == list(VALUES.values())
+
+
+def test_a_table_shows_what_duckdb_prints_up_to_its_width(settings, capsys):
+    for expression in VALUES:
+        print_table(query_texts(settings, f"SELECT {expression} AS x", Form.CUT), limit=1)
+        shown = capsys.readouterr().out.splitlines()[1].strip()
+        printed = printed_by_duckdb(expression)
+        assert shown == " ".join(("NULL" if printed is None else printed).split())
+
+
+def test_decimals_keep_their_zeros_as_a_json_number(settings):
+    out = io.StringIO()
+    write_json(query_texts(settings, "SELECT 1.50::DECIMAL(10, 2) AS x", Form.JSON), out)
+    assert out.getvalue() == '[\n {"x": 1.50}\n]\n'
+
+
+@pytest.mark.parametrize("rows", ["(NULL), ('')", "(''), (NULL)"])
+def test_null_in_csv_is_empty_and_an_empty_text_is_not(settings, rows):
+    expected = {"(NULL), ('')": 'x\n\n""\n', "(''), (NULL)": 'x\n""\n\n'}[rows]
+    assert csv_of(settings, f"FROM (VALUES {rows}) AS t(x)") == expected
+
+
+def test_no_rows_are_an_empty_list_and_a_header(settings):
+    nothing = "SELECT 1 AS a, [1] AS b WHERE false"
+    assert json_of(settings, nothing) == []
+    assert csv_of(settings, nothing) == "a,b\n"
+
+
+@hypothesis.settings(max_examples=25)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1, max_size=4))
+def test_any_text_survives_csv_and_json(settings, texts):
+    sql = "SELECT " + ", ".join(f"{text_literal(text)} AS c{number}" for number, text in enumerate(texts))
+    written = io.StringIO(csv_of(settings, sql), newline="")
+    assert list(csv.reader(written))[1] == texts
+    assert list(json_of(settings, sql)[0].values()) == texts
+
+
+@hypothesis.settings(max_examples=25)
+@given(
+    st.integers(-(2**127), 2**127 - 1),
+    st.decimals(-(10**20) + 1, 10**20 - 1, places=18),
+    st.floats(),
+    st.dates(),
 )
+def test_any_number_and_date_is_printed_as_duckdb_prints_it(settings, whole, decimal, real, day):
+    expressions = (
+        f"'{whole}'::HUGEINT",
+        f"'{decimal:f}'::DECIMAL(38, 18)",
+        f"'{real!r}'::DOUBLE",
+        f"DATE '{day}'",
+    )
+    sql = "SELECT " + ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(expressions))
+    row = list(csv.reader(io.StringIO(csv_of(settings, sql))))[1]
+    assert row == [printed_by_duckdb(expression) for expression in expressions]
+    assert int(row[0]) == json_of(settings, sql)[0]["c0"] == whole
 
 
-def as_json(rows: pa.Table) -> list[dict]:
-    out = io.StringIO()
-    write_json(rows, out)
-    return json.loads(out.getvalue())
+def test_rows_keep_their_order(settings):
+    sql = "SELECT i, i * 7919 % 100003 AS r FROM range(100003) AS t(i) ORDER BY r DESC"
+    result = query_texts(settings, sql, Form.TEXT)
+    assert [int(text) for text in result.rows.column(1).to_pylist()] == list(range(100002, -1, -1))
 
 
-def as_csv(rows: pa.Table) -> list[dict]:
-    out = io.StringIO()
-    write_csv(rows, out)
-    return list(csv.DictReader(io.StringIO(out.getvalue())))
-
-
-def test_every_type_has_a_json_form():
-    first, second = as_json(MIXED)
-    assert first == {
-        "text": 'a, "b"\n[red]',
-        "whole": 1,
-        "real": 0.123456,
-        "yes": True,
-        "bytes": "AP8=",
-        "list": ["x", None],
-        "struct": {"height": 2, "width": 3, "counts": "6"},
-        "map": [["k", 1.5]],
-        "when": "2026-01-02T03:04:05+00:00",
-        "span": "0:01:30",
-        "sum": 10**20,
-        "fraction": 2.5,
-    }
-    assert all(value in (None, []) for value in second.values())
-
-
-def test_no_rows_are_an_empty_list_and_a_header():
-    assert as_json(MIXED.slice(0, 0)) == []
-    out = io.StringIO()
-    write_csv(MIXED.slice(0, 0), out)
-    assert out.getvalue() == ",".join(MIXED.column_names) + "\n"
-
-
-def test_csv_keeps_commas_quotes_and_line_ends():
-    first, second = as_csv(MIXED)
-    assert first["text"] == 'a, "b"\n[red]'
-    assert json.loads(first["list"]) == ["x", None]
-    assert json.loads(first["struct"])["width"] == 3
-    assert second["text"] == ""
-
-
-def test_two_columns_of_one_name_keep_both_values(tmp_path):
-    rows = pa.table([[1], [2], [3]], names=["a", "a", "a_2"])
-    assert as_json(rows) == [{"a": 1, "a_2": 2, "a_2_2": 3}]
-    write_parquet(rows, tmp_path / "out.parquet")
+def test_two_columns_of_one_name_keep_both_values(settings, tmp_path):
+    sql = "SELECT 1 AS a, 2 AS a, 3 AS a_2"
+    assert json_of(settings, sql) == [{"a": 1, "a_2": 2, "a_2_2": 3}]
+    write_parquet(query_for_parquet(settings, sql), tmp_path / "out.parquet")
     assert pq.read_table(tmp_path / "out.parquet").column_names == ["a", "a_2", "a_2_2"]
 
 
-def test_people_see_short_cells_and_nothing_is_taken_for_markup(capsys):
-    print_table(MIXED, limit=10)
-    shown = capsys.readouterr().out
-    assert 'a, "b" [red]' in shown
-    assert "2 bytes" in shown
-    assert "mask 2×3" in shown
-    assert "0.1235" in shown
-    assert "100000000000000000000" in shown
-    assert "2 rows" in shown
+def in_parquet(settings: Settings, path: Path, expression: str) -> object:
+    write_parquet(query_for_parquet(settings, f"SELECT {expression}"), path)
+    return pq.read_table(path).column(0).to_pylist()[0]
 
 
-@pytest.mark.parametrize(
-    ("value", "cell"),
-    [(0.0, "0.00"), (31.254, "31.25"), (-7.0, "-7.00"), (0.00012345, "0.0001234"), (2.5e12, "2.5e+12")],
-)
-def test_numbers_show_what_matters(capsys, value, cell):
-    print_table(pa.table({"x": [value]}), limit=1)
-    assert capsys.readouterr().out.split()[1] == cell
+def test_parquet_keeps_types_and_writes_the_others_as_text(settings, tmp_path):
+    path = tmp_path / "out.parquet"
+    assert in_parquet(settings, path, "sum(x) FROM range(4) AS t(x)") == 6
+    assert in_parquet(settings, path, "INTERVAL '1 month 2 days'") == "1 month 2 days"
+    assert in_parquet(settings, path, "'12:00:00+02'::TIMETZ") == "12:00:00+02"
+    assert in_parquet(settings, path, "[1.5, NULL]::DOUBLE[]") == [1.5, None]
+    with pytest.raises(InputError, match="DECIMAL"):
+        in_parquet(settings, path, "340282366920938463463374607431768211455::UHUGEINT")
+
+
+def test_nothing_is_taken_for_markup_and_white_space_is_one_line(settings, capsys):
+    print_table(query_texts(settings, "SELECT 'a' || chr(10) || '[red]' AS x", Form.CUT), limit=10)
+    assert capsys.readouterr().out.splitlines()[1:] == ["a [red]", "1 row"]
 
 
 def test_a_long_text_is_cut(capsys):
-    print_table(pa.table({"x": ["y" * 500]}), limit=1)
+    rows = QueryTexts(("x",), (False,), pa.table({"c0": ["y" * 500]}))
+    print_table(rows, limit=1)
     assert capsys.readouterr().out.split()[1] == "y" * 59 + "…"
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.decimals(allow_nan=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(VALUES)
-def test_any_value_becomes_strict_json(value):
-    json.dumps(plain(value), allow_nan=False)
+def test_a_long_value_is_cut_before_it_leaves_duckdb(settings):
+    sql = "SELECT repeat('y', 10000000) AS x, encode(repeat('y', 10000000)) AS b"
+    lengths = [len(text) for text in query_texts(settings, sql, Form.CUT).rows.to_pylist()[0].values()]
+    assert lengths == [500, 500]

@@ -65,7 +65,8 @@ def runner_of(settings: Settings) -> Runner:
 def put(folder: Path, run: str = MINI.name, step: int = 20, steps: int = 60, experiment=MINI, weights=b"12345678"):
     """A complete checkpoint whose one tensor holds these eight bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text("{}")
+    for name in ("config.json", "tokenizer.json", "preprocessor_config.json"):
+        (folder / name).write_text("{}")
     header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + weights)
     made, sha256 = "2026-01-01T00:00:00+00:00", weights_sha256(folder)
@@ -207,6 +208,41 @@ def test_only_the_best_of_a_finished_run_is_tried_on_test_and_only_once_val_saw_
     requests = best(instance)
     assert [key.split(" ")[0] for key in requests] == ["synthetic-test|think2seg-mini--20"]
     assert best(instance) == requests  # the same run key, which Dagster runs once
+
+
+def test_replaced_weights_are_seen_by_val_before_test(settings, instance):
+    run = settings.watched / "theirs"
+    put(run / "checkpoint-20")
+    put(run / "checkpoint-60", step=60)
+    runner = runner_of(settings)
+
+    def val(*systems: str) -> None:
+        for system in systems:
+            evaluate(runner, resolve(system, settings), "synthetic", "val")
+
+    val("theirs--20", "theirs")
+    assert best(instance) == []  # the metrics are older than the scores
+    runner.run(Summarize())
+    (first,) = best(instance)
+    put(run / "checkpoint-60", step=60, weights=b"87654321")  # not the chosen one, but a part of the choice
+    assert best(instance) == []
+    val("theirs")
+    assert best(instance) == []
+    runner.run(Summarize())
+    assert best(instance) == [first]
+
+
+def test_replaced_weights_are_evaluated_on_val_first_when_a_person_asks_for_test(settings):
+    put(settings.watched / "theirs")
+    worker = StandIn(settings)
+    runner = Runner(settings, worker, lambda _: None)
+    evaluate(runner, resolve("theirs", settings), "synthetic", "test")
+    assert [split for _, _, split in worker.calls] == ["test", "test"]
+    evaluate(runner, resolve("theirs", settings), "synthetic", "val")
+    put(settings.watched / "theirs", weights=b"87654321")
+    worker.calls.clear()
+    evaluate(runner, resolve("theirs", settings), "synthetic", "test")
+    assert [split for _, _, split in worker.calls] == ["val", "val", "test", "test"]
 
 
 def list_ours(settings: Settings) -> None:

@@ -2,23 +2,29 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import hypothesis
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+duckdb = pytest.importorskip("duckdb")
 pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
+from t2s_pipeline.lake.database import build_database  # noqa: E402
 from t2s_pipeline.lake.questions import questions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, REJECTS, TABLES  # noqa: E402
-from t2s_pipeline.lake.store import partition_file, write_partition  # noqa: E402
-from t2s_pipeline.lake.views import Limits, connect, query  # noqa: E402
+from t2s_pipeline.lake.store import list_partitions, partition_file, write_partition  # noqa: E402
+from t2s_pipeline.lake.views import Limits, connect, query, text_literal  # noqa: E402
 
 
 @pytest.fixture
@@ -67,11 +73,115 @@ def test_partition_columns_are_text_even_where_they_look_like_numbers(settings):
     ]
 
 
+PARTITION_VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=15)
+
+
+@hypothesis.settings(max_examples=25)
+@given(st.lists(st.tuples(PARTITION_VALUES, PARTITION_VALUES), min_size=1, max_size=4, unique=True))
+def test_any_partition_value_comes_back_as_it_was_written(tmp_path_factory, partitions):
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home, home / "python", home / "sql")
+    for dataset, split in partitions:
+        put(settings, split, "a", dataset=dataset)
+    rows = query(settings, "SELECT dataset, split FROM rejects").to_pylist()
+    assert sorted((row["dataset"], row["split"]) for row in rows) == sorted(partitions)
+    dataset, split = partitions[0]
+    where = f"dataset = {text_literal(dataset)} AND split = {text_literal(split)}"
+    assert query(settings, f"SELECT count(*) AS n FROM rejects WHERE {where}").to_pylist() == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "split=v2",
+        "dataset=other/split=v2",
+        "source=x",
+        "filename=y",
+        "a?b",
+        "a*b",
+        "a\\b",
+        "[0-9]",
+        "it's",
+        "50%20",
+        "ü",
+    ],
+)
+def test_the_path_of_the_lake_changes_nothing(tmp_path, folder):
+    """Siblings that a pattern would find as well hold other rows."""
+    homes = [tmp_path / folder / "home", *(tmp_path / sibling / "home" for sibling in ("axb", "a/b", "1"))]
+    for home in homes:
+        put(Settings(home, tmp_path / "python", tmp_path / "sql"), "val", str(home))
+    settings = Settings(homes[0], tmp_path / "python", tmp_path / "sql")
+    expected = [{"dataset": "synthetic", "split": "val", "source": str(homes[0])}]
+    assert query(settings, "SELECT dataset, split, source FROM rejects").to_pylist() == expected
+    database = build_database(settings)
+    copy = shutil.copy(database, tmp_path / "copy.duckdb")  # DuckDB itself cannot open every one of these paths
+    with duckdb.connect(copy, read_only=True) as results:
+        assert results.sql("SELECT source FROM rejects").fetchall() == [(str(homes[0]),)]
+
+
+def test_a_filter_on_a_partition_reads_no_other_file(settings):
+    for number in range(20):
+        put(settings, "val", "a", dataset=f"d{number}")
+    plan = connect(settings).sql("EXPLAIN ANALYZE SELECT source FROM rejects WHERE dataset = 'd7'").fetchall()[0][1]
+    assert "7.parquet" not in plan or plan.count(".parquet") == 1
+    assert "Total Files Read: 1" in " ".join(plan.split()) or plan.count(".parquet") == 1
+
+
+def test_a_table_on_another_file_system_is_read_through_its_link(settings, tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    put(settings, "val", "a")
+    elsewhere = tmp_path / "elsewhere" / "rejects"
+    elsewhere.parent.mkdir()
+    (settings.lake / "rejects").rename(elsewhere)
+    (settings.lake / "rejects").symlink_to(elsewhere)
+    secret = tmp_path / "elsewhere" / "secret.csv"
+    secret.write_text("secret\n1\n")
+    monkeypatch.setattr(os, "link", refuse)
+    assert list_partitions(settings.lake, REJECTS) == [{"dataset": "synthetic", "split": "val"}]
+    assert query(settings, "SELECT split, source FROM rejects").to_pylist() == [{"split": "val", "source": "a"}]
+    with pytest.raises(InputError):
+        query(settings, f"FROM read_text('{secret}')")
+
+
+def test_a_home_that_cannot_be_written_can_be_queried(settings, monkeypatch):
+    def refuse(folder: Path, *arguments, **options) -> None:
+        if folder.is_relative_to(settings.home):
+            raise OSError(errno.EROFS, "read-only")
+        make(folder, *arguments, **options)
+
+    put(settings, "val", "a")
+    make = Path.mkdir
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert query(settings, "SELECT source FROM rejects").to_pylist() == [{"source": "a"}]
+
+
+@pytest.mark.parametrize(
+    "sql", ["PIVOT rejects ON split USING count(*)", "FROM (PIVOT rejects ON split USING count(*)) ORDER BY ALL"]
+)
+def test_a_pivot_without_its_values_says_what_to_do(settings, sql):
+    put(settings, "val", "a")
+    with pytest.raises(InputError, match=r"list them with IN \(…\)"):
+        query(settings, sql)
+    listed = sql.replace("ON split", "ON split IN ('val', 'test')")
+    assert query(settings, f"SELECT val FROM ({listed})")["val"].to_pylist() == [1]
+
+
+def test_a_question_in_another_encoding_is_named(settings):
+    (settings.sql_dir / "latin.sql").write_bytes("-- Größe?\nSELECT 1".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.sql is not UTF-8 text \(byte 6\)"):
+        connect(settings)
+
+
 def test_a_column_that_older_files_lack_is_null_in_their_rows(settings):
     path = put(settings, "val", "a")
     old = pa.table({"source": ["old"], "reason": ["corrupt_image"]})
     pa.parquet.write_table(old, path)
     assert query(settings, "SELECT source, detail FROM rejects").to_pylist() == [{"source": "old", "detail": None}]
+    (kind,) = query(settings, "SELECT DISTINCT typeof(detail) AS kind FROM rejects")["kind"].to_pylist()
+    assert kind == "VARCHAR"
     put(settings, "test", "b")
     assert query(settings, "SELECT count(*) AS n FROM rejects WHERE detail IS NULL").to_pylist() == [{"n": 2}]
 
@@ -264,7 +374,7 @@ def test_what_a_killed_reader_left_is_cleared(settings):
     assert list(place.iterdir()) == []
 
 
-def test_without_hard_links_the_lake_itself_is_read(settings, monkeypatch):
+def test_without_hard_links_symbolic_ones_are_made(settings, monkeypatch):
     def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, "no hard links here")
 

@@ -27,8 +27,9 @@ def settings(tmp_path, monkeypatch) -> Settings:
 
 def put(folder: Path, marker: bool = False, at: int = 20, **told) -> Path:
     """A model of one tensor of eight bytes, with our marker or with ``evaluate.json``."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "preprocessor_config.json"):
+        (folder / name).write_text("{}")
     header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
     if marker:
@@ -93,6 +94,11 @@ def remove_shard(folder: Path) -> None:
         (lambda folder: (folder / "evaluate.json").unlink(), "say as which experiment"),
         (lambda folder: (folder / "evaluate.json").write_text("{"), "is no JSON"),
         (lambda folder: (folder / "evaluate.json").write_text("[]"), "must be like"),
+        (
+            lambda folder: (folder / "tokenizer.json").unlink(),
+            "tokenizer.json is missing, or tokenizer.model, or vocab",
+        ),
+        (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config.json is missing, or proc"),
         (remove_shard, "1 of its files are missing, the first: model-00002-of-00002.safetensors"),
     ],
 )
@@ -130,6 +136,67 @@ def test_a_folder_that_is_still_being_written_waits(settings, monkeypatch):
     monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 3600.0)
     found, unusable = look(settings)
     assert found == [] and "a moment ago" in unusable[0].reason
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (("tokenizer.json",), ("tokenizer.model",)),
+        (("tokenizer.json",), ("vocab.json", "merges.txt")),
+        (("preprocessor_config.json",), ("processor_config.json",)),
+    ],
+)
+def test_other_files_of_a_tokenizer_or_a_processor_do_as_well(settings, old, new):
+    folder = put(settings.watched / "authors-3b", experiment="think2seg-rs-3b")
+    for name in old:
+        (folder / name).unlink()
+    for name in new[:-1]:
+        (folder / name).write_text("{}")
+        assert names(settings) == []
+    (folder / new[-1]).write_text("{}")
+    assert names(settings) == ["authors-3b"]
+
+
+def test_a_final_model_beside_its_checkpoints_is_the_run(settings):
+    """The output folder of transformers' Trainer: checkpoint-<step>/ and, after save_model, the model itself."""
+    run = settings.watched / "authors-3b"
+    for step in (20, 100):
+        put(run / f"checkpoint-{step}")
+    put(run, experiment="think2seg-rs-3b")
+    (run / "training_args.bin").write_bytes(b"")
+    usable, unusable = look(settings)
+    assert unusable == []
+    assert [(one.system, one.step, one.final) for one in usable] == [
+        ("authors-3b--20", 20, False),
+        ("authors-3b--100", 100, False),
+        ("authors-3b", 100, True),
+    ]
+    (run / "trainer_state.json").write_text('{"global_step": 120}')
+    assert find(settings, "authors-3b").step == 120
+
+
+def test_a_marked_last_checkpoint_gives_way_to_the_final_model_beside_it(settings):
+    put(settings.watched / "theirs" / "checkpoint-60", marker=True, at=60)
+    put(settings.watched / "theirs", marker=True, at=60)
+    assert names(settings) == ["theirs--60", "theirs"]
+
+
+@pytest.mark.parametrize("left", ["config.json", "model.safetensors", "pytorch_model.bin"])
+def test_a_part_of_a_final_model_is_told(settings, left):
+    run = settings.watched / "authors-3b"
+    put(run / "checkpoint-20", experiment="think2seg-rs-3b")
+    (run / left).write_bytes(b"{}")
+    usable, unusable = look(settings)
+    assert [one.system for one in usable] == ["authors-3b--20"]
+    assert [(one.path, one.reason[:19]) for one in unusable] == [(run, "it holds no model: ")]
+
+
+def test_what_a_trainer_leaves_beside_its_checkpoints_is_no_model(settings):
+    run = settings.watched / "authors-3b"
+    put(run / "checkpoint-20", experiment="think2seg-rs-3b")
+    for name in ("training_args.bin", "README.md", "trainer_state.json", "tokenizer.json", "all_results.json"):
+        (run / name).write_text("{}")
+    assert look(settings)[1] == [] and names(settings) == ["authors-3b--20"]
 
 
 def test_names_that_are_ours_or_no_names_are_refused(settings):

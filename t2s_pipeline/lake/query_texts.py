@@ -1,0 +1,122 @@
+"""The rows of a query as texts, which DuckDB itself writes.
+
+Arrow and Python lack some types of DuckDB: nanoseconds, infinite dates, years before Christ, whole numbers of 128 bits,
+intervals in months, times with a zone. So the values become texts before they leave DuckDB.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.views import Limits, checked_query, text_literal
+
+_EXACT = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|BIGNUM|DECIMAL\(\d+, ?\d+\)")
+_REAL = re.compile(r"FLOAT|DOUBLE")
+_NOT_IN_PARQUET = re.compile(r"\b(INTERVAL|TIME WITH TIME ZONE|BIT|BIGNUM)\b|\bUNION\(")
+_LONG = re.compile(r"\bU?HUGEINT\b")
+
+
+class Form(Enum):
+    """What the values of a query are written as."""
+
+    TEXT = "text"
+    """As DuckDB prints them."""
+    CUT = "cut"
+    """The same, but only the beginning of a long value."""
+    JSON = "json"
+    """As JSON values. A number that is not finite is a text."""
+
+
+CUT_CHARACTERS = 500
+"""The most characters of a value in the form ``CUT``. The bytes of images are long, and a printed cell is short."""
+
+
+@dataclass(frozen=True)
+class QueryTexts:
+    """The rows of a query.
+
+    Attributes:
+        names: of the columns. Two columns can have one name.
+        numeric: for each column, whether its values are numbers.
+        rows: one text column per column of the query; a null value is null. In the form JSON, it is ``null``.
+    """
+
+    names: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: pa.Table
+
+
+def query_texts(settings: Settings, sql: str, form: Form, limits: Limits | None = None) -> QueryTexts:
+    """The rows of one SELECT as texts.
+
+    Args:
+        settings: they say where the lake and the questions are.
+        sql: the SELECT.
+        form: how the values are written.
+        limits: how much time and memory it may use; None means the defaults.
+
+    Raises:
+        InputError: as ``lake.views.query``.
+    """
+    with checked_query(settings, sql, limits or Limits()) as connection:
+        relation = connection.sql(sql)
+        names, kinds = relation.columns, [str(kind) for kind in relation.types]
+        columns = [_written(f"c{number}", kind, form) for number, kind in enumerate(kinds)]
+        rows = connection.sql(_select(sql, columns)).to_arrow_table()
+    numeric = tuple(_is_number(kind) for kind in kinds)
+    return QueryTexts(tuple(names), numeric, rows)
+
+
+def query_for_parquet(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Table:
+    """The rows of one SELECT with types that Parquet has. A value of another type becomes the text that DuckDB prints.
+
+    Two columns can have one name.
+
+    Raises:
+        InputError: as ``lake.views.query``, and for a whole number of more than 38 digits.
+    """
+    with checked_query(settings, sql, limits or Limits()) as connection:
+        relation = connection.sql(sql)
+        names, kinds = relation.columns, [str(kind) for kind in relation.types]
+        columns = [_for_parquet(f"c{number}", kind) for number, kind in enumerate(kinds)]
+        rows = connection.sql(_select(sql, columns)).to_arrow_table()
+    return rows.rename_columns(names)
+
+
+def _select(sql: str, columns: list[str]) -> str:
+    # By position, because two columns of a query can have one name.
+    aliases = ", ".join(f"c{number}" for number in range(len(columns)))
+    return f"SELECT {', '.join(columns)} FROM query({text_literal(sql)}) AS t({aliases})"
+
+
+def _written(column: str, kind: str, form: Form) -> str:
+    """The SQL expression for a column's values as texts."""
+    text = f"CAST({column} AS VARCHAR)"
+    match form:
+        case Form.TEXT:
+            return text
+        case Form.CUT:
+            # The bytes are cut first: the text of a byte has up to four characters.
+            text = f"CAST({column}[1:{CUT_CHARACTERS}] AS VARCHAR)" if kind == "BLOB" else text
+            return f"left({text}, {CUT_CHARACTERS})"
+        case Form.JSON if _is_number(kind):
+            # to_json would drop the last zeros of a decimal, and print a FLOAT with the digits of a DOUBLE.
+            number = text if _EXACT.fullmatch(kind) else f"CASE WHEN isfinite({column}) THEN {text} END"
+            return f"coalesce({number}, CAST(to_json({text}) AS VARCHAR), 'null')"
+        case Form.JSON:
+            return f"coalesce(CAST(to_json({column}) AS VARCHAR), 'null')"
+
+
+def _for_parquet(column: str, kind: str) -> str:
+    if _NOT_IN_PARQUET.search(kind):
+        return f"CAST({column} AS VARCHAR)"
+    # Arrow has no whole numbers of 128 bits. DuckDB hands them over as decimals of 38 digits, and a longer number
+    # would become another one. The cast refuses it.
+    return f"CAST({column} AS {_LONG.sub('DECIMAL(38, 0)', kind)})" if _LONG.search(kind) else column
+
+
+def _is_number(kind: str) -> bool:
+    return bool(_EXACT.fullmatch(kind) or _REAL.fullmatch(kind))
