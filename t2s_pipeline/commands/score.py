@@ -13,7 +13,8 @@ def score(
     predictions: Annotated[
         Path,
         typer.Option(
-            help="A folder of <sample_id>.png, COCO results .json, .parquet, or the authors' geo_results.json."
+            help="A folder of <sample_id>.png (.tif, .jpg, .npy), COCO results .json, .parquet, or the authors' "
+            "geo_results.json."
         ),
     ],
     dataset: Annotated[str, typer.Option(help='The dataset, as `t2s sql "from samples"` names it.')],
@@ -27,6 +28,17 @@ def score(
     question: Annotated[
         int, typer.Option(min=0, help="Index of the answered question, where the file does not give it.")
     ] = 0,
+    objects: Annotated[
+        bool,
+        typer.Option("--objects", help="Several masks of one sample are objects of one answer: unite them."),
+    ] = False,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="The score from which an entry counts. Default: 0.5 where a file has detections, else none."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Values above it are target. Default: the middle of probabilities, else 0.")
+    ] = None,
     answers_as: Annotated[
         str, typer.Option(help="For texts: the experiment whose prompt combination and segmenter apply.")
     ] = "think2seg-rs-3b",
@@ -36,11 +48,13 @@ def score(
     Masks can have the size of the image or of the resized image. A sample without a mask scores 0. Missing and
     surplus samples are counted and listed: t2s sql "from prediction_rejects".
     """
+    from t2s_pipeline.external.foreign_mask import MaskOptions
     from t2s_pipeline.external.score import ForeignAnswers, score_foreign
     from t2s_pipeline.steps.runner import Runner
     from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
-    foreign = ForeignAnswers(name, predictions.expanduser(), dataset, split, side, question, answers_as)
+    options = MaskOptions(objects, min_score, threshold)
+    foreign = ForeignAnswers(name, predictions.expanduser(), dataset, split, side, question, answers_as, options)
     score_foreign(Runner(settings, plain_launch(settings)), foreign)
     print(f"""\nt2s leaderboard --dataset {dataset}; t2s sql "from prediction_rejects where system = '{name}'".""")

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.external.masks import PredictionReject
+from t2s_pipeline.external.foreign_mask import PredictionReject
 from t2s_pipeline.external.predictions import rejects_table
 from t2s_pipeline.lake.schema import COMPLETIONS
 
@@ -81,11 +81,21 @@ def match_answers(
         if questions is None:
             rejects.append(PredictionReject(entry.source, "surplus", f"the split has no image {entry.stem}"))
             continue
-        question = _match(questions, entry.prompt)
-        if question is None:
+        matches = _match(questions, entry.prompt)
+        if not matches:
             detail = f"image {entry.stem} has {len(questions)} questions, and the prompt holds none of them"
             rejects.append(PredictionReject(entry.source, "question_not_found", detail))
-        elif (question.sample_id, question.index) in rows:
+            continue
+        targets = {question.sample_id for question in matches}
+        if len(targets) > 1:
+            detail = f"{len(targets)} targets of image {entry.stem} are asked for with this sentence"
+            rejects.append(PredictionReject(entry.source, "ambiguous_question", detail))
+            continue
+        # A sample can hold a sentence twice. Its answers then stand in the order of the file.
+        free = (question for question in matches if (question.sample_id, question.index) not in rows)
+        question = next(free, None)
+        if question is None:
+            question = matches[0]
             detail = f"question {question.index} has an answer already"
             rejects.append(PredictionReject(entry.source, "twice", detail, question.sample_id))
         else:
@@ -131,13 +141,14 @@ def _questions(samples: pa.Table, images: pa.Table) -> dict[str, list[_Question]
     return questions
 
 
-def _match(questions: list[_Question], prompt: str) -> _Question | None:
-    """The longest question that the prompt contains, or the only question of the image; else None."""
+def _match(questions: list[_Question], prompt: str) -> list[_Question]:
+    """The longest question that the prompt contains, as often as the image has it, or its only question."""
     text = _plain(prompt)
     contained = [question for question in questions if question.text and question.text in text]
     if not contained and len(questions) == 1:
-        contained = questions
-    return max(contained, key=lambda question: len(question.text), default=None)
+        return questions
+    longest = max((len(question.text) for question in contained), default=0)
+    return [question for question in contained if len(question.text) == longest]
 
 
 def _plain(text: str) -> str:

@@ -1,5 +1,6 @@
 """The masks of another project as rows of ``predictions``: matched with samples, and at both sizes that are scored."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from t2s_pipeline.external.masks import ForeignMask, PredictionReject, Size
+from t2s_pipeline.external.foreign_mask import ForeignMask, PredictionReject, Size
+from t2s_pipeline.external.transposed import transposed_note
 from t2s_pipeline.lake.predictions import Prediction, predictions_table
 from t2s_pipeline.lake.schema import PREDICTION_REJECTS
 from t2s_pipeline.vision import masks
@@ -22,6 +24,8 @@ class MatchedMasks:
     predictions: pa.Table
     rejects: pa.Table
     """The masks that are not used (surplus, given twice, unreadable), and the samples without a mask (missing)."""
+    notes: tuple[str, ...] = ()
+    """How masks were read where that is not the plain way, with their number, for people."""
 
 
 def sizes_of(samples: pa.Table) -> dict[str, Size]:
@@ -67,7 +71,9 @@ def match_masks(
         if index is None:
             index = min(question, counts[sample_id] - 1)
         if not 0 <= index < counts[sample_id]:
-            detail = f"the sample has {counts[sample_id]} questions, so no question {index}"
+            detail = (
+                f"the sample has {counts[sample_id]} questions, so no question {index} (--objects: numbers of objects)"
+            )
             rejects.append(PredictionReject(entry.source, "surplus", detail, sample_id))
         elif (sample_id, index) in answers:
             rejects.append(PredictionReject(entry.source, "twice", f"question {index} has a mask already", sample_id))
@@ -77,7 +83,12 @@ def match_masks(
     rejects += [PredictionReject("", "missing", "no mask came", key) for key in sizes if key not in answered]
     side = side or _common_side(list(answers.values()), sizes)
     rows = [_prediction(mask, index, sizes[sample_id], side) for (sample_id, index), mask in sorted(answers.items())]
-    return MatchedMasks(predictions_table(rows), rejects_table(rejects))
+    notes = Counter(mask.note for mask in answers.values() if mask.note is not None)
+    messages = [f"{count} masks: {note}" for note, count in sorted(notes.items())]
+    transposed = transposed_note(answers.values(), samples)
+    return MatchedMasks(
+        predictions_table(rows), rejects_table(rejects), (*messages, *([transposed] if transposed else []))
+    )
 
 
 def _common_side(entries: Sequence[ForeignMask], sizes: dict[str, Size]) -> int:

@@ -1,7 +1,7 @@
 """Score a system of another project: its masks or texts are written into the lake, and then scored like our own."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from t2s_pipeline.core.names import require_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.coco import read_json
 from t2s_pipeline.external.answers import is_answers, match_answers
+from t2s_pipeline.external.foreign_mask import MaskOptions
 from t2s_pipeline.external.masks import read_masks
 from t2s_pipeline.external.predictions import match_masks, sizes_of
 from t2s_pipeline.lake import schema
@@ -43,6 +44,7 @@ class ForeignAnswers:
         question: the question that a mask answers if it does not say so itself.
         answers_as: for texts: the experiment whose prompt combination they are written in, and whose segmenter
             segments them.
+        options: how masks are read where their files alone do not decide it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ForeignAnswers:
     side: int | None = None
     question: int = 0
     answers_as: str = "think2seg-rs-3b"
+    options: MaskOptions = field(default_factory=MaskOptions)
 
     @property
     def partition(self) -> dict[str, str]:
@@ -80,14 +83,17 @@ def score_foreign(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
 def _score_masks(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
     lake = runner.settings.lake
     samples = read_partition(lake, schema.SAMPLES, foreign.partition)
-    entries = read_masks(foreign.predictions, sizes_of(samples))
+    entries = read_masks(foreign.predictions, sizes_of(samples), foreign.options)
     matched = match_masks(entries, samples, foreign.side, foreign.question)
     if matched.predictions.num_rows == 0:
+        surplus = set(matched.rejects["reason"].to_pylist()) <= {"surplus", "missing"}
         raise InputError(
-            f"Of {foreign.predictions} nothing belongs to {foreign.dataset}-{foreign.split} "
-            f"({_count_by_reason(matched.rejects)}): masks are matched by sample_id."
+            f"Of {foreign.predictions} nothing {'belongs to' if surplus else 'can be used for'} "
+            f"{foreign.dataset}-{foreign.split} ({_count_by_reason(matched.rejects)}). {_first_fault(matched.rejects)}"
         )
     _write_rejects(runner, foreign, matched.rejects)
+    for note in matched.notes:
+        runner.say(f"{foreign.name} on {foreign.dataset}-{foreign.split}: {note}")
     partition = {**foreign.partition, "system": foreign.name, "segmenter": FOREIGN_SEGMENTER}
     write_partition(lake, schema.PREDICTIONS, partition, matched.predictions, _fingerprint(matched.predictions))
     return _score(runner, foreign, FOREIGN_SEGMENTER)
@@ -125,6 +131,16 @@ def _count_by_reason(rejects: pa.Table) -> str:
     """The number of rejects per reason, such as ``2 missing, 1 surplus``; empty if there is none."""
     counts = {entry["values"]: entry["counts"] for entry in rejects["reason"].value_counts().to_pylist()}
     return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+
+
+def _first_fault(rejects: pa.Table) -> str:
+    """The first entry that is not used, in words."""
+    faults = [row for row in rejects.to_pylist() if row["reason"] != "missing"]
+    if not faults:
+        return "The file holds no entry."
+    first = next((row for row in faults if row["reason"] != "surplus"), faults[0])
+    matched = " Masks are matched by sample_id." if first["reason"] == "surplus" else ""
+    return f"The first: {first['source']}: {first['detail']}.{matched}"
 
 
 def _fingerprint(rows: pa.Table) -> str:

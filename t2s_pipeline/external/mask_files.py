@@ -1,0 +1,137 @@
+"""Masks as files of a folder: pictures (PNG, TIFF, JPEG) and NumPy arrays (``.npy``).
+
+A file is named ``<sample_id>``, or ``<sample_id>/<k>`` or ``<sample_id>_<k>`` where k is the question that it answers.
+With ``MaskOptions.objects``, k is the number of an object, and the objects of a sample are united.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, PredictionReject, Size
+from t2s_pipeline.external.soft_values import Target, target_of
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import MAX_PIXELS
+from t2s_pipeline.vision.image_files import UnusableFileError, decode_label, file_bytes
+
+PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+ARRAYS = (".npy",)
+
+_NUMBERED = re.compile(r"(.+)[/_-](\d+)")
+
+
+def folder_masks(
+    folder: Path, sizes: dict[str, Size], options: MaskOptions
+) -> Iterator[ForeignMask | PredictionReject]:
+    """The masks of a folder and of the folders in it, in the order of their names.
+
+    Args:
+        folder: the folder.
+        sizes: native height and width of each sample, by sample_id.
+        options: what decides where the files alone do not.
+
+    Raises:
+        InputError: if the folder holds no file of a kind that is read.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if not any(path.suffix.lower() in (*PICTURES, *ARRAYS) for path in files):
+        endings = ", ".join((*PICTURES, *ARRAYS))
+        raise InputError(f"{folder} holds no file that ends in {endings}: give the folder of <sample_id>.png.")
+    objects: dict[str, ForeignMask] = {}
+    for file in files:
+        relative = file.relative_to(folder)
+        one = _read(file, relative, sizes, options)
+        if not options.objects or isinstance(one, PredictionReject):
+            yield one
+        elif one.sample_id in objects:
+            united = _united(objects[one.sample_id], one)
+            if isinstance(united, PredictionReject):
+                yield united
+            else:
+                objects[one.sample_id] = united
+        else:
+            objects[one.sample_id] = one
+    yield from objects.values()
+
+
+def _read(file: Path, relative: Path, sizes: dict[str, Size], options: MaskOptions) -> ForeignMask | PredictionReject:
+    source = relative.as_posix()
+    name, index = _name_and_number(relative.with_suffix("").as_posix(), sizes)
+    try:
+        target = _target(file, options.threshold)
+        native = sizes.get(name)
+        if native is not None and target.mask.shape != native and target.mask.shape == native[::-1]:
+            raise UnusableFileError(
+                "sides_exchanged",
+                f"it has {target.mask.shape[0]} rows and {target.mask.shape[1]} columns, the image {native[0]} and "
+                f"{native[1]}: it is transposed or turned",
+            )
+    except UnusableFileError as fault:
+        return PredictionReject(source, fault.reason, fault.detail, name)
+    return ForeignMask(source, name, None if options.objects else index, masks.encode(target.mask), target.note)
+
+
+def _name_and_number(name: str, sizes: dict[str, Size]) -> tuple[str, int | None]:
+    """The sample, and the number behind its name; a sample's own name may end in a number."""
+    match = _NUMBERED.fullmatch(name)
+    if name in sizes or match is None or match[1] not in sizes:
+        return name, None
+    return match[1], int(match[2])
+
+
+def _target(file: Path, threshold: float | None) -> Target:
+    """The target of a file.
+
+    Raises:
+        UnusableFileError: if it cannot be read as a mask.
+    """
+    ending = file.suffix.lower()
+    if ending in ARRAYS:
+        return target_of(_array(file), threshold)
+    if ending not in PICTURES:
+        raise UnusableFileError("other_file", f"a file that ends in {ending or 'nothing'} is not read")
+    data = file_bytes(file)
+    mask = decode_label(data)  # also checks the file
+    with Image.open(io.BytesIO(data)) as file_picture:
+        picture = ImageOps.exif_transpose(file_picture)
+    if picture.mode in ("RGB", "RGBA", "LA"):
+        bands = np.asarray(picture)[..., : len(picture.getbands()) - (picture.mode != "RGB")]
+        return target_of(bands[..., 0], threshold) if (bands == bands[..., :1]).all() else Target(mask)
+    if picture.mode == "L" or picture.mode.startswith(("I", "F")):
+        return target_of(np.asarray(picture), threshold)
+    return Target(mask)
+
+
+def _array(file: Path) -> np.ndarray:
+    """The values (H, W) of a NumPy file.
+
+    Raises:
+        UnusableFileError: if the file is damaged, holds objects, or has another number of dimensions.
+    """
+    try:
+        values: np.ndarray = np.load(io.BytesIO(file_bytes(file)), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as fault:
+        raise UnusableFileError("invalid_mask", f"it is no NumPy array ({fault})") from fault
+    values = np.squeeze(values) if values.ndim == 3 else values
+    if values.ndim != 2:
+        raise UnusableFileError("invalid_mask", f"an array of the shape {values.shape}; a mask has rows and columns")
+    if values.size > MAX_PIXELS:
+        raise UnusableFileError("too_many_pixels", f"{values.shape[1]}×{values.shape[0]} pixels")
+    return values
+
+
+def _united(first: ForeignMask, second: ForeignMask) -> ForeignMask | PredictionReject:
+    """The union of two objects of a sample."""
+    assert first.mask is not None and second.mask is not None
+    pixels, others = masks.decode(first.mask), masks.decode(second.mask)
+    if pixels.shape != others.shape:
+        detail = (
+            f"it is {second.mask.width}×{second.mask.height}, another object {first.mask.width}×{first.mask.height}"
+        )
+        return PredictionReject(second.source, "size_mismatch", detail, second.sample_id)
+    return ForeignMask(first.source, first.sample_id, None, masks.encode(pixels | others), first.note or second.note)
