@@ -3,11 +3,9 @@
 For tests of what decides whether work is done. What the real worker does is tested with the real one.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +15,13 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.lake.table import Table
-from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.methods.registry import methods_with_labels
-from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
-from t2s_pipeline.training import checkpoints
+from t2s_pipeline.steps.fingerprints import known_sha256
+from t2s_pipeline.training.continuation import changes, record_start, require_continuable, settings_to_train
+from t2s_pipeline.training.run_folder import RunFolder
 from t2s_pipeline.vision import masks
+from t2s_pipeline.worker.launcher import WorkerError
 
 SQUARE = masks.encode(np.ones((168, 168), bool)).as_arrow()
 
@@ -34,10 +33,17 @@ class StandIn:
     settings: Settings
     home: Path = Path()
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    fresh: bool = False
+    stops_at: int = 2
+    """The step at which a training stops; it is finished at step 2."""
 
     def __call__(self, arguments: Sequence[str]) -> None:
         verb, *rest = (word for word in arguments if word != "--fresh")
-        options = dict(zip(rest[::2], rest[1::2], strict=True))
+        pairs = list(zip(rest[::2], rest[1::2], strict=True))
+        options = dict(pairs)
+        self.overrides = [value for key, value in pairs if key == "--set"]
+        self.fresh = "--fresh" in arguments
         self.home = Path(options["--home"])
         whom = next(options[key] for key in ("--system", "--experiment", "--segmenter") if key in options)
         self.calls.append((verb, whom, options.get("--split", "")))
@@ -47,27 +53,28 @@ class StandIn:
         return [call[0] for call in self.calls]
 
     def train(self, options: dict[str, str], mark: str) -> None:
-        plan = experiment(options["--experiment"])
-        folder = self.settings.runs / plan.run / "checkpoint-2"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.safetensors").write_bytes(mark.encode())
-        marker = checkpoints.Checkpoint(
-            path=folder,
-            run=plan.run,
-            step=2,
-            steps=2,
-            experiment=plan.as_json(),
-            fingerprint=mark,
-            data_fingerprint="",
-            sha256=weights_sha256(folder),
-            created_at=datetime.now(UTC).isoformat(),
-        )
-        fields = {name: value for name, value in vars(marker).items() if name != "path"}
-        (folder / checkpoints.MARKER).write_text(json.dumps(fields))
+        """One checkpoint: of the next step of the run, which has two."""
+        plan = settings_to_train(self.settings, options["--experiment"], self.overrides, self.fresh)
+        run = RunFolder.of(plan, self.settings.home, mark, options["--code"])
+        run = run.made_from(known_sha256(plan.prompter), known_sha256(plan.segmenter))
+        before = None if self.fresh else run.latest()
+        if before is not None:
+            require_continuable(before, run.origin)
+        sentences = [] if before is None else changes(before, run.origin)
+        if self.fresh:
+            run.set_aside()
+        record_start(run.path, run.origin, before.step if before else 0, sentences)
+        with run.staging() as staging:
+            staged = staging / f"checkpoint-{self.stops_at}"
+            staged.mkdir()
+            (staged / "model.safetensors").write_bytes(mark.encode())
+            run.publish(staged, self.stops_at, 2)
+        if self.stops_at < 2:
+            raise WorkerError("the training was interrupted")
         where = {"run": plan.run}
         steps = [{"step": 1, "reward": 0.2, "seconds": 1.0}, {"step": 2, "reward": 0.4, "seconds": 1.0}]
         self._write(schema.TRAINING_LOG, where, steps, mark)
-        self._write(schema.CHECKPOINTS, where, [{"system": plan.run, "step": 2, "path": str(folder)}], mark)
+        self._write(schema.CHECKPOINTS, where, [{"system": plan.run, "step": 2, "path": "runs"}], mark)
 
     def generate(self, options: dict[str, str], mark: str) -> None:
         rows = [

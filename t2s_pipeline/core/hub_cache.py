@@ -32,8 +32,13 @@ def cached_snapshot(hub_id: str, revision: str, patterns: Sequence[str]) -> Path
     return _cached(download, f"{hub_id} at its pinned commit", f"hf download {hub_id} --revision {revision}")
 
 
-def cached_file(hub_id: str, file: str) -> Path:
+def cached_file(hub_id: str, file: str, revision: str | None = None) -> Path:
     """One file of a repository.
+
+    Args:
+        hub_id: ``owner/model``.
+        file: its path in the repository.
+        revision: the commit, 40 hex digits; None for the newest one that was fetched.
 
     Raises:
         InputError: if it is not in the cache and cannot be downloaded.
@@ -42,7 +47,7 @@ def cached_file(hub_id: str, file: str) -> Path:
     def download(local_files_only: bool) -> str:
         from huggingface_hub import hf_hub_download
 
-        return hf_hub_download(hub_id, file, local_files_only=local_files_only)
+        return hf_hub_download(hub_id, file, revision=revision, local_files_only=local_files_only)
 
     return _cached(download, f"{file} of {hub_id}", f"hf download {hub_id} {file}")
 

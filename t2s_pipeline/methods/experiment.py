@@ -188,13 +188,19 @@ class Experiment:
             raise InputError(f"These are not the settings of an experiment: {fault!r}.") from fault
 
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 of what the trained weights depend on, as canonical JSON: keys sorted, no spaces.
+    def learned(self) -> dict[str, Any]:
+        """The settings that the trained weights depend on, as nested dictionaries.
 
         The settings of generation, of saving and of watching are left out, because no weight depends on them.
         """
         learned = self.as_json()
         del learned["generation"], learned["watch"], learned["grpo"]["checkpoint_every"]
+        return learned
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the learned settings, as canonical JSON: keys sorted, no spaces."""
+        learned = self.learned
         # The name before version 0.2 stays in the hash, so that finished runs of that time stay finished.
         learned["recipe"]["schema"] = learned["recipe"].pop("combination")
         canonical = json.dumps(learned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

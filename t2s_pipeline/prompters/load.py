@@ -7,7 +7,7 @@ from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.families import published_model
 from t2s_pipeline.prompters.prompter import Prompter
-from t2s_pipeline.prompters.weights import folder_of, weights_sha256
+from t2s_pipeline.prompters.weights import entry_of, folder_of, weights_sha256
 
 ADAPTERS = "adapter_config.json"
 
@@ -72,4 +72,7 @@ def load_answerer(
 
 def _name(name_or_path: str) -> str:
     """The prompter's name in tables: for a folder, the folder's own name."""
-    return name_or_path if published_model(name_or_path) else name_or_path.rstrip("/").rpartition("/")[2]
+    entry = entry_of(name_or_path)
+    if entry is not None:
+        return entry.title
+    return name_or_path if published_model(name_or_path) else Path(name_or_path).expanduser().absolute().name

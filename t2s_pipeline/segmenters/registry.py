@@ -4,12 +4,14 @@ This module can be imported without torch. A segmenter's function imports what i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTER_FILE
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.hub_cache import cached_file
+from t2s_pipeline.core.models import SEGMENTER, ModelEntry, entries, find_entry, place_of
 from t2s_pipeline.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -78,22 +80,52 @@ def find_segmenter(name_or_path: str) -> tuple[Segmenter, Path | None]:
     Args:
         name_or_path: one of
 
+            - a segmenter of ``models.toml``;
             - the name of a registered segmenter, such as ``sam2-mini`` or ``sam2.1-small``;
             - the Hub id of a published one, such as ``facebook/sam2.1-hiera-small``;
             - either of them with other weights of the same network: ``sam2-mini@/path/model.safetensors``;
             - the path of a file whose name is that of a published file, such as ``/models/sam2.1_hiera_small.pt``. The
               suffix may differ.
 
+    Returns:
+        The segmenter, with the name that tables show, and the file. The file is None for the segmenter's own weights.
+
     Raises:
-        InputError: if there is no such segmenter.
+        InputError: if there is no such segmenter, or the file of an entry of ``models.toml`` was moved.
     """
-    name, _, file = name_or_path.partition("@")
+    entry = entry_of(name_or_path)
+    if entry is not None:
+        network = SEGMENTERS.named(entry.network or entry.name)
+        file = place_of(entry) if entry.path else cached_file(entry.hub_id, _file_name(network), entry.revision)
+        return replace(network, name=entry.title), file
+    name, _, weights = name_or_path.partition("@")
+    registered = _registered(name)
+    if registered is not None:
+        return registered, Path(weights).expanduser() if weights else None
     for segmenter in SEGMENTERS.values():
-        published = segmenter.weights if isinstance(segmenter.weights, PublishedFile) else None
-        if name == segmenter.name or (published and name == published.hub_id):
-            return segmenter, Path(file) if file else None
-        if published and not file and Path(name).stem == Path(published.file).stem:
-            return segmenter, Path(name)
-    raise InputError(
-        f"There is no segmenter {name_or_path!r}: use one of {', '.join(SEGMENTERS)}, or NAME@FILE for other weights."
-    )
+        if not weights and Path(name).stem == Path(_file_name(segmenter)).stem:
+            return segmenter, Path(name).expanduser()
+    models = [entry.name for entry in entries() if entry.kind == SEGMENTER]
+    names = ", ".join(dict.fromkeys([*models, *SEGMENTERS]))
+    raise InputError(f"There is no segmenter {name_or_path!r}: use one of {names}, or NAME@FILE for other weights.")
+
+
+def entry_of(name: str) -> ModelEntry | None:
+    """The entry of ``models.toml`` for a segmenter's name; name and Hub id of a published one are equal."""
+    registered = _registered(name)
+    return find_entry(SEGMENTER, name, *([registered.name] if registered else []))
+
+
+def _registered(name: str) -> Segmenter | None:
+    """The registered segmenter of that name or Hub id."""
+    published = (one for one in SEGMENTERS.values() if isinstance(one.weights, PublishedFile))
+    return SEGMENTERS.get(name) or next((one for one in published if name == _hub_id(one)), None)
+
+
+def _hub_id(segmenter: Segmenter) -> str:
+    return segmenter.weights.hub_id if isinstance(segmenter.weights, PublishedFile) else ""
+
+
+def _file_name(segmenter: Segmenter) -> str:
+    """The name of its published file; empty if there is none."""
+    return segmenter.weights.file if isinstance(segmenter.weights, PublishedFile) else ""

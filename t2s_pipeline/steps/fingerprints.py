@@ -1,15 +1,15 @@
 """Fingerprints of what a step is made from beside the tables: its code and the models' weights."""
 
 import ast
-import hashlib
 from functools import cache
 from pathlib import Path
 
 from t2s_pipeline.core import fingerprints
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
-from t2s_pipeline.prompters.weights import weights_sha256
-from t2s_pipeline.segmenters.registry import SEGMENTERS
+from t2s_pipeline.core.weight_files import sha256_of
+from t2s_pipeline.prompters.weights import folder_if_here, weights_sha256
+from t2s_pipeline.segmenters.registry import PublishedFile, find_segmenter
 
 _NOT_COUNTED = {
     f"t2s_pipeline.{module}"
@@ -17,10 +17,14 @@ _NOT_COUNTED = {
         "core.atomic_files",
         "core.errors",
         "core.fingerprints",
+        "core.hub_layout",
         "core.locks",
+        "core.models",
         "core.progress",
         "core.registry",
+        "core.revision",
         "core.settings",
+        "core.weight_files",
         "datasets.benchmark",
         "datasets.registry",
         "lake.row_groups",
@@ -31,9 +35,13 @@ _NOT_COUNTED = {
         "methods.recipe",
         "methods.registry",
         "methods.system",
+        "training.checkpoints",
+        "training.continuation",
         "training.health",
         "training.keeping",
         "training.log",
+        "training.model_names",
+        "training.run_folder",
         "training.samples",
         "training.trackers",
         "worker.launcher",
@@ -99,25 +107,26 @@ def _is_package(module: str) -> bool:
 
 
 def weights_fingerprint(name: str) -> str:
-    """The fingerprint of a model's weights.
+    """The fingerprint of a model's weights: of their content, wherever they are.
 
     Args:
-        name: an embedded model, a registered segmenter, a folder, a file, or a name with ``@`` and a file. Any other
-            name stands for itself: whoever published the model has fixed what the name means.
+        name: whatever names a prompter or a segmenter. A published model that is not on this machine is known by its
+            name: whoever published it has fixed what the name means.
     """
-    if name == EMBEDDED_PROMPTER:
-        return fingerprint(weights=weights_sha256(EMBEDDED_PROMPTER_FOLDER))
-    segmenter = SEGMENTERS.get(name)
-    if segmenter is not None and isinstance(segmenter.weights, Path):
-        return fingerprint(weights=_sha256(segmenter.weights))
-    path = Path(name.partition("@")[2] or name)
-    if path.is_dir():
-        return fingerprint(weights=weights_sha256(path))
-    if path.is_file():
-        return fingerprint(weights=_sha256(path), name=name.partition("@")[0])
-    return fingerprint(name=name)
+    sha256 = known_sha256(name)
+    return fingerprint(weights=sha256) if sha256 else fingerprint(name=name)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def known_sha256(name: str) -> str:
+    """SHA-256 over the weights of a prompter or a segmenter; empty if they are not on this machine and not known."""
+    folder = folder_if_here(name)
+    if folder is not None:
+        return weights_sha256(folder)
+    try:
+        segmenter, file = find_segmenter(name)
+    except InputError:
+        return ""
+    if file is None and isinstance(segmenter.weights, PublishedFile):
+        return segmenter.weights.sha256
+    path = file or segmenter.weights
+    return sha256_of([path]) if isinstance(path, Path) and path.is_file() else ""

@@ -1,8 +1,8 @@
 """The one place that decides whether a step has anything to do, and that runs it.
 
 A step is finished if its result carries the fingerprint of the step's code, of what it reads and of its settings as
-they are now. Assets, the job ``demo`` and the command line all run steps through here, so each of them knows what
-the others finished.
+they are now. A training is finished if its run is (``steps/training.py``). Assets, the job ``demo`` and the command
+line all run steps through here, so each of them knows what the others finished.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Runner(Context):
         """
         with only_one(self.settings.home, _description(step), self.say):
             current = step_fingerprint(step, self)
-            skipped = not self.fresh and step.finished(self) == current
+            skipped = not self.fresh and step.is_valid(self, current)
             if skipped:
                 step.after_skipping(self, current)
             else:

@@ -124,6 +124,10 @@ class Step(ABC):
         fingerprints = {partition.fingerprint(context.settings.lake) for partition in self.writes()}
         return fingerprints.pop() if len(fingerprints) == 1 else None
 
+    def is_valid(self, context: Context, fingerprint: str) -> bool:
+        """Whether the finished work stays: by default, if it was made from what ``fingerprint`` covers now."""
+        return self.finished(context) == fingerprint
+
     def after_skipping(self, context: Context, fingerprint: str) -> None:
         """What remains to be done although the finished work is still valid. By default nothing."""
         return

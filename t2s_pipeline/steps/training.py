@@ -7,9 +7,16 @@ from typing import ClassVar
 from t2s_pipeline.lake import schema
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
-from t2s_pipeline.steps.fingerprints import weights_fingerprint
+from t2s_pipeline.steps.fingerprints import code_fingerprint, known_sha256, weights_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step
-from t2s_pipeline.training.checkpoints import latest
+from t2s_pipeline.training.checkpoints import Checkpoint, latest
+from t2s_pipeline.training.continuation import (
+    Origin,
+    changes,
+    other_settings,
+    require_continuable,
+    settings_to_train,
+)
 from t2s_pipeline.training.run_folder import RunFolder
 
 
@@ -30,55 +37,93 @@ class Train(Step):
     name: ClassVar[str] = "train"
     code: ClassVar[str] = "training.run"
 
-    @property
-    def experiment(self) -> Experiment:
-        """The settings of the run."""
-        return experiment(self.experiment_name, self.overrides)
+    def experiment(self, context: Context) -> Experiment:
+        """The settings of the run: those that are stored with it, with the changes that are named now."""
+        return settings_to_train(context.settings, self.experiment_name, self.overrides, context.fresh)
 
     def writes(self) -> Sequence[LakePartition]:
         """The run's training log and its list of checkpoints."""
-        partition = {"run": self.experiment.run}
+        partition = {"run": experiment(self.experiment_name, self.overrides).run}
         return [LakePartition(table, partition) for table in (schema.TRAINING_LOG, schema.CHECKPOINTS)]
 
-    def reads(self) -> Sequence[LakePartition]:
-        """The training samples, and the pseudo-labels if the method learns from them."""
-        split = {"dataset": self.experiment.dataset, "split": "train"}
-        labels = self.experiment.recipe.labels
-        partitions = [LakePartition(schema.SAMPLES, split)]
-        if labels:
-            partitions.append(LakePartition(schema.PSEUDO_LABELS, {"method": labels, **split}))
-        return partitions
-
     def inputs(self, context: Context) -> Mapping[str, object]:
-        """The settings that the weights depend on, and the weights of base and segmenter."""
+        """The settings that the weights depend on, the weights of base and segmenter, and the training data.
+
+        The data is needed unless the run is finished.
+
+        Raises:
+            NotMaterializedError: if the training samples or their pseudo-labels are not in the lake.
+        """
+        settings = self.experiment(context)
+        learned = {key: value for key, value in settings.learned.items() if key not in ("prompter", "segmenter")}
+        lake, checkpoint = context.settings.lake, self._latest(context)
+        finished = checkpoint is not None and checkpoint.final
+        sources = _sources(settings)
         return {
-            "experiment": self.experiment.fingerprint,
+            "experiment": learned,
             # The settings hold names only. What they stand for may be defined outside this package.
-            "reward": self.experiment.recipe.reward_definition,
-            "combination": self.experiment.recipe.combination_definition,
-            "base": weights_fingerprint(self.experiment.prompter),
-            "segmenter": weights_fingerprint(self.experiment.segmenter),
+            "reward": settings.recipe.reward_definition,
+            "combination": settings.recipe.combination_definition,
+            "base": weights_fingerprint(settings.prompter),
+            "segmenter": weights_fingerprint(settings.segmenter),
+            "data": [one.fingerprint(lake) if finished else one.required_fingerprint(lake) for one in sources],
         }
 
-    def finished(self, context: Context) -> str | None:
-        """As for every step; but a run without a complete checkpoint is not finished, whatever the tables say."""
-        if latest(context.settings.runs / self.experiment.run) is None:
-            return None
-        return super().finished(context)
+    def is_valid(self, context: Context, fingerprint: str) -> bool:
+        """A finished run stays, whatever has changed since; only ``--fresh`` begins anew.
+
+        Raises:
+            InputError: if the run is finished with other settings than those that are asked for now.
+        """
+        checkpoint = self._latest(context)
+        if checkpoint is None or not checkpoint.final:
+            return False
+        require_continuable(checkpoint, self._origin(context))
+        return super().finished(context) is not None
 
     def work(self, context: Context, fingerprint: str) -> None:
         """Let the worker train. An interrupted run goes on from its last checkpoint."""
+        checkpoint = self._latest(context)
+        if checkpoint is not None and not context.fresh:
+            # The worker checks it too, after it has loaded the models, which takes minutes at full size.
+            require_continuable(checkpoint, self._origin(context))
         options = [word for override in self.overrides for word in ("--set", override)]
         if context.fresh:
-            # Without it, the worker would see that the run is finished under this very fingerprint.
             options.append("--fresh")
         if self.rendezvous:
             options += ["--rendezvous", self.rendezvous]
-        context.worker("train", fingerprint, "--experiment", self.experiment_name, *options)
+        code = code_fingerprint(self.code)
+        context.worker("train", fingerprint, "--experiment", self.experiment_name, *options, "--code", code)
 
     def after_skipping(self, context: Context, fingerprint: str) -> None:
-        """Write changed settings that no weight depends on into the finished checkpoints."""
-        if RunFolder.of(self.experiment, context.settings.home, fingerprint).update_settings():
-            context.say(
-                f"{self.experiment.run} answers with changed settings from now on; its trained weights stay valid."
-            )
+        """Say what has changed since the run, and write changed settings that no weight depends on into it."""
+        checkpoint, origin = self._latest(context), self._origin(context)
+        sentences = [] if checkpoint is None else changes(checkpoint, origin)
+        if sentences:
+            context.say(f"{origin.experiment.run} is finished and stays as it is. {' '.join(sentences)}")
+        folder = RunFolder.of(origin.experiment, context.settings.home, super().finished(context) or fingerprint)
+        if folder.update_settings():
+            context.say(f"{origin.experiment.run} answers with changed settings from now on; its weights stay valid.")
+
+    def other_settings(self, context: Context) -> list[str]:
+        """How a run that exists differs from what is asked for; empty if it does not, or there is no run."""
+        checkpoint = self._latest(context)
+        return [] if checkpoint is None else other_settings(checkpoint, self._origin(context))
+
+    def _latest(self, context: Context) -> Checkpoint | None:
+        return latest(context.settings.runs / experiment(self.experiment_name, self.overrides).run)
+
+    def _origin(self, context: Context) -> Origin:
+        """What the training would be made from now."""
+        settings = self.experiment(context)
+        folder = RunFolder.of(settings, context.settings.home, "", code_fingerprint(self.code))
+        return folder.made_from(known_sha256(settings.prompter), known_sha256(settings.segmenter)).origin
+
+
+def _sources(settings: Experiment) -> list[LakePartition]:
+    """The training samples, and the pseudo-labels if the method learns from them."""
+    split = {"dataset": settings.dataset, "split": "train"}
+    sources = [LakePartition(schema.SAMPLES, split)]
+    if settings.recipe.labels:
+        sources.append(LakePartition(schema.PSEUDO_LABELS, {"method": settings.recipe.labels, **split}))
+    return sources

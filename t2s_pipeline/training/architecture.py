@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.families import FAMILIES
+from t2s_pipeline.prompters.weights import folder_if_here
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,21 @@ def architecture(prompter: str) -> Architecture | None:
         prompter: a name or a folder with a config.json.
 
     Returns:
-        None for a name that contains no name of a known model.
+        Those that its folder states, if it is on this machine; else the published ones. None if neither is known.
 
     Raises:
         InputError: if the folder's config.json is not that of a known kind of model.
     """
-    folder = EMBEDDED_PROMPTER_FOLDER if prompter == EMBEDDED_PROMPTER else Path(prompter).expanduser()
-    if (folder / "config.json").is_file():
+    folder = folder_if_here(prompter)
+    if folder is not None and (folder / "config.json").is_file():
         return _read(folder)
-    lower = prompter.lower()
-    return next((sizes for name, sizes in _PUBLISHED.items() if name in lower), None)
+    return published_architecture(prompter)
+
+
+def published_architecture(name: str) -> Architecture | None:
+    """The sizes of a published model; None for a name that contains no name of a known model."""
+    lower = name.lower()
+    return next((sizes for known, sizes in _PUBLISHED.items() if known in lower), None)
 
 
 def _read(folder: Path) -> Architecture:

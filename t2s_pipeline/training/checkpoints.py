@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,20 @@ class Checkpoint:
     experiment: dict[str, Any]
     """The settings, as ``Experiment.as_json`` gives them."""
     fingerprint: str
-    """Of code, data and settings of the training. A run continues only if its fingerprint is the same."""
+    """Of code, data and settings of the training. A run also continues if it has changed (``continuation.py``)."""
     data_fingerprint: str
     sha256: str
     """SHA-256 over the weight files, in the order of their names."""
     created_at: str
     """ISO 8601, UTC."""
+    base_sha256: str = ""
+    """SHA-256 over the weights that training started from; empty if it was not recorded (before 0.3)."""
+    segmenter_sha256: str = ""
+    """SHA-256 of the segmenter's weights; empty if it was not recorded."""
+    code: str = ""
+    """Fingerprint of the training code, without comments and formatting; empty if it is not known."""
+    revision: str = ""
+    """The version and commit of the code (``core.revision``)."""
 
     @property
     def final(self) -> bool:
@@ -91,19 +100,27 @@ def publish(staged: Path, checkpoint: Checkpoint) -> Checkpoint:
     for path in sorted(staged.rglob("*")):
         flush(path)
     flush(staged)
-    if checkpoint.path.exists():  # from a run with another fingerprint, or published again by a resumed run
-        shutil.rmtree(checkpoint.path)
+    earlier = _leaving(checkpoint.path)
+    shutil.rmtree(earlier, ignore_errors=True)
+    if checkpoint.path.exists():  # incomplete, or published again by a resumed run
+        os.replace(checkpoint.path, earlier)
     os.replace(staged, checkpoint.path)
     flush(checkpoint.path.parent)
+    shutil.rmtree(earlier, ignore_errors=True)
     return checkpoint
 
 
 def remove(checkpoint: Checkpoint) -> None:
     """Delete a checkpoint. It is renamed first, so that a folder with the final name is never partly deleted."""
-    leaving = checkpoint.path.with_name(f".{checkpoint.path.name}.leaving")
+    leaving = _leaving(checkpoint.path)
     shutil.rmtree(leaving, ignore_errors=True)
     os.replace(checkpoint.path, leaving)
     shutil.rmtree(leaving)
+
+
+def _leaving(path: Path) -> Path:
+    """The name of a checkpoint folder that is being deleted."""
+    return path.with_name(f".{path.name}.leaving")
 
 
 def update_settings(checkpoint: Checkpoint, experiment: dict[str, Any]) -> None:
@@ -119,15 +136,17 @@ def _marker(checkpoint: Checkpoint) -> str:
 
 
 def set_aside(run_folder: Path) -> Path | None:
-    """Move the folder of an outdated run to ``runs/.replaced``, which keeps one earlier version per run.
+    """Move the folder of a run to ``runs/.replaced``. Every run that was set aside is kept there.
 
     Returns:
-        The new place; None if there was no such folder.
+        The new place: ``runs/.replaced/<run>``, ``<run>.2``, ``<run>.3``, and so on. None if there was no such folder.
     """
     if not run_folder.exists():
         return None
-    replaced = run_folder.parent / ".replaced" / run_folder.name
-    shutil.rmtree(replaced, ignore_errors=True)
-    replaced.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(run_folder, replaced)
-    return replaced
+    replaced = run_folder.parent / ".replaced"
+    replaced.mkdir(parents=True, exist_ok=True)
+    names = (run_folder.name if number == 1 else f"{run_folder.name}.{number}" for number in count(1))
+    target = next(replaced / name for name in names if not (replaced / name).exists())
+    os.replace(run_folder, target)
+    flush(replaced)
+    return target

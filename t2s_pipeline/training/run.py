@@ -21,6 +21,7 @@ from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.training import checkpoints, ranks
 from t2s_pipeline.training.arguments import grpo_config, lora_config, require_package
 from t2s_pipeline.training.checkpoints import Checkpoint
+from t2s_pipeline.training.continuation import changes, record_start, require_continuable
 from t2s_pipeline.training.dataset import Squares, TrainingSample, prompt_order, read_samples
 from t2s_pipeline.training.log import TrainingLog
 from t2s_pipeline.training.prompts import Prompts
@@ -38,12 +39,13 @@ def train(
     progress: Progress,
     device: str = "cpu",
     fresh: bool = False,
+    code: str = "",
 ) -> Checkpoint:
     """Train an experiment and return its final checkpoint.
 
-    A run that is finished with this fingerprint is not repeated. An interrupted run continues from its last complete
-    checkpoint. A run with another fingerprint is moved out of the way, where one earlier version is kept, and started
-    again. Several ranks call this together: the first one decides and writes, and all share one file system.
+    A finished run is not repeated. An interrupted run continues from its last complete checkpoint, also if code, data
+    or settings have changed; this is reported and recorded. Several ranks call this together: the first one decides
+    and writes, and all share one file system.
 
     Args:
         experiment: the settings.
@@ -51,39 +53,64 @@ def train(
         fingerprint: of code, data and settings, as the caller computes it; "" for that of data and settings.
         progress: receives messages, progress and the figures of the run.
         device: ``cpu`` or ``cuda[:n]``, of this rank.
-        fresh: True to start again even if this run is finished or was interrupted; it is moved out of the way.
+        fresh: True to start again even if this run is finished or was interrupted; it is moved out of the way and kept.
+        code: fingerprint of the training code, to record it; "" if it is not known.
 
     Raises:
         NotMaterializedError: if the data or its labels are not in the lake.
-        InputError: if a model is missing, or another process is training the run.
+        InputError: if a model is missing, another process is training the run, it is finished with other settings, or
+            its checkpoint cannot be continued with these.
         UnhealthyRun: if a health rule is broken and the experiment says that the run stops then.
     """
     first = ranks.is_first()
     if experiment.compute.zero:
         require_package("deepspeed", f"compute.zero={experiment.compute.zero}")
     ranks.join(device, zero=experiment.compute.zero > 0)
-    folder = RunFolder.of(experiment, home, fingerprint)
+    folder = RunFolder.of(experiment, home, fingerprint, code)
     checkpoint = ranks.from_first(None if fresh or not first else folder.latest())
-    if checkpoint is not None and checkpoint.final:
-        if first:
-            progress.say(f"{experiment.run} is finished: {checkpoint.path}")
-            folder.update_settings()
-            if not folder.is_recorded():
-                folder.finish(folder.log(checkpoint.step))
-        return checkpoint
+    if checkpoint is not None:
+        require_continuable(checkpoint, folder.origin)
+        if checkpoint.final:
+            if first:
+                _report_finished(folder, checkpoint, progress)
+            return checkpoint
     samples = read_samples(folder.settings.lake, experiment.dataset, experiment.recipe.labels)
     prompter = load_prompter(experiment.prompter, device, experiment.recipe.coordinates)
+    segmenter = load_segmenter(experiment.segmenter, device, EmbeddingCache.under(home))
+    folder = folder.made_from(prompter.sha256, segmenter.sha256)
+    if checkpoint is not None:
+        require_continuable(checkpoint, folder.origin, experiment.grpo.total_steps(len(samples)))
     with folder.alone() if first else nullcontext():
-        if first and (moved := folder.set_aside(everything=fresh)) is not None:
-            progress.say(f"The earlier version of {experiment.run} is now in {moved}.")
+        if first:
+            _begin(folder, checkpoint, progress, fresh)
         with folder.staging() if first else nullcontext(checkpoints.staging(folder.path)) as staging:
             ranks.wait()
-            _Run(folder, staging, samples, prompter, checkpoint, progress, device).train()
+            _Run(folder, staging, samples, prompter, segmenter, checkpoint, progress, device).train()
             ranks.wait()
     final = ranks.from_first(folder.latest() if first else None)
     ranks.leave()
     assert final is not None and final.final, "the trainer saves at the last step"
     return final
+
+
+def _report_finished(folder: RunFolder, checkpoint: Checkpoint, progress: Progress) -> None:
+    """Say that a run is finished, and complete its tables if an earlier process was stopped before it did."""
+    progress.say(f"{checkpoint.run} is finished: {checkpoint.path}")
+    folder.update_settings()
+    if not folder.is_recorded():
+        folder.finish(folder.log(checkpoint.step))
+
+
+def _begin(folder: RunFolder, checkpoint: Checkpoint | None, progress: Progress, fresh: bool) -> None:
+    """Prepare the run's folder: move an earlier run away if ``fresh``; report and record what has changed otherwise."""
+    if fresh and (moved := folder.set_aside()) is not None:
+        progress.say(f"The earlier version of {folder.experiment.run} is now in {moved}.")
+    sentences = [] if checkpoint is None else changes(checkpoint, folder.origin)
+    if checkpoint is not None:
+        progress.say(f"{folder.experiment.run} goes on from step {checkpoint.step}.")
+    for sentence in sentences:
+        progress.say(sentence, warning=True)
+    record_start(folder.path, folder.origin, 0 if checkpoint is None else checkpoint.step, sentences)
 
 
 @dataclass(frozen=True)
@@ -95,6 +122,7 @@ class _Run:
     """The folder for unfinished files."""
     samples: list[TrainingSample]
     prompter: Prompter
+    segmenter: Sam2Segmenter
     resumed: Checkpoint | None
     """The checkpoint to continue from."""
     progress: Progress
@@ -123,10 +151,9 @@ class _Run:
             # Weights that are trained stay in float32, whatever the precision of the arithmetic: at a rate of 1e-6,
             # an update of a bfloat16 weight is nearly always rounded away. DeepSpeed keeps such a copy itself.
             self.prompter.model.float()
-        segmenter = load_segmenter(experiment.segmenter, self.device, EmbeddingCache.under(self.folder.settings.home))
-        rewards = reward_functions(experiment.recipe, segmenter, self.prompter.answers, self._on_failure)
+        rewards = reward_functions(experiment.recipe, self.segmenter, self.prompter.answers, self._on_failure)
         log = self.folder.log(self.done)
-        recorder = self._recorder(log, prompts, segmenter)
+        recorder = self._recorder(log, prompts)
         curves = trackers(experiment.watch, experiment.run, self.folder.path / "curves") if first else []
         weights = REWARDS[experiment.recipe.reward].weights
         trainer = MaskGRPOTrainer(
@@ -175,7 +202,7 @@ class _Run:
         ranks.wait()
         return squares
 
-    def _recorder(self, log: TrainingLog, prompts: Prompts, segmenter: Sam2Segmenter) -> Recorder:
+    def _recorder(self, log: TrainingLog, prompts: Prompts) -> Recorder:
         experiment, prompter = self.experiment, self.prompter
         reward = REWARDS[experiment.recipe.reward]
         book = SampleBook(
@@ -185,7 +212,7 @@ class _Run:
             experiment.recipe,
             prompter.frame,
             prompter.answers,
-            segmenter,
+            self.segmenter,
             tuple(reward.parts.items()),
         )
         book.resume(self.done)

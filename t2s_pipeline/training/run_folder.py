@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,34 +15,42 @@ import pyarrow as pa
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint as fingerprint_from
+from t2s_pipeline.core.revision import revision
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, PSEUDO_LABELS, SAMPLES, TRAINING_LOG
-from t2s_pipeline.lake.store import fingerprint_of, write_partition
+from t2s_pipeline.lake.store import fingerprint_of, partition_file, write_partition
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import Checkpoint
+from t2s_pipeline.training.continuation import Origin
 from t2s_pipeline.training.keeping import dispensable, val_giou
 from t2s_pipeline.training.log import TrainingLog
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``T2S_HOME/runs/<run>`` for one experiment with one fingerprint."""
+    """``T2S_HOME/runs/<run>`` for one experiment.
 
-    experiment: Experiment
+    Attributes:
+        origin: what the run is made from now. Its checkpoints may have been made from something else.
+        settings: names T2S_HOME.
+        fingerprint: of code, data and settings, for the tables.
+    """
+
+    origin: Origin
     settings: Settings
     fingerprint: str
-    data_fingerprint: str
 
     @classmethod
-    def of(cls, experiment: Experiment, home: Path, fingerprint: str) -> "RunFolder":
+    def of(cls, experiment: Experiment, home: Path, fingerprint: str, code: str = "") -> "RunFolder":
         """The folder of an experiment's run.
 
         Args:
             experiment: decides the run's name.
             home: T2S_HOME.
             fingerprint: of code, data and settings, as the caller computes it; "" for that of data and settings.
+            code: fingerprint of the training code; "" if the caller does not know it.
         """
         settings = Settings(home, Path(sys.executable))
         split = {"dataset": experiment.dataset, "split": "train"}
@@ -53,7 +61,16 @@ class RunFolder:
             labels = fingerprint_of(settings.lake, PSEUDO_LABELS, {"method": experiment.recipe.labels, **split})
             data = fingerprint_from(data=data, labels=labels)
         default = fingerprint_from(data=data, experiment=experiment.fingerprint)
-        return cls(experiment, settings, fingerprint or default, data)
+        return cls(Origin(experiment, data, code=code, revision=revision()), settings, fingerprint or default)
+
+    def made_from(self, base: str, segmenter: str) -> "RunFolder":
+        """The same folder, when the SHA-256 of the weights of base and segmenter are known."""
+        return replace(self, origin=replace(self.origin, base=base, segmenter=segmenter))
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings of the run."""
+        return self.origin.experiment
 
     @property
     def path(self) -> Path:
@@ -61,22 +78,21 @@ class RunFolder:
         return self.settings.runs / self.experiment.run
 
     def latest(self) -> Checkpoint | None:
-        """The latest complete checkpoint, if it has this fingerprint."""
-        checkpoint = checkpoints.latest(self.path)
-        return checkpoint if checkpoint is not None and checkpoint.fingerprint == self.fingerprint else None
+        """The latest complete checkpoint, whatever it was made from."""
+        return checkpoints.latest(self.path)
 
-    def set_aside(self, everything: bool = False) -> Path | None:
-        """Move a run with another fingerprint out of the way.
-
-        Args:
-            everything: True to move a run with this fingerprint too.
+    def set_aside(self) -> Path | None:
+        """Move a run with complete checkpoints out of the way, with its log. Each run that was moved is kept.
 
         Returns:
             The new place; None if nothing was moved.
         """
-        complete = checkpoints.complete(self.path)
-        outdated = any(everything or checkpoint.fingerprint != self.fingerprint for checkpoint in complete)
-        return checkpoints.set_aside(self.path) if outdated else None
+        if self.latest() is None:
+            return None
+        log = partition_file(self.settings.lake, TRAINING_LOG, {"run": self.experiment.run})
+        if log.is_file():
+            shutil.copy2(log, self.path / f"{TRAINING_LOG.name}.parquet")
+        return checkpoints.set_aside(self.path)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -124,9 +140,13 @@ class RunFolder:
                 steps=steps,
                 experiment=self.experiment.as_json(),
                 fingerprint=self.fingerprint,
-                data_fingerprint=self.data_fingerprint,
+                data_fingerprint=self.origin.data,
                 sha256=weights_sha256(staged),
                 created_at=datetime.now(UTC).isoformat(),
+                base_sha256=self.origin.base,
+                segmenter_sha256=self.origin.segmenter,
+                code=self.origin.code,
+                revision=self.origin.revision,
             ),
         )
         self._list_checkpoints("")
@@ -144,7 +164,7 @@ class RunFolder:
         return removed
 
     def update_settings(self) -> bool:
-        """Write today's settings into finished checkpoints. They can differ in settings that are not learned.
+        """Write the present settings into finished checkpoints. Call this only if no learned setting differs.
 
         Returns:
             True if a checkpoint had other settings.

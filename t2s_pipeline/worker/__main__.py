@@ -33,10 +33,11 @@ from t2s_pipeline.core.progress import (
     launched_by_dagster,
 )
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems.resolve import resolve
+from t2s_pipeline.training.continuation import settings_to_train
 from t2s_pipeline.worker import tether
 from t2s_pipeline.worker.launcher import ERROR_PREFIX, GRACE_SECONDS
 from t2s_pipeline.worker.options import worker_parser
@@ -91,12 +92,18 @@ def _progress() -> Iterator[Progress]:
 
 
 def _train(options: argparse.Namespace, progress: Progress) -> None:
-    settings = experiment(options.experiment, options.overrides)
+    settings = _experiment(options)
     _choose_device(options, settings.compute.ranks)
     device = _prepare(options)
     from t2s_pipeline.training.run import train
 
-    train(settings, _home(options), options.fingerprint, progress, device, options.fresh)
+    train(settings, _home(options), options.fingerprint, progress, device, options.fresh, options.code)
+
+
+def _experiment(options: argparse.Namespace) -> Experiment:
+    """The settings of a training: with those that are stored with the run, if it has begun."""
+    settings = Settings(_home(options), Path(sys.executable))
+    return settings_to_train(settings, options.experiment, options.overrides, options.fresh)
 
 
 def _export(options: argparse.Namespace, progress: Progress) -> None:
@@ -118,7 +125,7 @@ def _torchrun(arguments: Sequence[str]) -> list[str] | None:
     options = worker_parser().parse_args(arguments)
     if options.command != "train" or "RANK" in os.environ:
         return None
-    compute = experiment(options.experiment, options.overrides).compute
+    compute = _experiment(options).compute
     if compute.ranks == 1 and not compute.zero:
         return None
     meeting = ["--standalone"]

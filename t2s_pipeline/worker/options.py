@@ -60,6 +60,7 @@ def _judge_options(command: argparse.ArgumentParser) -> None:
 def _train_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--experiment", required=True, help="for example think2seg-mini, or think2seg-mini-seed1")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    command.add_argument("--code", default="", metavar="HASH", help="fingerprint of the training code, to record it")
     fresh = "start again from the base, even if the run has checkpoints"
     command.add_argument("--fresh", action="store_true", help=fresh)
     rank = "number of this node among compute.nodes; node 0 reports"

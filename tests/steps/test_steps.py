@@ -116,8 +116,13 @@ def test_fewer_test_scenes_leave_training_alone(done: Settings, worker: StandIn)
     assert worker.verbs() == ["generate", "segment", "generate", "segment"]
 
 
-def test_another_training_setting_trains_and_answers_again_but_leaves_the_base_alone(done: Settings, worker: StandIn):
-    assert not skips(done, worker, Train(RUN, ("grpo.learning_rate=1e-5",)))
+def test_another_training_setting_trains_again_only_if_a_person_says_so(done: Settings, worker: StandIn):
+    other = Train(RUN, ("grpo.learning_rate=1e-5",))
+    with pytest.raises(InputError, match=r"is finished with other settings: grpo\.learning_rate was 0\.0001"):
+        skips(done, worker, other)
+    assert worker.calls == [] and skips(done, worker, Train(RUN))
+    Runner(done, worker, lambda _: None, fresh=True).run(other)
+    assert (done.runs / ".replaced" / RUN / "checkpoint-2").is_dir()
     assert not skips(done, worker, Complete(resolve(RUN, done), *TEST))
     assert skips(done, worker, Complete(resolve(BASE, done), *TEST))
     assert worker.calls == [("train", RUN, ""), ("generate", RUN, "test")]
@@ -202,7 +207,7 @@ def test_a_steps_code_is_what_it_imports_and_nothing_else():
     assert fingerprints.code_fingerprint("evaluation.score") != fingerprints.code_fingerprint("evaluation.segment")
 
 
-def test_a_rival_is_trained_on_its_labels_and_again_when_they_change(done: Settings, worker: StandIn):
+def test_a_rival_is_trained_on_its_labels_and_says_when_they_have_changed(done: Settings, worker: StandIn):
     rival, label = Train("vision-reasoner-mini"), MakeLabels("vision-reasoner", *TRAIN)
     with pytest.raises(NotMaterializedError, match="pseudo_labels"):
         skips(done, worker, rival)
@@ -214,7 +219,10 @@ def test_a_rival_is_trained_on_its_labels_and_again_when_they_change(done: Setti
     assert skips(done, worker, rival)
     assert skips(done, worker, Train(RUN))
     assert not skips(done, worker, replace(label, overrides=("eps=9",)))
-    assert not skips(done, worker, rival)
+    # A finished run is never thrown away; that its labels are others is said.
+    sentences: list[str] = []
+    assert Runner(done, worker, sentences.append).run(rival)[0].skipped
+    assert "labelled again since then" in sentences[0]
 
 
 def test_labels_are_judged_once_until_they_change(done: Settings, worker: StandIn):

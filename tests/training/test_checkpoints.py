@@ -75,12 +75,13 @@ def test_the_marker_holds_what_the_weights_are(tmp_path: Path):
     assert marker["experiment"]["name"] == "think2seg-mini"
 
 
-def test_one_predecessor_is_kept_when_a_run_is_set_aside(tmp_path: Path):
+def test_every_predecessor_is_kept_when_a_run_is_set_aside(tmp_path: Path):
     for fingerprint in ("one", "two"):
         publish(tmp_path, "think2seg-mini", 20, 60, fingerprint)
         kept = checkpoints.set_aside(tmp_path / "think2seg-mini")
     assert checkpoints.latest(tmp_path / "think2seg-mini") is None
     assert checkpoints.latest(kept).fingerprint == "two"
+    assert checkpoints.latest(kept.with_name("think2seg-mini")).fingerprint == "one"
     assert checkpoints.set_aside(tmp_path / "think2seg-mini") is None
 
 

@@ -1,5 +1,6 @@
 """A run of the embedded models learns from real rewards, and an interrupted run continues as if it had not stopped."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
+from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
@@ -19,6 +21,7 @@ from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.systems.resolve import resolve  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402
+from t2s_pipeline.training.continuation import HISTORY  # noqa: E402
 from t2s_pipeline.training.run import train  # noqa: E402
 
 SMALL = ["grpo.steps=4", "grpo.prompts_per_step=2", "grpo.group_size=4", "grpo.checkpoint_every=2"]
@@ -114,11 +117,17 @@ def test_the_checkpoint_is_a_prompter_that_answers_and_is_no_longer_the_base(hom
 def test_an_interrupted_run_continues_as_if_it_had_not_stopped(home: Path, uninterrupted):
     chosen = experiment("think2seg-mini", [*SMALL, "name=parts"])
     with pytest.raises(KeyboardInterrupt):
-        train(chosen, home, "f", StopsAt(3))
+        train(chosen, home, "f", StopsAt(3), code="old code")
     assert [row["step"] for row in rows(home, "parts")] == [1, 2, 3]
     assert checkpoints.latest(home / "runs" / "parts").step == 2
     assert not checkpoints.staging(home / "runs" / "parts").exists()
-    train(chosen, home, "f", NoProgress())
+    # The code has changed in the meantime: this is said and recorded, and changes no number.
+    heard = Collects()
+    train(chosen, home, "another fingerprint", heard, code="new code")
+    assert heard.said[0] == "parts goes on from step 2."
+    starts = [json.loads(line) for line in (home / "runs" / "parts" / HISTORY).read_text().splitlines()]
+    assert [(start["step"], start["code"]) for start in starts] == [(0, "old code"), (2, "new code")]
+    assert starts[1]["changes"] == [sentence for sentence in heard.said if sentence.startswith("The code has changed")]
     _, expected = uninterrupted
     found = rows(home, "parts")
     for name in EXACT:
@@ -132,6 +141,9 @@ def test_a_finished_run_is_not_repeated_and_a_fresh_one_sets_it_aside(home: Path
     assert train(chosen, home, "f", heard) == before
     assert heard.said == [f"whole is finished: {before.path}"]
     again = chosen.with_overrides(["grpo.steps=1"])
+    with pytest.raises(InputError, match=r"is finished with other settings: grpo.steps was 4, and is now 1"):
+        train(again, home, "f", heard)
+    assert checkpoints.latest(home / "runs" / "whole") == before
     after = train(again, home, "f", heard, fresh=True)
     assert after.step == 1 and after.created_at != before.created_at
     assert checkpoints.latest(home / "runs" / ".replaced" / "whole").sha256 == before.sha256

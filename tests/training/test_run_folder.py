@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from t2s_pipeline.core.errors import InputError
@@ -102,21 +103,26 @@ def test_a_checkpoint_is_listed_at_once_and_the_run_is_finished_only_at_the_end(
     assert not checkpoints.staging(folder.path).exists()
 
 
-def test_a_run_goes_on_only_under_its_own_fingerprint(tmp_path: Path):
+def test_a_run_is_found_whatever_it_was_made_from_and_every_one_that_is_set_aside_is_kept(tmp_path: Path):
     chosen = experiment("think2seg-mini")
-    old = RunFolder.of(chosen, tmp_path, "old")
-    with old.staging() as staging:
-        stage(old, staging, 20)
-    assert old.set_aside() is None
-    new = RunFolder.of(chosen, tmp_path, "new")
-    assert new.latest() is None
-    kept = new.set_aside()
-    assert checkpoints.latest(kept).fingerprint == "old"
-    assert not new.path.exists()
-    with new.staging() as staging:
-        stage(new, staging, 20)
-    assert new.set_aside() is None
-    assert checkpoints.latest(new.set_aside(everything=True)).fingerprint == "new"
+    for number, name in enumerate(("one", "two", "three")):
+        folder = RunFolder.of(chosen, tmp_path, name)
+        assert folder.set_aside() is None
+        with folder.staging() as staging:
+            stage(folder, staging, 20)
+        log = folder.log(-1)
+        log.append(replace(RECORD, step=number))
+        log.flush()
+        other = RunFolder.of(chosen, tmp_path, "another")
+        assert other.latest().fingerprint == name
+        kept = other.set_aside()
+        assert not folder.path.exists() and checkpoints.latest(kept).fingerprint == name
+    places = sorted((tmp_path / "runs" / ".replaced").iterdir())
+    assert [path.name for path in places] == ["think2seg-mini", "think2seg-mini.2", "think2seg-mini.3"]
+    assert [checkpoints.latest(path).fingerprint for path in places] == ["one", "two", "three"]
+    # The rows of the log go with the run: the next one replaces them in the lake.
+    logs = [pq.ParquetFile(path / "training_log.parquet").read()["step"].to_pylist() for path in places]
+    assert logs == [[0], [1], [2]]
 
 
 def test_without_a_callers_fingerprint_settings_and_data_count(tmp_path: Path):
