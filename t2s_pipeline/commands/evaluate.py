@@ -1,5 +1,6 @@
 """`t2s evaluate`: evaluate one system on one split, from questions to scores."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,10 @@ from t2s_pipeline.core.settings import Settings
 def evaluate(
     system: Annotated[
         str,
-        typer.Argument(help="A system: zero-shot-mini, a run, <run>--<step>, or a checkpoint in the watched folder."),
+        typer.Argument(
+            help="A system: zero-shot-mini, released-seg-zero-7b, a run, <run>--<step>, or a checkpoint in the watched "
+            "folder."
+        ),
     ],
     dataset: Annotated[
         str | None, typer.Option(help="The dataset. Default: the one that the system was trained on.")
@@ -28,6 +32,13 @@ def evaluate(
     max_questions: Annotated[
         int, typer.Option(min=0, help="Questions per sample that are answered repeatedly. 0: all.")
     ] = 1,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML or JSON file with the text to ask with in place of our instruction: `user` with {Question}, "
+            "perhaps `system`. For released models that were trained on another text."
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished work.")] = False,
 ) -> None:
     """Compute completions, masks, scores and metrics of a system. Finished steps are not repeated.
@@ -46,7 +57,7 @@ def evaluate(
     settings = Settings.from_env()
     settings.require_worker()
     runner = Runner(settings, plain_launch(settings), fresh=fresh)
-    answering = resolve(system, settings)
+    answering = resolve(system, settings).asked_with(template and template.expanduser())
     dataset = dataset or answering.dataset
     run(runner, answering, dataset, split)
     runner.run(Summarize())

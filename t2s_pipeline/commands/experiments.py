@@ -50,14 +50,14 @@ def _list(settings: Settings) -> None:
     from rich.console import Console
 
     from t2s_pipeline.commands.printing import text_table
-    from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT
+    from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, ZERO_SHOT
     from t2s_pipeline.training import checkpoints
 
     published = _published()
     scores = ("val gIoU/cIoU", "test gIoU/cIoU")
     headings = ("experiment", "table", "prompter", "segmenter", "prompts", *scores, "here")
     table = text_table(headings, right=scores)
-    for name, experiment in {**EXPERIMENTS, **ZERO_SHOT}.items():
+    for name, experiment in {**EXPERIMENTS, **READY}.items():
         result = published.get(name, PublishedResult())
         checkpoint = checkpoints.latest(settings.runs / name)
         state = "" if checkpoint is None else f"step {checkpoint.step}/{checkpoint.steps}"
@@ -69,7 +69,7 @@ def _list(settings: Settings) -> None:
             experiment.recipe.combination,
             result.cell("val"),
             result.cell("test"),
-            "untrained" if name in ZERO_SHOT else state,
+            "untrained" if name in ZERO_SHOT else "released" if name in READY else state,
         )
     console = Console()
     console.print(table)

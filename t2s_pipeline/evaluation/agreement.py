@@ -110,7 +110,7 @@ class _Sampler:
     @classmethod
     def load(cls, system: System, sampling: Sampling, device: str) -> "_Sampler":
         generation = replace(system.generation, temperature=sampling.temperature)
-        prompter = load_answerer(system.prompter, generation, device, system.recipe.coordinates)
+        prompter = load_answerer(system.prompter, generation, device, system.asking)
         return cls(system, sampling, generation, prompter, load_segmenter(system.segmenter, device))
 
     def measure(self, window: Window, images: Images) -> pa.Table:

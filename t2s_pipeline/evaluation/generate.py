@@ -75,7 +75,7 @@ def generate_completions(
     done = total - count_items(remaining)
     progress.start(f"{system.name} answers {dataset}-{split}:", total, done)
     if remaining:
-        prompter = load_answerer(system.prompter, system.generation, device, system.recipe.coordinates)
+        prompter = load_answerer(system.prompter, system.generation, device, system.asking)
         settings = _settings(prompter, system, max_questions)
         images = decoded(lake, partition, remaining)
         tokens, start = 0, time.perf_counter()
@@ -121,6 +121,8 @@ def _settings(prompter: Chat, system: System, max_questions: int | None) -> str:
             "prompter_sha256": prompter.sha256,
             "side": prompter.frame.width,
             "answer_side": prompter.answers.width,
+            "instruction_sha256": prompter.words(PROMPT_COMBINATIONS[system.combination]).sha256,
+            "resampling": prompter.asking.resampling,
             "schema": system.combination,
             "max_questions": max_questions,
             **asdict(system.generation),

@@ -18,7 +18,7 @@ from t2s_pipeline.external.masks import read_masks
 from t2s_pipeline.external.predictions import match_masks, sizes_of
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
-from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
+from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, experiment
 from t2s_pipeline.steps.answers import Segment
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Summarize, score_under_every_protocol
@@ -157,7 +157,7 @@ def _require_free(settings: Settings, name: str) -> None:
     base = name.partition("-seed")[0]
     in_use = (
         base in EXPERIMENTS
-        or name in ZERO_SHOT
+        or name in READY
         or any((folder / name).exists() for folder in (settings.runs, settings.watched))
     )
     if in_use:

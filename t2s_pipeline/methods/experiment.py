@@ -18,7 +18,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.names import require_name
 from t2s_pipeline.core.overrides import with_setting
 from t2s_pipeline.methods.compute import Compute, Watch
-from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.methods.recipe import AS_BEFORE, Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
 
 PRECISIONS = ("float32", "bfloat16")
@@ -203,6 +203,10 @@ class Experiment:
         learned = self.learned
         # The name before version 0.2 stays in the hash, so that finished runs of that time stay finished.
         learned["recipe"]["schema"] = learned["recipe"].pop("combination")
+        # In 0.2 there was one instruction and one resampling, and nobody named them.
+        for name, value in AS_BEFORE.items():
+            if learned["recipe"][name] == value:
+                del learned["recipe"][name]
         canonical = json.dumps(learned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return sha256(canonical.encode()).hexdigest()
 

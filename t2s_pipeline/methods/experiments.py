@@ -5,6 +5,7 @@ the column ``measured_as`` of ``published_metrics`` puts the paper's number besi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.experiment import Experiment
@@ -52,11 +53,23 @@ def _zero_shot() -> Iterator[tuple[str, Experiment]]:
         yield from method.zero_shot.items()
 
 
+def _released() -> Iterator[tuple[str, Experiment]]:
+    for method in METHODS.values():
+        yield from method.released.items()
+
+
 EXPERIMENTS: Mapping[str, Experiment] = ExperimentsByName(_trained)
 """Every experiment, by name: first those on the embedded default, then those at full size."""
 
 ZERO_SHOT: Mapping[str, Experiment] = ExperimentsByName(_zero_shot)
 """The systems without training, by name: the base prompter of an experiment, which answers as the experiment says."""
+
+
+RELEASED: Mapping[str, Experiment] = ExperimentsByName(_released)
+"""The systems of weights that other people published, by name."""
+
+READY: Mapping[str, Experiment] = ExperimentsByName(lambda: chain(_zero_shot(), _released()))
+"""The systems that answer without a training run of ours, by name."""
 
 
 def experiment(name: str, overrides: Iterable[str] = ()) -> Experiment:

@@ -19,6 +19,8 @@ class Method:
         full_size: the experiments that train it at full size. The name of an experiment is also the name of the system
             that it gives, and the column ``measured_as`` of ``published_metrics`` puts the paper's number beside it.
         zero_shot: systems without training, by name: the base of an experiment, which answers as the experiment says.
+        released: systems of weights that the method's authors published, by name: the experiment says which weights
+            these are (its prompter) and how they answer. Their instruction is not ours (docs/baselines.md).
     """
 
     name: str
@@ -27,6 +29,7 @@ class Method:
     embedded: Experiment | None = None
     full_size: tuple[Experiment, ...] = ()
     zero_shot: Mapping[str, Experiment] = field(default_factory=dict)
+    released: Mapping[str, Experiment] = field(default_factory=dict)
 
     @property
     def labels(self) -> str:

@@ -12,9 +12,14 @@ from typing import Any
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.reward import REWARDS
+from t2s_pipeline.prompting.asking import RESAMPLINGS, Asking
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.coordinates import CHOICES
+from t2s_pipeline.prompting.templates import LENGTHS, Template
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
+
+AS_BEFORE = {"instruction": "short", "resampling": "bicubic"}
+"""How every prompter was asked in 0.2 and before, and the embedded one still is."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class Recipe:
     """One of ``LABELLINGS``: what the reward compares an answer with; empty for the mask itself."""
     coordinates: str = "pixels"
     """``pixels`` of the square that the prompter sees, or ``native``: what its family was trained to write."""
+    instruction: str = "full"
+    """Our instruction in ``full``, with the counts of points and where they lie, or ``short``, as the embedded prompter
+    was taught."""
+    resampling: str = "lanczos"
+    """How the image becomes the square, one of ``RESAMPLINGS``. The authors use ``lanczos``."""
     repair: bool = True
     """Whether the reward accepts JSON that had to be repaired, as the authors' does."""
     inference: Inference = field(default_factory=Inference)
@@ -42,6 +52,8 @@ class Recipe:
         _require_known("Prompt combination", self.combination, PROMPT_COMBINATIONS)
         _require_known("Reward", self.reward, REWARDS)
         _require_known("Coordinates", self.coordinates, CHOICES)
+        _require_known("Instruction", self.instruction, LENGTHS)
+        _require_known("Resampling", self.resampling, RESAMPLINGS)
         if self.labels:
             _require_known("Labelling", self.labels, LABELLINGS)
         reward = REWARDS[self.reward]
@@ -52,6 +64,10 @@ class Recipe:
                 f"The reward {self.reward!r} reads answers in the combination {reward.combination!r} only: "
                 "set recipe.combination to it, or use another recipe.reward."
             )
+
+    def asking(self, template: Template | None = None) -> Asking:
+        """How the prompter is asked; a template takes the place of our instruction."""
+        return Asking(self.coordinates, self.instruction, self.resampling, template)
 
     @property
     def combination_definition(self) -> str:
@@ -65,7 +81,10 @@ class Recipe:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Recipe":
-        """The inverse of ``dataclasses.asdict``. Settings stored before 0.2 call the combination ``schema``.
+        """The inverse of ``dataclasses.asdict``.
+
+        Settings stored before 0.2 call the combination ``schema``. Settings of 0.2 and before do not name the
+        instruction and the resampling: there was one of each.
 
         Raises:
             InputError: as for ``Recipe(...)``.
@@ -75,7 +94,7 @@ class Recipe:
         # The file of a method registers its reward, and makes a recipe itself: so they are imported here, not above.
         import t2s_pipeline.methods.registry  # noqa: F401
 
-        settings = dict(value)
+        settings = {**AS_BEFORE, **value}
         if "schema" in settings:
             settings["combination"] = settings.pop("schema")
         return cls(**{**settings, "inference": Inference(**settings["inference"])})

@@ -7,7 +7,12 @@ from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.method import Method
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.methods.reward import REWARDS, Reward
-from t2s_pipeline.methods.shared_settings import EMBEDDED_GRPO, FULL_SIZE_WATCH, embedded_experiment
+from t2s_pipeline.methods.shared_settings import (
+    EMBEDDED_GRPO,
+    FULL_SIZE_GENERATION,
+    FULL_SIZE_WATCH,
+    embedded_experiment,
+)
 
 REWARDS.register(
     Reward(
@@ -26,6 +31,28 @@ _RECIPE = Recipe(
     inference=Inference(box_centre=True),
 )
 
+# Table 1. Their script: 24 epochs; 8 completions per device, 8 accumulated passes and 8 devices. This makes 512
+# completions per step, which are 128 prompts of 4.
+_FULL_SIZE = Experiment(
+    name="remote-reasoner",
+    prompter="Qwen/Qwen2.5-VL-7B-Instruct",
+    segmenter="sam2.1-tiny",
+    dataset="earthreason",
+    grpo=GRPOSettings(
+        epochs=24,
+        prompts_per_step=128,
+        group_size=4,
+        completions_per_pass=8,
+        temperature=0.9,
+        warmup_share=0.05,
+        lora_rank=8,
+        lora_alpha=16,
+    ),
+    recipe=_RECIPE,
+    generation=FULL_SIZE_GENERATION,
+    watch=FULL_SIZE_WATCH,
+)
+
 REMOTE_REASONER = Method(
     name="remote-reasoner",
     title="RemoteReasoner",
@@ -36,26 +63,10 @@ REMOTE_REASONER = Method(
         _RECIPE,
         replace(EMBEDDED_GRPO, steps=50, prompts_per_step=16, group_size=4, temperature=0.9),
     ),
-    full_size=(
-        # Table 1. The paper states neither the number of passes over the data nor the batch: 5 passes, as of
-        # think2seg-rs-3b, and 16 prompts, as of the other two rivals, are our choice.
-        Experiment(
-            name="remote-reasoner",
-            prompter="Qwen/Qwen2.5-VL-7B-Instruct",
-            segmenter="sam2.1-tiny",
-            dataset="earthreason",
-            grpo=GRPOSettings(
-                epochs=5,
-                prompts_per_step=16,
-                group_size=4,
-                completions_per_pass=8,
-                temperature=0.9,
-                warmup_share=0.05,
-                lora_rank=8,
-                lora_alpha=16,
-            ),
-            recipe=_RECIPE,
-            watch=FULL_SIZE_WATCH,
+    full_size=(_FULL_SIZE,),
+    released={
+        "released-remote-reasoner-7b": replace(
+            _FULL_SIZE, prompter="1e12Leon/RemoteReasoner", recipe=replace(_RECIPE, resampling="bicubic")
         ),
-    ),
+    },
 )

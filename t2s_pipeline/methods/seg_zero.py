@@ -7,7 +7,12 @@ from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.method import Method
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.methods.reward import REWARDS, Reward
-from t2s_pipeline.methods.shared_settings import EMBEDDED_GRPO, FULL_SIZE_WATCH, embedded_experiment
+from t2s_pipeline.methods.shared_settings import (
+    EMBEDDED_GRPO,
+    FULL_SIZE_GENERATION,
+    FULL_SIZE_WATCH,
+    embedded_experiment,
+)
 
 REWARDS.register(
     Reward(
@@ -26,6 +31,27 @@ _RECIPE = Recipe(
     inference=Inference(multimask=True),
 )
 
+# Table 1. Their script trains for 1 epoch.
+_FULL_SIZE = Experiment(
+    name="seg-zero",
+    prompter="Qwen/Qwen2.5-VL-7B-Instruct",
+    segmenter="sam2.1-large",
+    dataset="earthreason",
+    grpo=GRPOSettings(
+        epochs=1,
+        prompts_per_step=16,
+        group_size=8,
+        completions_per_pass=8,
+        beta=5e-3,
+        entropy_weight=1e-3,
+        schedule="constant",
+        weight_decay=0.01,
+    ),
+    recipe=_RECIPE,
+    generation=FULL_SIZE_GENERATION,
+    watch=FULL_SIZE_WATCH,
+)
+
 SEG_ZERO = Method(
     name="seg-zero",
     title="Seg-Zero",
@@ -37,25 +63,10 @@ SEG_ZERO = Method(
         _RECIPE,
         replace(EMBEDDED_GRPO, steps=50, prompts_per_step=8, group_size=8, beta=5e-3, entropy_weight=1e-3),
     ),
-    full_size=(
-        # Table 1. The paper does not state the number of passes over the data: 5, as of think2seg-rs-3b, is our choice.
-        Experiment(
-            name="seg-zero",
-            prompter="Qwen/Qwen2.5-VL-7B-Instruct",
-            segmenter="sam2.1-large",
-            dataset="earthreason",
-            grpo=GRPOSettings(
-                epochs=5,
-                prompts_per_step=16,
-                group_size=8,
-                completions_per_pass=8,
-                beta=5e-3,
-                entropy_weight=1e-3,
-                schedule="constant",
-                weight_decay=0.01,
-            ),
-            recipe=_RECIPE,
-            watch=FULL_SIZE_WATCH,
+    full_size=(_FULL_SIZE,),
+    released={
+        "released-seg-zero-7b": replace(
+            _FULL_SIZE, prompter="Ricky06662/Seg-Zero-7B", recipe=replace(_RECIPE, resampling="bilinear")
         ),
-    ),
+    },
 )

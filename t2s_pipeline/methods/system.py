@@ -1,12 +1,15 @@
 """A system: a prompter, a segmenter and how they are asked. Systems are what evaluation compares."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.prompting.asking import Asking
+from t2s_pipeline.prompting.templates import Template, read_template
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class System:
         recipe: the prompt combination and how the segmenter is prompted.
         generation: how the prompter generates.
         dataset: the dataset that its run was trained on. Its val split decides which checkpoint is best.
+        template: the text that it is asked with in place of our own instruction; None for our own.
     """
 
     name: str
@@ -28,6 +32,7 @@ class System:
     recipe: Recipe
     generation: GenerationSettings
     dataset: str
+    template: Template | None = None
 
     @classmethod
     def of(cls, name: str, experiment: Experiment, prompter: str | None = None) -> "System":
@@ -40,6 +45,19 @@ class System:
             generation=experiment.generation,
             dataset=experiment.dataset,
         )
+
+    def asked_with(self, file: Path | None) -> "System":
+        """The same system, asked with the text of a template file (prompting/templates.py); None: as it is.
+
+        Raises:
+            InputError: if the file cannot be read or is no template.
+        """
+        return self if file is None else replace(self, template=read_template(file))
+
+    @property
+    def asking(self) -> Asking:
+        """How the prompter is asked."""
+        return self.recipe.asking(self.template)
 
     @property
     def combination(self) -> str:
@@ -64,6 +82,8 @@ class System:
         """
         try:
             recipe = Recipe.from_json(value["recipe"])
-            return cls(**{**value, "recipe": recipe, "generation": GenerationSettings(**value["generation"])})
+            template = None if value.get("template") is None else Template(**value["template"])
+            parts = {"recipe": recipe, "generation": GenerationSettings(**value["generation"]), "template": template}
+            return cls(**{**value, **parts})
         except (KeyError, TypeError, ValueError) as fault:
             raise InputError(f"This is not a system ({fault}).") from fault

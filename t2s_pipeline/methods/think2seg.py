@@ -6,7 +6,8 @@ from dataclasses import replace
 from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
 from t2s_pipeline.methods.method import Method
 from t2s_pipeline.methods.recipe import Recipe
-from t2s_pipeline.methods.shared_settings import FULL_SIZE_WATCH, embedded_experiment
+from t2s_pipeline.methods.shared_settings import FULL_SIZE_GENERATION, FULL_SIZE_WATCH, embedded_experiment
+from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompting.combinations import TABLE_6
 
 PROMPTERS_OF_TABLE_4 = ("internvl3-2b", "internvl3-8b", "llava-1.5-7b")
@@ -24,6 +25,7 @@ _SMALL = Experiment(
     dataset="earthreason",
     grpo=GRPOSettings(epochs=5, prompts_per_step=4, group_size=16, completions_per_pass=8),
     recipe=Recipe(),
+    generation=FULL_SIZE_GENERATION,
     watch=FULL_SIZE_WATCH,
 )
 _LARGE = replace(
@@ -34,8 +36,15 @@ _LARGE = replace(
 )
 
 
+# What the authors' scripts for the other prompters of Table 4 change. InternVL3-2B is trained as the 3B model.
+_SHORT_ANSWERS = GenerationSettings(max_new_tokens=1024)
+_CHANGED = {
+    "internvl3-2b": replace(_SMALL, generation=_SHORT_ANSWERS),
+    "internvl3-8b": replace(_SMALL, grpo=replace(_LARGE.grpo, group_size=10), generation=_SHORT_ANSWERS),
+    "llava-1.5-7b": replace(_SMALL, grpo=_LARGE.grpo),
+}
 _OTHER_PROMPTERS = {
-    prompter: replace(_SMALL, name=f"think2seg-rs-{prompter}", prompter=prompter)
+    prompter: replace(_CHANGED.get(prompter, _SMALL), name=f"think2seg-rs-{prompter}", prompter=prompter)
     for prompter in (*PROMPTERS_OF_TABLE_4, *QWEN3_VL)
 }
 
@@ -61,5 +70,9 @@ THINK2SEG = Method(
         "zero-shot-qwen2.5-vl-3b": _SMALL,
         "zero-shot-qwen2.5-vl-7b": _LARGE,
         **{f"zero-shot-{prompter}": experiment for prompter, experiment in _OTHER_PROMPTERS.items()},
+    },
+    released={
+        "released-think2seg-rs-3b": replace(_SMALL, prompter="RicardoString/Think2Seg-RS-3B"),
+        "released-think2seg-rs-7b": replace(_LARGE, prompter="RicardoString/Think2Seg-RS-7B"),
     },
 )

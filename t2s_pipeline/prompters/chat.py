@@ -14,8 +14,9 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.families import Family, family_of
 from t2s_pipeline.prompters.weights import weights_sha256
+from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import PromptCombination
-from t2s_pipeline.prompting.templates import instruction
+from t2s_pipeline.prompting.templates import Template
 from t2s_pipeline.vision.geometry import Frame
 
 Message = dict[str, Any]
@@ -31,25 +32,26 @@ class Chat:
         folder: the folder with its files.
         processor: the processor of transformers. It gets squares and never changes their shape.
         frame: the square that the model sees.
+        asking: how it is asked.
         coordinates: the unit of the coordinates that it is asked to write.
         answers: the frame of these coordinates.
         end_ids: the tokens that end an answer.
         sha256: of the weights.
     """
 
-    def __init__(self, name: str, folder: Path, coordinates: str = "pixels") -> None:
+    def __init__(self, name: str, folder: Path, asking: Asking = AS_EMBEDDED) -> None:
         """Read the processor from a local folder.
 
         Args:
             name: the name of the prompter in tables.
             folder: the folder with the checkpoint.
-            coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
+            asking: how it is asked.
 
         Raises:
             InputError: if the folder lacks a model of a known family or its files, or its square cannot be split
                 into patches.
         """
-        self.name, self.folder = name, folder
+        self.name, self.folder, self.asking = name, folder, asking
         if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
             raise InputError(f"{folder} holds no prompter: expected config.json and *.safetensors")
         self.family: Family = family_of(folder)
@@ -58,7 +60,7 @@ class Chat:
         self.processor = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.processor.tokenizer.padding_side = "left"
         self.frame = Frame.square(_side(self.family, self.processor))
-        self.coordinates = self.family.coordinates(coordinates)
+        self.coordinates = self.family.coordinates(asking.coordinates)
         self.answers = self.coordinates.frame(self.frame)
         vocabulary = self.processor.tokenizer.get_vocab()
         self.end_ids = [vocabulary[token] for token in self.family.end_tokens if token in vocabulary]
@@ -77,13 +79,22 @@ class Chat:
         raise NotImplementedError
 
     def square(self, image: NDArray[np.uint8]) -> Image.Image:
-        """The image (H, W, 3, uint8) resized to the square, bicubic. The aspect ratio is not kept."""
-        return Image.fromarray(image).resize((self.frame.width, self.frame.height), Image.Resampling.BICUBIC)
+        """The image (H, W, 3, uint8) resized to the square. The aspect ratio is not kept."""
+        resampling = Image.Resampling[self.asking.resampling.upper()]
+        return Image.fromarray(image).resize((self.frame.width, self.frame.height), resampling)
 
     def messages(self, question: str, combination: PromptCombination) -> list[Message]:
-        """The chat: one user turn, the image before the instruction."""
-        text = instruction(question, combination, self.coordinates)
-        return [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}]
+        """The chat: a system turn if the template has one, and a user turn with the image and the text."""
+        words = self.words(combination)
+        before, after = words.around_image(question)
+        texts = [{"type": "text", "text": text} if text else None for text in (before, after)]
+        content = [part for part in (texts[0], {"type": "image"}, texts[1]) if part]
+        system = [{"role": "system", "content": [{"type": "text", "text": words.system}]}] if words.system else []
+        return [*system, {"role": "user", "content": content}]
+
+    def words(self, combination: PromptCombination) -> Template:
+        """The text that it is asked with."""
+        return self.asking.words(combination, self.coordinates)
 
     def render(self, question: str, combination: PromptCombination) -> str:
         """The chat as the family's template writes it, up to the start of the answer, with one image placeholder."""

@@ -128,6 +128,16 @@ FAMILIES = Registry(
     key=attrgetter("model_type"),
 )
 
+TRAINED_ELSEWHERE = (
+    "RicardoString/Think2Seg-RS-3B",
+    "RicardoString/Think2Seg-RS-7B",
+    "Ricky06662/Seg-Zero-7B",
+    "Ricky06662/VisionReasoner-7B",
+    "1e12Leon/RemoteReasoner",
+)
+"""Hub ids of the weights that the authors of the methods published. Their commits are not pinned: the newest one in
+the local Hub cache is used, and the SHA-256 of the weights is recorded with the completions."""
+
 _PINNED = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 
 
@@ -141,6 +151,8 @@ def published_model(name: str) -> PublishedModel | None:
     pinned = _PINNED.fullmatch(name)
     if pinned:
         return PublishedModel(name, pinned[1], pinned[2])
+    if name in TRAINED_ELSEWHERE:
+        return PublishedModel(name, name, "main")
     return next((model for model in published_models().values() if name in (model.name, model.hub_id)), None)
 
 

@@ -8,17 +8,18 @@ from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.families import published_model
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompters.weights import entry_of, folder_of, weights_sha256
+from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 
 ADAPTERS = "adapter_config.json"
 
 
-def load_prompter(name_or_path: str, device: str = "cpu", coordinates: str = "pixels") -> Prompter:
+def load_prompter(name_or_path: str, device: str = "cpu", asking: Asking = AS_EMBEDDED) -> Prompter:
     """The prompter of that name, run by transformers. It is checked that its output depends on the image.
 
     Args:
         name_or_path: what ``prompters.weights.folder_of`` takes.
         device: a torch device.
-        coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
+        asking: how it is asked.
 
     Raises:
         InputError: if there is no such prompter, or it is not on this machine.
@@ -26,14 +27,14 @@ def load_prompter(name_or_path: str, device: str = "cpu", coordinates: str = "pi
     """
     folder = folder_of(name_or_path)
     if (folder / ADAPTERS).is_file():
-        prompter = _with_adapters(_name(name_or_path), folder, device, coordinates)
+        prompter = _with_adapters(_name(name_or_path), folder, device, asking)
     else:
-        prompter = Prompter(_name(name_or_path), folder, device, coordinates)
+        prompter = Prompter(_name(name_or_path), folder, device, asking)
     prompter.check_depends_on_image()
     return prompter
 
 
-def _with_adapters(name: str, folder: Path, device: str, coordinates: str) -> Prompter:
+def _with_adapters(name: str, folder: Path, device: str, asking: Asking) -> Prompter:
     """A base with the low-rank adapters of a folder, as training writes them, merged into its weights.
 
     Raises:
@@ -42,14 +43,14 @@ def _with_adapters(name: str, folder: Path, device: str, coordinates: str) -> Pr
     from peft import PeftModel
 
     base = json.loads((folder / ADAPTERS).read_text("utf-8"))["base_model_name_or_path"]
-    prompter = Prompter(name, folder_of(base), device, coordinates)
+    prompter = Prompter(name, folder_of(base), device, asking)
     prompter.model = PeftModel.from_pretrained(prompter.model, folder).merge_and_unload().eval()
     prompter.sha256 = weights_sha256(folder)
     return prompter
 
 
 def load_answerer(
-    name_or_path: str, settings: GenerationSettings, device: str = "cpu", coordinates: str = "pixels"
+    name_or_path: str, settings: GenerationSettings, device: str = "cpu", asking: Asking = AS_EMBEDDED
 ) -> Chat:
     """A prompter that can only ``answer``, run by the backend that the settings name.
 
@@ -57,17 +58,17 @@ def load_answerer(
         name_or_path: what ``prompters.weights.folder_of`` takes.
         settings: how it will be asked.
         device: a torch device; vLLM chooses its own.
-        coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
+        asking: how it is asked.
 
     Raises:
         InputError: if there is no such prompter, it is not on this machine, or the backend is not installed.
         T2SError: if its output does not depend on the image (checked with transformers only).
     """
     if settings.backend == "transformers":
-        return load_prompter(name_or_path, device, coordinates)
+        return load_prompter(name_or_path, device, asking)
     from t2s_pipeline.prompters.vllm import VllmPrompter
 
-    return VllmPrompter(_name(name_or_path), folder_of(name_or_path), settings, coordinates)
+    return VllmPrompter(_name(name_or_path), folder_of(name_or_path), settings, asking)
 
 
 def _name(name_or_path: str) -> str:

@@ -15,6 +15,7 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
+from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination
 
 
@@ -25,19 +26,19 @@ class Prompter(Chat):
         model: the model of transformers, in evaluation mode; float32 on a CPU, bfloat16 on a GPU.
     """
 
-    def __init__(self, name: str, folder: Path, device: str = "cpu", coordinates: str = "pixels") -> None:
+    def __init__(self, name: str, folder: Path, device: str = "cpu", asking: Asking = AS_EMBEDDED) -> None:
         """Load from a local folder: only safetensors, no remote code.
 
         Args:
             name: the name of the prompter in tables.
             folder: the folder with the checkpoint.
             device: a torch device.
-            coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
+            asking: how it is asked.
 
         Raises:
             InputError: if the folder lacks a model of a known family, or its weights do not fit its config.
         """
-        super().__init__(name, folder, coordinates)
+        super().__init__(name, folder, asking)
         kind: type[PreTrainedModel] = getattr(transformers, self.family.model)
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         # With output_loading_info the result is a pair, which the annotation in transformers does not say.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
+from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import PromptCombination
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class VllmPrompter(Chat):
     """A published prompter in vLLM's offline engine."""
 
     def __init__(
-        self, name: str, folder: Path, settings: GenerationSettings, coordinates: str = "pixels", **engine: object
+        self, name: str, folder: Path, settings: GenerationSettings, asking: Asking = AS_EMBEDDED, **engine: object
     ) -> None:
         """Load from a local folder: only safetensors, no remote code.
 
@@ -36,13 +37,13 @@ class VllmPrompter(Chat):
             name: the name of the prompter in tables.
             folder: the folder with the checkpoint.
             settings: how it will be asked.
-            coordinates: what the prompter is asked to write, a choice of the recipe: ``pixels`` or ``native``.
+            asking: how it is asked.
             **engine: more arguments of ``vllm.LLM``.
 
         Raises:
             InputError: if vLLM is not installed, or the folder lacks a model of a known family.
         """
-        super().__init__(name, folder, coordinates)
+        super().__init__(name, folder, asking)
         try:
             from vllm import LLM
         except ImportError as fault:

@@ -58,7 +58,7 @@ class Complete(_Answering):
         """The prompter's weights, how it is asked and how it generates."""
         return {
             "prompter": weights_fingerprint(self.system.prompter),
-            "prompts": [self.system.recipe.combination_definition, self.system.recipe.coordinates],
+            "prompts": [self.system.recipe.combination_definition, self.system.asking],
             "generation": self.system.generation,
         }
 
@@ -113,7 +113,7 @@ class Agree(_Answering):
             "published_rule": published_rule(self.dataset),
             "prompter": weights_fingerprint(self.system.prompter),
             "segmenter": weights_fingerprint(self.system.segmenter),
-            "prompts": self.system.recipe.combination_definition,
+            "prompts": [self.system.recipe.combination_definition, self.system.asking],
             "inference": self.system.recipe.inference,
         }
 

@@ -13,6 +13,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import BENCHMARKS
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import list_partitions, partition_file, scan, write_partition
+from t2s_pipeline.methods.experiments import RELEASED
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.steps.answers import Complete, Segment
@@ -34,6 +35,11 @@ def evaluate(runner: Runner, system: System, dataset: str, split: str) -> list[S
     Raises:
         NotMaterializedError: if the split is not in the lake.
     """
+    if system.name in RELEASED and system.template is None:
+        runner.say(
+            f"warning: {system.name} was trained on an instruction of its own and is asked with ours. Give the text "
+            "that it knows with --template FILE (docs/baselines.md says where to find it)."
+        )
     register(runner.settings, system.name)
     reports = []
     if split == TEST and _weights_differ_from_val(runner, system):

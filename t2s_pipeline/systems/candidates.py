@@ -11,7 +11,7 @@ from pathlib import Path
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT
+from t2s_pipeline.methods.experiments import EXPERIMENTS, READY
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems import watched_folder
 from t2s_pipeline.systems.resolve import of_checkpoint, of_foreign
@@ -56,7 +56,7 @@ def candidates(settings: Settings) -> tuple[list[Candidate], list[UnusableFolder
                 usable.append(_of_ours(folder.name, checkpoint))
             except InputError as fault:
                 unusable.append(UnusableFolder(checkpoint.path, str(fault)))
-    reserved = frozenset({*ZERO_SHOT, *EXPERIMENTS, *(folder.name for folder in folders)})
+    reserved = frozenset({*READY, *EXPERIMENTS, *(folder.name for folder in folders)})
     foreign, refused = watched_folder.look(settings, reserved)
     return [*usable, *map(_of_foreign, foreign)], [*unusable, *refused]
 

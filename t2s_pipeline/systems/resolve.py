@@ -4,7 +4,7 @@ from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.names import is_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
+from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, experiment
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems import text_answers, watched_folder
 from t2s_pipeline.training import checkpoints
@@ -16,16 +16,17 @@ TEXTS_ONLY = "elsewhere"
 def resolve(name: str, settings: Settings) -> System:
     """The system of that name.
 
-    Possible names are an untrained base (``zero-shot-mini``), a run (its latest checkpoint), ``<run>--<step>``, a
-    checkpoint in the watched folder, and a system whose answers were taken in as texts. A trained system answers as
-    the settings say that are stored with its checkpoint. Only folders of that name are read.
+    Possible names are an untrained base (``zero-shot-mini``), a released model (``released-seg-zero-7b``), a run (its
+    latest checkpoint), ``<run>--<step>``, a checkpoint in the watched folder, and a system whose answers were taken in
+    as texts. A trained system answers as the settings say that are stored with its checkpoint. Only folders of that
+    name are read.
 
     Raises:
         InputError: if there can be no such system.
         NotMaterializedError: if its run has no complete checkpoint yet.
     """
-    if name in ZERO_SHOT:
-        return System.of(name, ZERO_SHOT[name])
+    if name in READY:
+        return System.of(name, READY[name])
     run, _, step = name.partition("--")
     complete = checkpoints.complete(settings.runs / run) if is_name(run) else []
     matching = [checkpoint for checkpoint in complete if not step or str(checkpoint.step) == step]
@@ -64,7 +65,7 @@ def _explain(name: str, settings: Settings, complete: list[checkpoints.Checkpoin
             raise InputError(
                 f"There is no system {name!r}: {settings.runs / run} has no complete checkpoint."
             ) from None
-        names = ", ".join([*ZERO_SHOT, *EXPERIMENTS, *_other_runs(settings)])
+        names = ", ".join([*READY, *EXPERIMENTS, *_other_runs(settings)])
         raise InputError(f"There is no system {name!r}. There are: {names}.") from None
 
 
@@ -79,7 +80,7 @@ def of_checkpoint(name: str, checkpoint: checkpoints.Checkpoint) -> System:
 
 def of_foreign(checkpoint: watched_folder.ForeignCheckpoint) -> System:
     """The system that a checkpoint of the watched folder makes."""
-    return System.of(checkpoint.system, checkpoint.experiment, str(checkpoint.path))
+    return System.of(checkpoint.system, checkpoint.experiment, str(checkpoint.path)).asked_with(checkpoint.template)
 
 
 def _other_runs(settings: Settings) -> list[str]:

@@ -5,7 +5,8 @@ is a checkpoint of a run and becomes ``<name>--<step>``, or ``<name>`` if its ma
 model that lies in ``checkpoints/<name>/`` beside such folders is the final model of the run and becomes ``<name>``.
 A checkpoint of ours has its settings in its marker. Any other checkpoint names in a file ``evaluate.json`` the
 experiment whose settings it answers with: ``{"experiment": "think2seg-rs-3b", "step": 400}``. The file can also lie in
-``checkpoints/<name>/``; then it is valid for all checkpoints of the run.
+``checkpoints/<name>/``; then it is valid for all checkpoints of the run. If they were trained on another instruction,
+``"template": "template.toml"`` names a file beside it with that text (``prompting/templates.py``).
 """
 
 import json
@@ -21,6 +22,7 @@ from t2s_pipeline.core.names import RULE, is_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
+from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems.model_files import holds_model_files, require_complete
 from t2s_pipeline.training import checkpoints
 
@@ -47,6 +49,8 @@ class ForeignCheckpoint:
     fingerprint: str
     """Of the weights, without reading them: the marker's SHA-256, or names, sizes and times of the files."""
     created_at: datetime
+    template: Path | None = None
+    """The file with the text that it is asked with; None for our own instruction."""
 
 
 @dataclass(frozen=True)
@@ -169,15 +173,19 @@ def _read(
     weights_fingerprint = fingerprint(
         files=[(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
     )
+    settings = experiment(answers_as.experiment)
+    # A file that is no template makes the folder unusable.
+    System.of(name, settings).asked_with(answers_as.template)
     return ForeignCheckpoint(
         system=name if step is None else f"{name}--{step}",
         run=name,
         step=(answers_as.step or _trainer_step(path) or last_step) if step is None else step,
         final=not with_final,
         path=path,
-        experiment=experiment(answers_as.experiment),
+        experiment=settings,
         fingerprint=weights_fingerprint,
         created_at=datetime.fromtimestamp(max(file.stat().st_mtime for file in weights), UTC),
+        template=answers_as.template,
     )
 
 
@@ -192,10 +200,17 @@ def _trainer_step(path: Path) -> int:
 
 @dataclass(frozen=True)
 class AnswersAs:
-    """The contents of ``evaluate.json``: the experiment whose settings apply, and the training step if it is known."""
+    """The contents of ``evaluate.json``.
+
+    Attributes:
+        experiment: whose settings apply.
+        step: the training step, 0 if it is not known.
+        template: the file with the text that the checkpoint is asked with; None for our own instruction.
+    """
 
     experiment: str
     step: int
+    template: Path | None
 
 
 def _answers_as(path: Path) -> AnswersAs:
@@ -217,4 +232,7 @@ def _answers_as(path: Path) -> AnswersAs:
         raise InputError(f'{ANSWERS_AS} must be like {{"experiment": "think2seg-rs-3b"}}')
     if not isinstance(content.get("step", 0), int):
         raise InputError(f"{ANSWERS_AS}: step {content['step']!r} is no whole number")
-    return AnswersAs(content["experiment"], content.get("step", 0))
+    if not isinstance(content.get("template", ""), str):
+        raise InputError(f"{ANSWERS_AS}: template {content['template']!r} is no name of a file")
+    template = path / content["template"] if content.get("template") else None
+    return AnswersAs(content["experiment"], content.get("step", 0), template)

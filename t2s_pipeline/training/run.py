@@ -75,7 +75,7 @@ def train(
                 _report_finished(folder, checkpoint, progress)
             return checkpoint
     samples = read_samples(folder.settings.lake, experiment.dataset, experiment.recipe.labels)
-    prompter = load_prompter(experiment.prompter, device, experiment.recipe.coordinates)
+    prompter = load_prompter(experiment.prompter, device, experiment.recipe.asking())
     segmenter = load_segmenter(experiment.segmenter, device, EmbeddingCache.under(home))
     folder = folder.made_from(prompter.sha256, segmenter.sha256)
     if checkpoint is not None:

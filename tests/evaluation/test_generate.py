@@ -1,6 +1,7 @@
 """Every question is answered once, in batches that a restart does not change."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,8 @@ from t2s_pipeline.methods.recipe import Recipe  # noqa: E402
 from t2s_pipeline.methods.system import System  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402
 from t2s_pipeline.prompters.prompter import Prompter  # noqa: E402
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
+from t2s_pipeline.prompting.templates import Template, own_template  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}
 ANSWERS = {"system": "mini", **PLACE}
@@ -40,6 +43,24 @@ def asked(monkeypatch) -> list[list[str]]:
 
     monkeypatch.setattr(Prompter, "answer", recorded)
     return batches
+
+
+def test_a_template_is_what_the_prompter_is_asked_with_and_its_hash_is_recorded(home, system, monkeypatch):
+    template = Template("Look: {Image} Find {Question}", "You see.")
+    rendered = []
+    render = Prompter.render
+
+    def noted(self, question, combination):
+        rendered.append((question, render(self, question, combination)))
+        return rendered[-1][1]
+
+    monkeypatch.setattr(Prompter, "render", noted)
+    generate_completions(home, replace(system, template=template), **PLACE, fingerprint="f", progress=NoProgress())
+    settings = json.loads(read_partition(home / "lake", COMPLETIONS, ANSWERS)["settings"][0].as_py())
+    assert settings["instruction_sha256"] == template.sha256
+    question, text = rendered[-1]
+    assert "You see." in text and f" Find {question}" in text and "Mark every" not in text
+    assert text.index("Look: ") < text.index("<|image_pad|>") < text.index(" Find ")
 
 
 class Stopped(BaseException):
@@ -70,6 +91,8 @@ def test_every_question_of_every_sample_is_answered_and_recorded(home, system, a
     settings = json.loads(table["settings"][0].as_py())
     assert (settings["side"], settings["schema"], settings["max_new_tokens"]) == (168, "bbox+pos2", 8)
     assert len(settings["prompter_sha256"]) == 64
+    assert settings["instruction_sha256"] == own_template(PROMPT_COMBINATIONS["bbox+pos2"], length="full").sha256
+    assert settings["resampling"] == "lanczos"
     assert fingerprint_of(home / "lake", COMPLETIONS, ANSWERS) == "f1"
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
-from t2s_pipeline.methods.experiments import EXPERIMENTS, experiment
+from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, RELEASED, ZERO_SHOT, experiment
+from t2s_pipeline.methods.inference import Inference
+from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.prompters.families import published_model
 
 
 def test_the_papers_settings_are_the_defaults_of_the_full_size_runs():
@@ -55,6 +58,85 @@ def test_runs_of_release_0_1_are_still_read_and_known_as_finished() -> None:
     stored["recipe"]["schema"] = stored["recipe"].pop("combination")
     assert Experiment.from_json(stored) == named
     assert named.fingerprint == "e211326319ab1d2e17ebfa1a624eb40326ffcb75c946129f6979fc96a9fa7352"
+
+
+def test_runs_of_release_0_2_are_asked_as_they_were_trained() -> None:
+    """0.2 had one instruction and one resampling, and its stored settings name neither."""
+    for name in ("think2seg-mini", "think2seg-rs-3b"):
+        stored = experiment(name).as_json()
+        del stored["recipe"]["instruction"], stored["recipe"]["resampling"]
+        recipe = Experiment.from_json(stored).recipe
+        assert (recipe.instruction, recipe.resampling) == ("short", "bicubic")
+        assert experiment(name).combination == recipe.combination
+    # Computed by 0.2. The full-size run of that name learns from another text now.
+    assert experiment("think2seg-mini").fingerprint.startswith("16aa51e4b12d")
+    assert not experiment("think2seg-rs-3b").fingerprint.startswith("8879857fbad4")
+
+
+FULL_SIZE = {
+    # name: prompts, G, epochs, schedule, weight decay, entropy, KL, tokens of an answer in evaluation
+    "think2seg-rs-3b": (4, 16, 5, "linear", 0.0, 0.0, 1e-3, 2048),
+    "think2seg-rs-7b": (8, 12, 8, "linear", 0.0, 0.0, 1e-3, 2048),
+    "think2seg-rs-llava-1.5-7b": (8, 12, 8, "linear", 0.0, 0.0, 1e-3, 2048),
+    "think2seg-rs-internvl3-2b": (4, 16, 5, "linear", 0.0, 0.0, 1e-3, 1024),
+    "think2seg-rs-internvl3-8b": (8, 10, 8, "linear", 0.0, 0.0, 1e-3, 1024),
+    "seg-zero": (16, 8, 1, "constant", 0.01, 1e-3, 5e-3, 2048),
+    "vision-reasoner": (16, 8, 1, "constant", 0.01, 1e-3, 1e-2, 2048),
+    "remote-reasoner": (128, 4, 24, "linear", 0.0, 0.0, 1e-3, 2048),
+}
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_a_full_size_run_has_the_settings_of_its_script(name):
+    run = EXPERIMENTS[name]
+    grpo = run.grpo
+    assert FULL_SIZE[name] == (
+        grpo.prompts_per_step,
+        grpo.group_size,
+        grpo.epochs,
+        grpo.schedule,
+        grpo.weight_decay,
+        grpo.entropy_weight,
+        grpo.beta,
+        run.generation.max_new_tokens,
+    )
+    assert (run.recipe.instruction, run.recipe.resampling) == ("full", "lanczos")
+
+
+RELEASED_MODELS = {
+    # name: weights, prompt combination, segmenter, best of three masks, box with its centre, resampling
+    "released-think2seg-rs-3b": ("RicardoString/Think2Seg-RS-3B", "bbox+pos2", "sam2.1-small", False, False, "lanczos"),
+    "released-think2seg-rs-7b": ("RicardoString/Think2Seg-RS-7B", "bbox+pos2", "sam2.1-small", False, False, "lanczos"),
+    "released-seg-zero-7b": ("Ricky06662/Seg-Zero-7B", "seg-zero", "sam2.1-large", True, False, "bilinear"),
+    "released-vision-reasoner-7b": (
+        "Ricky06662/VisionReasoner-7B",
+        "vision-reasoner",
+        "sam2.1-large",
+        True,
+        False,
+        "bilinear",
+    ),
+    "released-remote-reasoner-7b": (
+        "1e12Leon/RemoteReasoner",
+        "remote-reasoner",
+        "sam2.1-tiny",
+        False,
+        True,
+        "bicubic",
+    ),
+}
+
+
+def test_every_released_model_answers_in_its_own_way():
+    assert list(RELEASED) == list(RELEASED_MODELS)
+    for name, (weights, combination, segmenter, multimask, centre, resampling) in RELEASED_MODELS.items():
+        answers = RELEASED[name]
+        assert published_model(answers.prompter).hub_id == weights
+        assert (answers.combination, answers.segmenter) == (combination, segmenter)
+        assert answers.recipe.inference == Inference(multimask, centre)
+        assert (answers.recipe.coordinates, answers.recipe.resampling) == ("pixels", resampling)
+        assert answers.generation == GenerationSettings(max_new_tokens=2048)
+    assert set(READY) == {*ZERO_SHOT, *RELEASED}
 
 
 def test_settings_stored_before_there_was_a_setting_are_read_with_its_default():

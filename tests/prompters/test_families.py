@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import GenerationSettings
-from t2s_pipeline.prompters.families import FAMILIES, published_model, published_models
+from t2s_pipeline.prompters.families import FAMILIES, TRAINED_ELSEWHERE, published_model, published_models
+from t2s_pipeline.prompting.asking import Asking
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.coordinates import Coordinates
 from t2s_pipeline.prompting.parsing import Answer, parse
@@ -135,7 +136,7 @@ def test_a_training_pass_reaches_every_part_of_the_model(prompter, images):
 
 def test_native_coordinates_are_asked_for_and_converted_back(family):
     model_type, folder = family
-    asked = load_prompter(str(folder), coordinates="native")
+    asked = load_prompter(str(folder), asking=Asking(coordinates="native"))
     native = FAMILIES[model_type].native
     text = asked.render(QUESTION, COMBINATION)
     assert native.value in text
@@ -223,6 +224,7 @@ def test_a_released_name_is_found_in_the_hub_cache_at_its_pinned_commit(family, 
 
 def test_every_release_is_pinned_and_any_other_must_be():
     assert all(len(model.revision) == 40 for model in published_models().values())
+    assert all(published_model(name).revision == "main" for name in TRAINED_ELSEWHERE)
     pinned = published_model("someone/else@" + "0" * 40)
     assert pinned is not None and pinned.hub_id == "someone/else"
     assert published_model("someone/else") is None and published_model("someone/else@main") is None

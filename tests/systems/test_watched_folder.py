@@ -11,6 +11,7 @@ import pytest
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import EXPERIMENTS
+from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems import watched_folder as elsewhere
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.watched_folder import find, look
@@ -65,6 +66,17 @@ def test_weights_of_another_project_say_as_what_they_answer(settings):
     (found,) = look(settings)[0]
     assert (found.system, found.step, found.experiment.name) == ("authors-3b", 400, "think2seg-rs-3b")
     assert resolve("authors-3b", settings).recipe == EXPERIMENTS["think2seg-rs-3b"].recipe
+
+
+def test_weights_are_asked_with_the_template_that_they_name(settings):
+    folder = put(settings.watched / "authors-3b", experiment="think2seg-rs-3b", template="theirs.toml")
+    assert "theirs.toml cannot be read" in str(look(settings)[1][0])
+    (folder / "theirs.toml").write_text('system = "You see."\nuser = "Find {Question}"')
+    asked = resolve("authors-3b", settings)
+    assert (asked.template.system, asked.template.user) == ("You see.", "Find {Question}")
+    assert System.from_json(json.loads(json.dumps(asked.as_json()))) == asked
+    (folder / "evaluate.json").write_text(json.dumps({"experiment": "think2seg-rs-3b", "template": 3}))
+    assert "template 3 is no name of a file" in str(look(settings)[1][0])
 
 
 def test_the_mark_stays_while_the_files_do_and_changes_with_them(settings):
