@@ -14,7 +14,7 @@
 --   difference: measured minus published
 --   n: samples that were measured; for rejection, answers to empty targets
 --   measured_as: our system that corresponds to it: a run, a base, or a system made outside this pipeline
---   measured_system: the system that was measured: for a run, the checkpoint that val chose (checkpoint_choices)
+--   measured_system: the system that was measured: the checkpoint that val chose (checkpoint_choices), or released weights
 WITH chosen AS (
     -- The checkpoint that represents its run: the one that val chose, on the dataset that the run was trained on.
     SELECT c.run, c.system
@@ -70,7 +70,7 @@ unpublished AS (
         m.*
     FROM measured AS m
     ANTI JOIN published_metrics AS p
-        ON p.measured_as = m.system AND p.dataset = m.dataset AND p.split = m.split AND p.metric = m.metric
+        ON m.system IN (p.measured_as, 'released-' || p.measured_as) AND p.dataset = m.dataset AND p.split = m.split AND p.metric = m.metric
 ),
 
 beside AS (
@@ -80,7 +80,8 @@ beside AS (
         p.note
     FROM published_metrics AS p
     LEFT JOIN measured AS m
-        ON m.system = p.measured_as AND m.dataset = p.dataset AND m.split = p.split AND m.metric = p.metric
+        -- The weights that the paper's authors published are the same row of the paper.
+        ON m.system IN (p.measured_as, 'released-' || p.measured_as) AND m.dataset = p.dataset AND m.split = p.split AND m.metric = p.metric
     UNION ALL
     SELECT
         paper_table, system, NULL, NULL, NULL, dataset, split, metric,

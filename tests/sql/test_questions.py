@@ -114,6 +114,23 @@ def test_a_measured_number_stands_beside_its_published_one_under_each_protocol(s
         ], view
 
 
+def test_released_weights_stand_beside_the_numbers_of_their_row(settings):
+    write(settings, schema.PUBLISHED_METRICS, published_metrics())
+    rows = [metric_row(f"{prefix}think2seg-rs-3b", value) for prefix, value in (("", 70.0), ("released-", 69.0))]
+    write(settings, schema.BENCHMARK_METRICS, [*rows, metric_row("released-seg-zero-7b", 50.0)])
+    found = ask(
+        settings,
+        "SELECT measured_system, published, measured, note FROM table1_earthreason "
+        "WHERE split = 'val' AND metric = 'giou' AND measured IS NOT NULL ORDER BY measured_system",
+    )
+    assert [tuple(row.values()) for row in found] == [
+        # The paper's Seg-Zero was trained on EarthReason, and the released one was not.
+        ("released-seg-zero-7b", None, 50.0, "not in the paper"),
+        ("released-think2seg-rs-3b", 69.3, 69.0, None),
+        ("think2seg-rs-3b", 69.3, 70.0, None),
+    ]
+
+
 def test_a_system_the_paper_does_not_list_follows_with_the_published_value_blank(settings):
     write(settings, schema.PUBLISHED_METRICS, published_metrics())
     rows = [
