@@ -29,7 +29,7 @@ _TABLE_COLUMNS = ("sample_id", "mask")
 
 
 @dataclass(frozen=True)
-class Entry:
+class MaskEntry:
     """An entry as it lies in the file: which sample and question it answers, its segmentation and its score."""
 
     source: str
@@ -39,7 +39,7 @@ class Entry:
     score: float | None
 
 
-def json_entries(path: Path, content: Any) -> Iterator[Entry | PredictionReject]:
+def json_entries(path: Path, content: Any) -> Iterator[MaskEntry | PredictionReject]:
     """The entries of COCO results.
 
     Raises:
@@ -52,7 +52,7 @@ def json_entries(path: Path, content: Any) -> Iterator[Entry | PredictionReject]
         yield _entry(f"{path.name}#{place}", result, "segmentation")
 
 
-def table_entries(path: Path) -> Iterator[Entry | PredictionReject]:
+def table_entries(path: Path) -> Iterator[MaskEntry | PredictionReject]:
     """The rows of a Parquet table.
 
     Raises:
@@ -63,8 +63,8 @@ def table_entries(path: Path) -> Iterator[Entry | PredictionReject]:
         missing = set(_TABLE_COLUMNS) - set(table.column_names)
         if missing:
             raise InputError(f"{path} has no column {', '.join(sorted(missing))}: give sample_id and mask.")
-        wanted = [*_TABLE_COLUMNS, *(name for name in ("question_index", "score") if name in table.column_names)]
-        rows = table.select(wanted).to_pylist()
+        columns = [*_TABLE_COLUMNS, *(name for name in ("question_index", "score") if name in table.column_names)]
+        rows = table.select(columns).to_pylist()
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
     except pa.ArrowException as error:
@@ -73,7 +73,7 @@ def table_entries(path: Path) -> Iterator[Entry | PredictionReject]:
         yield _entry(f"{path.name}#{place}", row, "mask")
 
 
-def _entry(source: str, fields: Any, segmentation: str) -> Entry | PredictionReject:
+def _entry(source: str, fields: Any, segmentation: str) -> MaskEntry | PredictionReject:
     key = fields.get("sample_id", fields.get("image_id")) if isinstance(fields, dict) else None
     if not isinstance(key, str | int) or isinstance(key, bool):
         return PredictionReject(source, "no_result", f"expected sample_id and {segmentation}")
@@ -84,11 +84,11 @@ def _entry(source: str, fields: Any, segmentation: str) -> Entry | PredictionRej
     if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
         return PredictionReject(source, "no_result", f"question_index {index!r} is no whole number", str(key))
     is_number = isinstance(score, int | float) and not isinstance(score, bool)
-    return Entry(source, str(key), index, fields[segmentation], float(score) if is_number else None)
+    return MaskEntry(source, str(key), index, fields[segmentation], float(score) if is_number else None)
 
 
 def masks_of(
-    entries: Iterable[Entry | PredictionReject], sizes: dict[str, Size], options: MaskOptions, unite: bool
+    entries: Iterable[MaskEntry | PredictionReject], sizes: dict[str, Size], options: MaskOptions, unite: bool
 ) -> Iterator[ForeignMask | PredictionReject]:
     """The masks of the entries, one per answer where ``unite`` is true, else one per entry.
 
@@ -101,14 +101,14 @@ def masks_of(
     Raises:
         InputError: if scores decide and are no shares of 1.
     """
-    readable: list[Entry] = []
+    readable: list[MaskEntry] = []
     for entry in entries:
         if isinstance(entry, PredictionReject):
             yield entry
         else:
             readable.append(entry)
     min_score = _min_score(readable, options) if unite else options.min_score
-    answers: dict[tuple[object, ...], list[Entry]] = {}
+    answers: dict[tuple[object, ...], list[MaskEntry]] = {}
     for place, entry in enumerate(readable):
         key = (entry.sample_id, entry.question_index, None if unite else place)
         answers.setdefault(key, [])
@@ -122,7 +122,7 @@ def masks_of(
     yield from _in_order_of_file(read)
 
 
-def _min_score(entries: list[Entry], options: MaskOptions) -> float | None:
+def _min_score(entries: list[MaskEntry], options: MaskOptions) -> float | None:
     """The score from which entries count; None if scores do not count.
 
     Raises:
@@ -143,7 +143,7 @@ def _min_score(entries: list[Entry], options: MaskOptions) -> float | None:
     return MIN_SCORE
 
 
-def _mask(parts: list[Entry], sizes: dict[str, Size]) -> ForeignMask | PredictionReject:
+def _mask(parts: list[MaskEntry], sizes: dict[str, Size]) -> ForeignMask | PredictionReject:
     """The union of the entries of one answer; None without a segmentation."""
     first = parts[0]
     try:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, PredictionReject, Size
-from t2s_pipeline.external.soft_values import Target, target_of
+from t2s_pipeline.external.soft_values import SoftTarget, target_of
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import MAX_PIXELS
 from t2s_pipeline.vision.image_files import UnusableFileError, decode_label, file_bytes
@@ -84,7 +84,7 @@ def _name_and_number(name: str, sizes: dict[str, Size]) -> tuple[str, int | None
     return match[1], int(match[2])
 
 
-def _target(file: Path, threshold: float | None) -> Target:
+def _target(file: Path, threshold: float | None) -> SoftTarget:
     """The target of a file.
 
     Raises:
@@ -101,10 +101,10 @@ def _target(file: Path, threshold: float | None) -> Target:
         picture = ImageOps.exif_transpose(file_picture)
     if picture.mode in ("RGB", "RGBA", "LA"):
         bands = np.asarray(picture)[..., : len(picture.getbands()) - (picture.mode != "RGB")]
-        return target_of(bands[..., 0], threshold) if (bands == bands[..., :1]).all() else Target(mask)
+        return target_of(bands[..., 0], threshold) if (bands == bands[..., :1]).all() else SoftTarget(mask)
     if picture.mode == "L" or picture.mode.startswith(("I", "F")):
         return target_of(np.asarray(picture), threshold)
-    return Target(mask)
+    return SoftTarget(mask)
 
 
 def _array(file: Path) -> np.ndarray:

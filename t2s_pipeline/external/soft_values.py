@@ -13,14 +13,14 @@ MOST_OBJECTS = 32
 
 
 @dataclass(frozen=True)
-class Target:
+class SoftTarget:
     """A boolean mask (H, W), and how it was read if that is not the plain way."""
 
     mask: NDArray[np.bool_]
     note: str | None = None
 
 
-def target_of(values: NDArray[Any], threshold: float | None) -> Target:
+def target_of(values: NDArray[Any], threshold: float | None) -> SoftTarget:
     """The target of an array of values (H, W). A value that is not finite is no target.
 
     Without a threshold:
@@ -36,25 +36,25 @@ def target_of(values: NDArray[Any], threshold: float | None) -> Target:
         UnusableFileError: reason ``unclear_values``, for other numbers.
     """
     if values.dtype == np.bool_:
-        return Target(values)
+        return SoftTarget(values)
     if values.dtype.kind not in "uif":
         raise UnusableFileError("unclear_values", f"values of the type {values.dtype} are no mask")
     finite = np.isfinite(values)
     if threshold is not None:
-        return Target(finite & (values > threshold))
+        return SoftTarget(finite & (values > threshold))
     distinct = np.unique(values[finite])
     if distinct.size <= 2 and distinct.size - np.count_nonzero(distinct == 0) <= 1:
-        return Target(finite & (values != 0))
+        return SoftTarget(finite & (values != 0))
     low, high = distinct[0], distinct[-1]
     if values.dtype.kind == "u" and (high == np.iinfo(values.dtype).max or distinct.size > MOST_OBJECTS):
         half = np.iinfo(values.dtype).max // 2
-        return Target(
+        return SoftTarget(
             values > half, f"values between 0 and {2 * half + 1} were read as probabilities: target above {half}"
         )
     if values.dtype.kind in "ui" and low >= 0 and distinct.size <= MOST_OBJECTS:
-        return Target(values != 0, "several values were read as numbers of objects: all that are not 0 are target")
+        return SoftTarget(values != 0, "several values were read as numbers of objects: all that are not 0 are target")
     if values.dtype.kind == "f" and 0 <= low and high <= 1:
-        return Target(finite & (values > 0.5), "values from 0 to 1 were read as probabilities: target above 0.5")
+        return SoftTarget(finite & (values > 0.5), "values from 0 to 1 were read as probabilities: target above 0.5")
     if values.dtype.kind == "f" and low < 0:
-        return Target(finite & (values > 0), "values below and above 0 were read as logits: target above 0")
+        return SoftTarget(finite & (values > 0), "values below and above 0 were read as logits: target above 0")
     raise UnusableFileError("unclear_values", f"values from {low:g} to {high:g}: give --threshold")
