@@ -22,14 +22,16 @@ from t2s_pipeline.steps.re_evaluation import rescore
 from t2s_pipeline.systems.resolve import resolve
 
 _is = dg.AutomationCondition
+_CHECKPOINT_IS_NEW = _is.any_deps_match(_is.newly_updated())
 ONCE_PER_CHECKPOINT = (
     # Not `on_missing`: it ignores partitions that existed before the daemon first looked, and a demo that ended
-    # before `t2s ui` began leaves such partitions. A failed validation waits for a new checkpoint, new settings or a
-    # person.
+    # before `t2s ui` began leaves such partitions. A validation that failed or was terminated waits for a new
+    # checkpoint, new settings or a person.
     (
         (_is.missing() & ~_is.execution_failed())
-        | _is.any_deps_match(_is.newly_updated()).since_last_handled().with_label("checkpoint or settings are new")
+        | _CHECKPOINT_IS_NEW.since_last_handled().with_label("checkpoint or settings are new")
     )
+    & ~_is.newly_requested().since(_CHECKPOINT_IS_NEW).with_label("was requested already")
     & ~_is.any_deps_missing()
     & ~_is.in_progress()
 ).with_label("once per checkpoint and its settings")

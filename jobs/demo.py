@@ -146,23 +146,28 @@ def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
     """Validation: every checkpoint of each run is evaluated on val. The best one, and it alone, goes on to test."""
     runner = worker.runner(context, plan.fresh)
     runs = plan.experiments if plan.chooses else ()
-    trained = [candidate.system.name for candidate in candidates(runner.settings)[0] if candidate.run in runs]
+    trained = [
+        candidate.system.name
+        for candidate in candidates(runner.settings)[0]
+        if candidate.run in runs and candidate.validates
+    ]
     if VALIDATION not in plan.splits:
         runner.say(f"{plan.dataset} has no split {VALIDATION}: the last checkpoint of each run is evaluated.")
         return replace(plan, systems=(*plan.systems, *runs))
     for name in (*plan.systems, *trained):
         announce(context, name)
-        system = resolve(name, runner.settings)
-        record(context, runner.settings, evaluate(runner, system, plan.dataset, VALIDATION))
+        answering = resolve(name, runner.settings)
+        record(context, runner.settings, evaluate(runner, answering, plan.dataset, VALIDATION))
     record(context, runner.settings, runner.run(Summarize()))
-    chosen = [
-        choice
+    best = {
+        choice.run: choice.system
         for choice in checkpoint_choices(runner.settings)
-        if choice.system in trained and choice.dataset == plan.dataset
-    ]
-    for choice in chosen:
-        runner.say(f"{choice.run}: {choice.system} is the best checkpoint on {plan.dataset}-{VALIDATION}.")
-    return replace(plan, systems=(*plan.systems, *(choice.system for choice in chosen)))
+        if choice.run in runs and choice.dataset == plan.dataset
+    }
+    for run, system in best.items():
+        runner.say(f"{run}: {system} is the best checkpoint on {plan.dataset}-{VALIDATION}.")
+    # Without any validation (watch.validate=none) there is no choice.
+    return replace(plan, systems=(*plan.systems, *(best.get(run, run) for run in runs)))
 
 
 @dg.op(pool=GPU)

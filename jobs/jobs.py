@@ -5,6 +5,9 @@ https://docs.dagster.io/guides/build/jobs
 
 import dagster as dg
 
+AUTOMATIC = {"dagster/priority": "-10"}
+"""The tags of runs that nobody started by hand. In the queue and in the pool `gpu`, they come after those of people."""
+
 ingest = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.assets("images", "samples", "selections", "rejects"),

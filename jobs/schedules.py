@@ -9,7 +9,7 @@ import dagster as dg
 
 from assets.partitions import system_key
 from assets.resources import WorkerLauncher
-from jobs.jobs import rescore
+from jobs.jobs import AUTOMATIC, rescore
 from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.evaluation import VALIDATION
 
@@ -22,7 +22,9 @@ def nightly(context: dg.ScheduleEvaluationContext, worker: WorkerLauncher) -> It
         yield dg.SkipReason("No run has a checkpoint that was evaluated on val.")
     for choice in choices:
         key = system_key(choice.system, choice.dataset, VALIDATION)
-        yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d} {key}", partition_key=key)
+        yield dg.RunRequest(
+            run_key=f"{context.scheduled_execution_time:%Y-%m-%d} {key}", partition_key=key, tags=AUTOMATIC
+        )
 
 
 ALL = [nightly]

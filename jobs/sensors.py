@@ -11,7 +11,7 @@ import dagster as dg
 
 from assets.partitions import evaluated_splits, split_key, system_key, systems
 from assets.resources import WorkerLauncher
-from jobs.jobs import evaluate
+from jobs.jobs import AUTOMATIC, evaluate
 from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.evaluation import VALIDATION, final_splits, is_read, is_validated
 from t2s_pipeline.steps.step import Context
@@ -34,7 +34,11 @@ def new_checkpoints(context: dg.SensorEvaluationContext, worker: WorkerLauncher)
     for folder in unusable:
         context.log.warning(f"Not a checkpoint to evaluate: {folder}")
     new = [candidate for candidate in usable if reported.get(candidate.system.name) != candidate.fingerprint]
-    due = [candidate for candidate in new if is_read(settings, candidate.system.dataset, VALIDATION)]
+    due = [
+        candidate
+        for candidate in new
+        if candidate.validates and is_read(settings, candidate.system.dataset, VALIDATION)
+    ]
     if not due:
         return dg.SensorResult(skip_reason="No checkpoint is new.", cursor=context.cursor)
     splits = {split_key(candidate.system.dataset, VALIDATION) for candidate in due}
@@ -75,10 +79,12 @@ def best_checkpoints(context: dg.SensorEvaluationContext, worker: WorkerLauncher
     requests, splits, names = [], set(), set()
     for choice in checkpoint_choices(settings):
         best = usable.get(choice.system)
-        if best is None or not choice.settled or choice.run not in finished or choice.dataset != best.system.dataset:
+        if best is None or choice.run not in finished or choice.dataset != best.system.dataset:
             continue
         # The weights of any checkpoint of the run may have been replaced under its name, and then the choice is old.
-        of_run = [candidate.system for candidate in usable.values() if candidate.run == choice.run]
+        of_run = [
+            candidate.system for candidate in usable.values() if candidate.run == choice.run and candidate.validates
+        ]
         waiting = [system.name for system in of_run if not is_validated(steps, system)]
         if waiting:
             context.log.info(f"{choice.run} waits: val scores of the present weights are missing for {waiting}.")
@@ -89,7 +95,7 @@ def best_checkpoints(context: dg.SensorEvaluationContext, worker: WorkerLauncher
             # Dagster starts one run per run key, however often the key is requested.
             key = f"{best.system.name} {split_key(dataset, split)} {best.fingerprint}"
             partition = system_key(best.system.name, dataset, split)
-            requests.append(dg.RunRequest(run_key=key, partition_key=partition))
+            requests.append(dg.RunRequest(run_key=key, partition_key=partition, tags=AUTOMATIC))
     if not requests:
         return dg.SensorResult(skip_reason="There is no finished run with all checkpoints evaluated on val.")
     return dg.SensorResult(
@@ -106,6 +112,7 @@ automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     minimum_interval_seconds=LOOK_EVERY,
     default_status=dg.DefaultSensorStatus.RUNNING,
+    run_tags=AUTOMATIC,
     description="Evaluates what `new_checkpoints` registered, and keeps metrics, leaderboard and results.duckdb fresh.",
 )
 

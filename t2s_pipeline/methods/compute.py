@@ -1,9 +1,11 @@
 """The settings of a run beside those of GRPO: the machines it trains on, and how it is watched."""
 
+import re
 from dataclasses import dataclass
 
 ROLLOUTS = ("transformers", "vllm")
 TRACKERS = ("", "tensorboard", "wandb")
+_VALIDATE = re.compile(r"all|last|none|every:([1-9]\d*)")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Watch:
     keep_best: int = 0
     """With ``keep_last``: how many of the best by gIoU on val (strict) stay as well. A checkpoint that has no score yet
     stays until it has one."""
+    validate: str = "all"
+    """Which checkpoints are evaluated on val by themselves: all, every:n (each n-th, and the last one), last, or none.
+    The best is chosen among them."""
     report_to: str = ""
     """tensorboard or wandb, beside the table training_log; empty for neither."""
     window: int = 10
@@ -75,7 +80,24 @@ class Watch:
             **{f"watch.{name} must not be negative": getattr(self, name) >= 0 for name in counts},
             "watch.keep_best needs watch.keep_last": self.keep_last > 0 or self.keep_best == 0,
             f"watch.report_to must be one of {', '.join(filter(None, TRACKERS))}, or empty": self.report_to in TRACKERS,
+            "watch.validate must be all, every:n, last or none": _VALIDATE.fullmatch(self.validate) is not None,
             "watch.window must be at least 1": self.window >= 1,
             "watch.falling_steps must be at least 4": self.falling_steps >= 4,
         }
         return [fault for fault, holds in rules.items() if not holds]
+
+    def validates(self, step: int, final: bool, checkpoint_every: int) -> bool:
+        """Whether a checkpoint is evaluated on val by itself.
+
+        >>> [Watch(validate="every:2").validates(step, step == 50, 10) for step in (10, 20, 30, 40, 50)]
+        [False, True, False, True, True]
+
+        Args:
+            step: of the checkpoint.
+            final: whether it is the last one of its run.
+            checkpoint_every: steps between checkpoints.
+        """
+        match = _VALIDATE.fullmatch(self.validate)
+        if match is not None and match[1]:
+            return final or step // checkpoint_every % int(match[1]) == 0
+        return self.validate == "all" or (self.validate == "last" and final)

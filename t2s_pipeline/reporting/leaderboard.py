@@ -106,15 +106,13 @@ class CheckpointChoice:
     run: str
     dataset: str
     system: str
-    settled: bool
-    """Whether every checkpoint of the run was evaluated there."""
 
 
 def checkpoint_choices(settings: Settings) -> list[CheckpointChoice]:
     """The best checkpoint per run and dataset, sorted by both, as the view ``checkpoint_choices`` defines it."""
-    sql = "SELECT run, dataset, system, all_evaluated FROM checkpoint_choices WHERE chosen ORDER BY run, dataset"
+    sql = "SELECT run, dataset, system FROM checkpoint_choices WHERE chosen ORDER BY run, dataset"
     return [
-        CheckpointChoice(run=row["run"], dataset=row["dataset"], system=row["system"], settled=row["all_evaluated"])
+        CheckpointChoice(run=row["run"], dataset=row["dataset"], system=row["system"])
         for row in query(settings, sql).to_pylist()
     ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems import watched_folder
@@ -30,6 +31,7 @@ class Candidate:
         final: true for the last checkpoint of a run.
         fingerprint: of the weights and the evaluation settings.
         path: its folder.
+        validates: whether it is evaluated on val by itself, as ``watch.validate`` says.
     """
 
     system: System
@@ -38,6 +40,7 @@ class Candidate:
     final: bool
     fingerprint: str
     path: Path
+    validates: bool
 
 
 def candidates(settings: Settings) -> tuple[list[Candidate], list[UnusableFolder]]:
@@ -65,13 +68,19 @@ def _of_ours(run: str, checkpoint: checkpoints.Checkpoint) -> Candidate:
     """Raises InputError if the settings that are stored with the checkpoint cannot be read."""
     system = of_checkpoint(checkpoint.name, checkpoint)
     counted = _fingerprint(checkpoint.sha256, system)
-    return Candidate(system, run, checkpoint.step, checkpoint.final, counted, checkpoint.path)
+    validates = _validates(Experiment.from_json(checkpoint.experiment), checkpoint.step, checkpoint.final)
+    return Candidate(system, run, checkpoint.step, checkpoint.final, counted, checkpoint.path, validates)
 
 
 def _of_foreign(checkpoint: watched_folder.ForeignCheckpoint) -> Candidate:
     system = of_foreign(checkpoint)
     counted = _fingerprint(checkpoint.fingerprint, system)
-    return Candidate(system, checkpoint.run, checkpoint.step, checkpoint.final, counted, checkpoint.path)
+    validates = _validates(checkpoint.experiment, checkpoint.step, checkpoint.final)
+    return Candidate(system, checkpoint.run, checkpoint.step, checkpoint.final, counted, checkpoint.path, validates)
+
+
+def _validates(experiment: Experiment, step: int, final: bool) -> bool:
+    return experiment.watch.validates(step, final, experiment.grpo.checkpoint_every)
 
 
 def _fingerprint(weights: str, system: System) -> str:

@@ -13,7 +13,7 @@ dg = pytest.importorskip("dagster")
 
 from assets import evaluation  # noqa: E402
 from jobs import schedules, sensors  # noqa: E402
-from t2s_pipeline.core.errors import NotMaterializedError  # noqa: E402
+from t2s_pipeline.core.errors import InputError, NotMaterializedError  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
 from t2s_pipeline.lake import schema  # noqa: E402
@@ -158,6 +158,70 @@ def test_validation_is_due_once_a_checkpoint_and_once_more_for_new_settings(sett
     adopt(instance, look(instance, first.cursor))
     wanted, cursor = due(instance, cursor)
     assert wanted == {"theirs"}
+
+
+def test_a_validation_that_was_terminated_is_not_requested_again(settings, instance):
+    put(settings.watched / "theirs")
+    first = look(instance, None)
+    adopt(instance, first)
+    requested, cursor = due(instance)
+    assert requested == {"theirs"}
+    # Its run was terminated in the queue: nothing was materialized, and nothing failed.
+    for _ in range(3):
+        requested, cursor = due(instance, cursor)
+        assert requested == set()
+    put(settings.watched / "theirs", weights=b"87654321")
+    adopt(instance, look(instance, first.cursor))
+    assert due(instance, cursor)[0] == {"theirs"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "systems"),
+    [
+        ("all", ["think2seg-mini--20", "think2seg-mini--40", "think2seg-mini"]),
+        ("every:2", ["think2seg-mini--40", "think2seg-mini"]),
+        ("last", ["think2seg-mini"]),
+        ("none", []),
+    ],
+)
+def test_a_setting_says_which_checkpoints_are_validated_and_the_choice_waits_for_those_only(
+    settings, instance, setting, systems
+):
+    experiment = MINI.with_overrides([f"watch.validate={setting}"])
+    for step in (20, 40, 60):
+        put(settings.runs / "think2seg-mini" / f"checkpoint-{step}", step=step, experiment=experiment)
+    list_ours(settings)
+    assert adopt(instance, look(instance, None)) == systems
+    runner = runner_of(settings)
+    for system in systems:
+        assert best(instance) == []
+        evaluate(runner, resolve(system, settings), "synthetic", "val")
+        runner.run(Summarize())
+    # All answer with the truth, so the earliest of them is the best.
+    assert [key.split(" ")[0] for key in best(instance)] == [f"synthetic-test|{system}" for system in systems[:1]]
+
+
+def test_another_word_for_the_setting_is_refused():
+    for word in ("first", "every:0", "every:", ""):
+        with pytest.raises(InputError, match=r"watch\.validate must be all, every:n, last or none"):
+            MINI.with_overrides([f"watch.validate={word}"])
+
+
+def test_runs_that_nobody_started_come_after_those_of_people(settings, instance):
+    put(settings.watched / "theirs")
+    runner = runner_of(settings)
+    evaluate(runner, resolve("theirs", settings), "synthetic", "val")
+    runner.run(Summarize())
+    context = dg.build_sensor_context(instance=instance, resources={"worker": StandInLauncher()})
+    (on_test,) = sensors.best_checkpoints(context).run_requests
+    nightly = dg.build_schedule_context(
+        instance=instance,
+        resources={"worker": StandInLauncher()},
+        scheduled_execution_time=datetime(2026, 11, 22, 2, tzinfo=UTC),
+    )
+    (at_night,) = schedules.nightly(nightly)
+    tags = [on_test.tags, at_night.tags, sensors.automation.run_tags]
+    assert [int(one["dagster/priority"]) for one in tags] == [-10, -10, -10]
 
 
 def test_checkpoints_that_were_there_before_the_daemon_are_due_as_well(settings, instance):

@@ -6,12 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import uuid
 from pathlib import Path
 
 import pytest
 
 dg = pytest.importorskip("dagster")
 
+from t2s_pipeline.commands.instance import prepare  # noqa: E402
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake import schema  # noqa: E402
 from t2s_pipeline.lake.store import list_partitions  # noqa: E402
@@ -145,3 +148,47 @@ def test_a_killed_demo_is_shown_as_failed_by_the_next_one(environment: dict[str,
     # It gets the slot that the killed one held, or it would wait for ever.
     assert t2s(environment, "demo", *FEW).returncode == 1
     assert runs() == ["FAILURE", "FAILURE"]
+
+
+def occupy(instance, partition: str = "") -> str:
+    """A run that holds the slot of the pool; its id."""
+    run = dg.DagsterRun(job_name="training", run_id=str(uuid.uuid4()), tags={"dagster/partition": partition})
+    instance.add_run(run)
+    storage = instance.event_log_storage
+    storage.initialize_concurrency_limit_to_default("gpu")
+    assert storage.claim_concurrency_slot("gpu", run.run_id, "trained").is_claimed
+    return run.run_id
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", [("demo", *FEW), ("train", "think2seg-mini")])
+def test_who_waits_for_the_slot_says_for_whom_and_stops_at_once(
+    environment: dict[str, str], number: signal.Signals, command: tuple[str, ...]
+):
+    prepare(Settings(Path(environment["T2S_HOME"]), Path()))
+    with dg.DagsterInstance.get() as instance:
+        holder = occupy(instance, "vision-reasoner-mini")
+        words = [sys.executable, "-m", "t2s_pipeline.cli", *command]
+        with subprocess.Popen(words, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            line = next(line for line in process.stdout if line.startswith("Waiting"))
+            assert f"The run {holder[:8]} (training vision-reasoner-mini, step trained) holds it since 20" in line
+            began = time.monotonic()
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=60)
+            assert time.monotonic() - began < 2
+        assert process.returncode == 1 and "Stopped. Finished work is kept" in output
+        info = instance.event_log_storage.get_concurrency_info("gpu")
+        assert [slot.run_id for slot in info.claimed_slots] == [holder]
+        assert [step.run_id for step in info.pending_steps] == [holder]
+
+
+def test_a_slot_that_is_given_back_is_taken(environment: dict[str, str], tmp_path: Path):
+    worker(tmp_path, 'echo "error: it was started" >&2; exit 1')
+    prepare(Settings(Path(environment["T2S_HOME"]), Path()))
+    with dg.DagsterInstance.get() as instance:
+        holder = occupy(instance)
+        words = [sys.executable, "-m", "t2s_pipeline.cli", "demo", *FEW]
+        with subprocess.Popen(words, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            next(line for line in process.stdout if line.startswith("Waiting"))
+            instance.event_log_storage.free_concurrency_slots_for_run(holder)
+            assert "it was started" in process.communicate(timeout=120)[0]

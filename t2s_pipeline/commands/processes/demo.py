@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from t2s_pipeline.commands.processes.execute import execute
+from t2s_pipeline.commands.processes.execute import execute, leave
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.methods.shared_settings import EMBEDDED_DATASET
@@ -33,4 +33,4 @@ def main(config: Mapping[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    leave(main(json.loads(sys.argv[1])))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import dagster as dg
 from sqlalchemy.exc import OperationalError
@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from assets.partitions import runs
 from assets.terminal import TERMINAL
 from jobs.housekeeping import close_abandoned
+from t2s_pipeline.commands.processes.pool_slot import wait_visibly
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
@@ -57,6 +58,7 @@ def execute(
     try:
         with dg.DagsterInstance.get() as instance:
             close_abandoned(instance)
+            wait_visibly(instance, lambda message: print(message, file=terminal))
             if training is not None:
                 instance.add_dynamic_partitions(str(runs.name), [training])
             defs.resolve_job_def(job).execute_in_process(
@@ -76,6 +78,13 @@ def execute(
         return report_failure("Stopped. Finished work is kept: run the same command again to continue.")
     show(terminal)
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End this process now. Threads of Dagster would keep it for seconds, although everything is recorded."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def redirect_output(log: Path) -> TextIO:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from t2s_pipeline.commands.processes.execute import execute
+from t2s_pipeline.commands.processes.execute import execute, leave
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.training.checkpoints import latest
 
@@ -27,4 +27,4 @@ def main(run: str, config: Mapping[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], json.loads(sys.argv[2])))
+    leave(main(sys.argv[1], json.loads(sys.argv[2])))
