@@ -79,7 +79,13 @@ def test_every_asset_says_what_it_is_and_belongs_to_a_group():
 def test_everything_that_loads_a_model_takes_a_slot_of_the_gpu_pool():
     demo = defs.resolve_job_def("demo")
     pools = {node.name: node.definition.pool for node in demo.graph.nodes}
-    assert {name for name, pool in pools.items() if pool == "gpu"} == {"train", "complete", "segment", "judge"}
+    assert {name for name, pool in pools.items() if pool == "gpu"} == {
+        "train",
+        "validate",
+        "complete",
+        "segment",
+        "judge",
+    }
     for key in ("training_log", "completions", "predictions", "label_quality"):
         assert defs.resolve_assets_def(key).op.pool == "gpu"
 

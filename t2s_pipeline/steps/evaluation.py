@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,18 +84,7 @@ def _weights_differ_from_val(context: Context, system: System) -> bool:
     sha256 = json.loads(settings).get("prompter_sha256") if settings else None
     if sha256 is None:
         return step_fingerprint(step, context) != target.fingerprint(lake)
-    return bool(sha256 != _present_sha256(Path(system.prompter)))
-
-
-def _present_sha256(folder: Path) -> str:
-    """The hash of the weights in a folder. They are read once, and again only if a file has changed."""
-    stats = [(file.name, file.stat()) for file in sorted(folder.glob("*.safetensors"))]
-    return _hash_of(folder, tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
-
-
-@cache
-def _hash_of(folder: Path, files: tuple[tuple[str, int, int, int], ...]) -> str:
-    return weights_sha256(folder)
+    return bool(sha256 != weights_sha256(Path(system.prompter)))
 
 
 def is_read(settings: Settings, dataset: str, split: str) -> bool:
