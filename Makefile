@@ -11,6 +11,7 @@ SEEDS ?=
 SYSTEMS ?=
 FRESH ?=
 PYTEST_ARGS ?=
+PROCESSES ?= logical
 KEEP ?=
 
 BIN := .venv/bin
@@ -30,6 +31,7 @@ help: ## list the targets
 	@echo 'make demo FRESH=1                      repeats finished work'
 	@echo 'make ui PORT=3001                      uses another port'
 	@echo "make test PYTEST_ARGS='-m \"not slow\"'  passes options to pytest"
+	@echo 'make test PROCESSES=0                  runs the tests in one process (default: one per logical core)'
 	@echo 'make update-constraints KEEP=1         adds what is missing to constraints/ and keeps the other versions'
 	@echo 'T2S_HOME (default ./data) is the folder for all results.'
 
@@ -46,10 +48,14 @@ ui: setup ## Dagster's web UI on 127.0.0.1:3000
 
 # Every test runs in each environment, and a test that needs the other environment skips itself. Pytest's exit code 5
 # means that no test was selected: allowed in one environment (for example PYTEST_ARGS='-m worker'), an error in both.
+# One process per logical core takes whole test files, because the tests of a file share models and lakes. Each process
+# computes with one thread. PROCESSES=0 runs everything in one process.
+test: export OMP_NUM_THREADS ?= 1
+test: TESTS = -m pytest -n $(PROCESSES) --dist loadfile --durations 20 $(PYTEST_ARGS)
 test: setup ## run every test, in both environments
 	@orchestrator=0; worker=0; \
-	echo '── tests in .venv (orchestrator)'; $(BIN)/python -m pytest $(PYTEST_ARGS) || orchestrator=$$?; \
-	echo '── tests in .venv-worker (worker)'; $(WORKER_BIN)/python -m pytest $(PYTEST_ARGS) || worker=$$?; \
+	echo '── tests in .venv (orchestrator)'; $(BIN)/python $(TESTS) || orchestrator=$$?; \
+	echo '── tests in .venv-worker (worker)'; $(WORKER_BIN)/python $(TESTS) || worker=$$?; \
 	if [ $$orchestrator -eq 5 ] && [ $$worker -eq 5 ]; then echo 'No test was selected in either environment.'; exit 5; fi; \
 	for code in $$orchestrator $$worker; do if [ $$code -ne 0 ] && [ $$code -ne 5 ]; then exit $$code; fi; done
 
