@@ -51,7 +51,7 @@ ui: setup ## Dagster's web UI on 127.0.0.1:3000
 # One process per logical core takes whole test files, because the tests of a file share models and lakes. Each process
 # computes with one thread. PROCESSES=0 runs everything in one process.
 test: export OMP_NUM_THREADS ?= 1
-test: TESTS = -m pytest -n $(PROCESSES) --dist loadfile --durations 20 $(PYTEST_ARGS)
+test: TESTS = -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 20 $(PYTEST_ARGS)
 test: setup ## run every test, in both environments
 	@orchestrator=0; worker=0; \
 	echo '── tests in .venv (orchestrator)'; $(BIN)/python $(TESTS) || orchestrator=$$?; \

@@ -141,7 +141,9 @@ def test_an_old_python_is_one_sentence(checkout: Path):
 )
 def test_the_suite_runs_in_both_and_fails_if_either_does(checkout: Path, orchestrator: str, worker: str, passes: bool):
     process = make(checkout, "test", "PYTEST_ARGS=-k something", ORCHESTRATOR=orchestrator, WORKER=worker)
-    assert len(calls(checkout, "-m pytest -n logical --dist loadfile --durations 20 -k something")) == 2
+    assert [call.endswith("-k something") for call in calls(checkout, "-m pytest -n logical --dist loadfile")] == [
+        True
+    ] * 2
     assert (process.returncode == 0) is passes
 
 
