@@ -1,6 +1,6 @@
 """Which checkpoints of a run can be removed: all except the newest ones and the best ones on val."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from t2s_pipeline.core.errors import NotMaterializedError
@@ -13,7 +13,11 @@ PROTOCOL = "strict"
 
 
 def dispensable(
-    checkpoints: Sequence[Checkpoint], scores: Mapping[int, float], keep_last: int, keep_best: int
+    checkpoints: Sequence[Checkpoint],
+    scores: Mapping[int, float],
+    keep_last: int,
+    keep_best: int,
+    awaited: Callable[[Checkpoint], bool] = lambda checkpoint: True,
 ) -> list[Checkpoint]:
     """The checkpoints that can be removed, oldest first.
 
@@ -23,13 +27,16 @@ def dispensable(
         keep_last: how many of the newest are kept; 0 keeps all.
         keep_best: how many of the best are kept too. Then a checkpoint that was not evaluated is also kept,
             because it could be the best.
+        awaited: whether a checkpoint that was not evaluated will be (``watch.validate``). Others can be removed.
     """
     if keep_last == 0:
         return []
     older = sorted(checkpoints, key=lambda checkpoint: checkpoint.step)[:-keep_last]
     evaluated = [checkpoint for checkpoint in checkpoints if checkpoint.step in scores]
     best = sorted(evaluated, key=lambda checkpoint: scores[checkpoint.step], reverse=True)[:keep_best]
-    waiting = [] if keep_best == 0 else [checkpoint for checkpoint in checkpoints if checkpoint.step not in scores]
+    waiting = [checkpoint for checkpoint in checkpoints if checkpoint.step not in scores and awaited(checkpoint)]
+    if keep_best == 0:
+        waiting = []
     return [checkpoint for checkpoint in older if checkpoint not in best and checkpoint not in waiting]
 
 

@@ -156,7 +156,13 @@ class RunFolder:
         """Remove the checkpoints that ``watch.keep_last`` and ``watch.keep_best`` do not keep; return them."""
         watch = self.experiment.watch
         scores = val_giou(self.settings.lake, self.experiment)
-        removed = dispensable(checkpoints.complete(self.path), scores, watch.keep_last, watch.keep_best)
+        every = self.experiment.grpo.checkpoint_every
+
+        def is_awaited(checkpoint: Checkpoint) -> bool:
+            return watch.validates(checkpoint.step, checkpoint.final, every)
+
+        complete = checkpoints.complete(self.path)
+        removed = dispensable(complete, scores, watch.keep_last, watch.keep_best, is_awaited)
         for checkpoint in removed:
             checkpoints.remove(checkpoint)
         if removed:

@@ -78,3 +78,6 @@ def test_the_newest_and_the_best_on_val_are_kept():
     assert gone({10: 60.0, 20: 70.0}, last=1, best=1) == [10]
     assert gone({}, last=1, best=1) == []
     assert gone({}, last=1, best=0) == [10, 20, 30, 40]
+    # One that nothing evaluates (watch.validate) is not kept for that.
+    removed = dispensable(made(10, 20, 30, 40, 50), {20: 60.0}, 1, 1, lambda checkpoint: checkpoint.step % 20 == 0)
+    assert [checkpoint.step for checkpoint in removed] == [10, 30]
