@@ -91,32 +91,51 @@ def record(context: Context, settings: Settings, reports: Sequence[StepReport]) 
         T2SError: if a blocking check fails.
     """
     for recorded in recorded_partitions(settings, reports):
-        key = dg.AssetKey(recorded.asset)
-        if recorded.skipped and _is_known(context.instance, key, recorded.partition):
+        if not _is_new(context.instance, recorded):
             continue
         for report in reports:
             remember(context.instance, report.partition)
-        context.log_event(
-            dg.AssetMaterialization(asset_key=key, partition=recorded.partition, metadata=recorded.metadata)
-        )
+        context.log_event(_materialization(recorded))
         for check, finding in _worst(recorded.checks):
-            evaluation = dg.AssetCheckEvaluation(
-                asset_key=key,
-                check_name=check.name,
-                passed=finding.passed,
-                severity=_severity(check),
-                description=finding.sentence,
-                metadata={name: _value(value) for name, value in finding.numbers.items()},
-                blocking=check.blocking,
-            )
             # Dagster accepts it, but its annotation of log_event for ops does not name it.
-            context.log_event(evaluation)  # type: ignore[arg-type]
+            context.log_event(_evaluation(recorded, check, finding))  # type: ignore[arg-type]
             name = f"{recorded.asset} of {recorded.partition}" if recorded.partition else recorded.asset
             sentence = f"{name} fails the check {check.name}: {finding.sentence}."
             if not finding.passed and check.blocking:
                 raise T2SError(sentence)
             if not finding.passed:
                 context.log.warning(sentence)
+
+
+def record_without_run(instance: dg.DagsterInstance, settings: Settings, reports: Sequence[StepReport]) -> None:
+    """Record work that was done outside of Dagster: the same events as ``record``, without a run that they belong to.
+
+    https://docs.dagster.io/guides/build/assets/external-assets
+    """
+    for recorded in recorded_partitions(settings, reports):
+        if not _is_new(instance, recorded):
+            continue
+        for report in reports:
+            remember(instance, report.partition)
+        instance.report_runless_asset_event(_materialization(recorded))
+        for check, finding in _worst(recorded.checks):
+            instance.report_runless_asset_event(_evaluation(recorded, check, finding))
+
+
+def _materialization(recorded: RecordedPartition) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(recorded.asset, partition=recorded.partition, metadata=recorded.metadata)
+
+
+def _evaluation(recorded: RecordedPartition, check: Check | LakeCheck, finding: CheckResult) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(recorded.asset),
+        check_name=check.name,
+        passed=finding.passed,
+        severity=_severity(check),
+        description=finding.sentence,
+        metadata={name: _value(value) for name, value in finding.numbers.items()},
+        blocking=check.blocking,
+    )
 
 
 def _worst(checks: list[tuple[Check | LakeCheck, CheckResult]]) -> list[tuple[Check | LakeCheck, CheckResult]]:
@@ -132,10 +151,13 @@ def _severity(check: Check | LakeCheck) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
 
 
-def _is_known(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> bool:
-    partitions = None if partition is None else [partition]
-    records = dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions)
-    return bool(instance.fetch_materializations(records, limit=1).records)
+def _is_new(instance: dg.DagsterInstance, recorded: RecordedPartition) -> bool:
+    """Whether the work was done now, or Dagster does not know of it yet."""
+    if not recorded.skipped:
+        return True
+    partitions = None if recorded.partition is None else [recorded.partition]
+    records = dg.AssetRecordsFilter(asset_key=dg.AssetKey(recorded.asset), asset_partitions=partitions)
+    return not instance.fetch_materializations(records, limit=1).records
 
 
 def _value(value: int | float | str) -> dg.MetadataValue:

@@ -20,6 +20,7 @@ SELECT
     rejection_true,
     rejection_false,
     format_errors,
-    errors
+    errors,
+    base
 FROM benchmark_metrics
 ORDER BY dataset, split, protocol DESC, place, system

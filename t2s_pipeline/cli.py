@@ -23,11 +23,15 @@ from t2s_pipeline.commands.experiments import experiments
 from t2s_pipeline.commands.export import export
 from t2s_pipeline.commands.export_dataset import export_dataset
 from t2s_pipeline.commands.ingest import ingest
+from t2s_pipeline.commands.judge import judge
+from t2s_pipeline.commands.label import label
 from t2s_pipeline.commands.lake import lake
 from t2s_pipeline.commands.leaderboard import leaderboard
 from t2s_pipeline.commands.plan import plan
+from t2s_pipeline.commands.report import report
 from t2s_pipeline.commands.score import score
 from t2s_pipeline.commands.sql import sql
+from t2s_pipeline.commands.summarize import summarize
 from t2s_pipeline.commands.tables import tables
 from t2s_pipeline.commands.train import train
 from t2s_pipeline.commands.ui import ui
@@ -40,12 +44,16 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     doctor,
     ingest,
     export_dataset,
+    label,
+    judge,
     experiments,
     plan,
     train,
     export,
     evaluate,
     score,
+    summarize,
+    report,
     leaderboard,
     compare,
     sql,

@@ -46,22 +46,22 @@ def evaluate(
     With --completions, the system also answers each question several times at a temperature, and the agreement of these
     answers is measured.
     """
+    from t2s_pipeline.commands.catalog import recording_runner
     from t2s_pipeline.methods.sampling import Sampling
     from t2s_pipeline.steps.answers import Agree
     from t2s_pipeline.steps.evaluation import evaluate as run
-    from t2s_pipeline.steps.runner import Runner
     from t2s_pipeline.steps.scores import Summarize
     from t2s_pipeline.systems.resolve import resolve
-    from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     settings.require_worker()
-    runner = Runner(settings, plain_launch(settings), fresh=fresh)
     answering = resolve(system, settings).asked_with(template and template.expanduser())
     dataset = dataset or answering.dataset
-    run(runner, answering, dataset, split)
-    runner.run(Summarize())
+    with recording_runner(settings, fresh) as runner:
+        run(runner, answering, dataset, split)
+        runner.run(Summarize())
+        if completions:
+            sampling = Sampling(completions, temperature, max_questions=max_questions or None)
+            runner.run(Agree(answering, dataset, split, sampling))
     if completions:
-        sampling = Sampling(completions, temperature, max_questions=max_questions or None)
-        runner.run(Agree(answering, dataset, split, sampling))
         print(f"""\nt2s sql "from selective_risk where system = '{system}'".""")

@@ -8,6 +8,9 @@ import typer
 
 from t2s_pipeline.core.settings import Settings
 
+WIDTH_WITH_MODELS = 130
+"""Columns of a terminal from which on the list also shows the models of each experiment."""
+
 if TYPE_CHECKING:
     from t2s_pipeline.methods.experiment import Experiment
 
@@ -43,7 +46,7 @@ class PublishedResult:
     def cell(self, split: str) -> str:
         """GIoU and cIoU of a split, as far as the paper gives them."""
         pairs = [(split, metric) for metric in ("giou", "ciou")]
-        return " / ".join(f"{self.numbers[pair]:.2f}" for pair in pairs if pair in self.numbers)
+        return "/".join(f"{self.numbers[pair]:.2f}" for pair in pairs if pair in self.numbers)
 
 
 def _list(settings: Settings) -> None:
@@ -54,24 +57,24 @@ def _list(settings: Settings) -> None:
     from t2s_pipeline.training import checkpoints
 
     published = _published()
+    console = Console()
+    # Where the models do not fit beside the numbers, `t2s experiments NAME` shows them.
+    models = ("prompter", "segmenter", "prompts") if console.width >= WIDTH_WITH_MODELS else ()
     scores = ("val gIoU/cIoU", "test gIoU/cIoU")
-    headings = ("experiment", "table", "prompter", "segmenter", "prompts", *scores, "here")
-    table = text_table(headings, right=scores)
+    table = text_table(("experiment", "tables", *models, *scores, "here"), right=scores)
     for name, experiment in {**EXPERIMENTS, **READY}.items():
         result = published.get(name, PublishedResult())
         checkpoint = checkpoints.latest(settings.runs / name)
         state = "" if checkpoint is None else f"step {checkpoint.step}/{checkpoint.steps}"
+        prompter = experiment.prompter.rpartition("/")[2].removesuffix("-Instruct")
         table.add_row(
             name,
-            ", ".join(map(str, sorted(result.tables))),
-            experiment.prompter.rpartition("/")[2].removesuffix("-Instruct"),
-            experiment.segmenter,
-            experiment.recipe.combination,
+            ",".join(map(str, sorted(result.tables))),
+            *((prompter, experiment.segmenter, experiment.recipe.combination) if models else ()),
             result.cell("val"),
             result.cell("test"),
             "untrained" if name in ZERO_SHOT else "released" if name in READY else state,
         )
-    console = Console()
     console.print(table)
     console.print(
         "The numbers are those of the paper's preprint, in percent (EarthReason). "
@@ -83,7 +86,7 @@ def _list(settings: Settings) -> None:
 
 def _published() -> dict[str, PublishedResult]:
     """The paper's results by the name of the system."""
-    from t2s_pipeline.evaluation.published import published_metrics
+    from t2s_pipeline.lake.published import published_metrics
 
     results: dict[str, PublishedResult] = {}
     for row in published_metrics().to_pylist():

@@ -40,12 +40,11 @@ def ingest(
     t2s ingest custom --images DIR --coco instances.json --name harbours
     """
     from t2s_pipeline.checks.table_checks import checks_of
+    from t2s_pipeline.commands.catalog import recording_runner
     from t2s_pipeline.core.progress import StderrProgress
     from t2s_pipeline.datasets import catalog
     from t2s_pipeline.datasets.registry import CUSTOM
     from t2s_pipeline.steps.files import ReadTables
-    from t2s_pipeline.steps.runner import Runner
-    from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     custom_options = {"--images": images, "--masks": masks, "--queries": queries, "--coco": coco}
@@ -60,13 +59,13 @@ def ingest(
         if name_of_split not in dataset.splits:
             raise InputError(f"{key} has no split {name_of_split}. It has {', '.join(dataset.splits)}.")
     progress = StderrProgress()
-    runner = Runner(settings, plain_launch(settings), fresh=fresh, progress=progress)
-    for name_of_split in only or dataset.splits:
-        for report in runner.run(ReadTables(key, name_of_split)):
-            for check in checks_of(report.table):
-                outcome = check.on(settings.lake, report.partition)
-                if not outcome.passed:
-                    progress.say(f"{report.table} of {key} {name_of_split}: {outcome.sentence}", warning=True)
+    with recording_runner(settings, fresh, progress) as runner:
+        for name_of_split in only or dataset.splits:
+            for report in runner.run(ReadTables(key, name_of_split)):
+                for check in checks_of(report.table):
+                    outcome = check.on(settings.lake, report.partition)
+                    if not outcome.passed:
+                        progress.say(f"{report.table} of {key} {name_of_split}: {outcome.sentence}", warning=True)
     print(f"""\nt2s sql "from samples where dataset = '{key}'"; files that were set aside: t2s sql "from rejects".""")
 
 

@@ -7,10 +7,21 @@ import typer
 from t2s_pipeline.core.settings import Settings
 
 
-def leaderboard(dataset: Annotated[str | None, typer.Option(help="Show this dataset only.")] = None) -> None:
-    """Show each scored system with its intervals and its difference from the untrained base."""
+def leaderboard(
+    dataset: Annotated[str | None, typer.Option(help="Show this dataset only.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects, for programs.")] = False,
+) -> None:
+    """Show each scored system with its intervals and its difference from its own untrained base."""
+    import sys
+
     from rich.console import Console
 
-    from t2s_pipeline.reporting.leaderboard import as_tables
+    from t2s_pipeline.commands.row_formats import write_json
+    from t2s_pipeline.reporting.leaderboard import as_tables, board_rows
 
-    Console().print(as_tables(Settings.from_env(), dataset))
+    settings = Settings.from_env()
+    if as_json:
+        write_json(board_rows(settings, dataset), sys.stdout)
+    else:
+        console = Console()
+        console.print(as_tables(settings, dataset, console.width))

@@ -30,7 +30,7 @@ def plan(
 ) -> None:
     """Show steps, completions, an estimate of memory and time, and what is missing on this machine.
 
-    The exit code is 1 if something is missing.
+    The exit code is 1 if something is missing that the training needs, and 0 if there are warnings only.
     """
     from t2s_pipeline.methods.experiments import experiment
     from t2s_pipeline.training.plan import training_plan
@@ -41,7 +41,7 @@ def plan(
         _print_json(planned)
     else:
         _print(planned)
-    if planned.missing:
+    if not planned.can_run:
         raise typer.Exit(1)
 
 
@@ -49,7 +49,7 @@ def _print_json(plan: "TrainingPlan") -> None:
     import dataclasses
     import json
 
-    fields = dataclasses.asdict(plan) | {"steps": plan.steps}
+    fields = dataclasses.asdict(plan) | {"can_run": plan.can_run}
     if plan.memory is not None:
         fields["memory"] |= {"peak": plan.memory.peak}
     print(json.dumps(fields, indent=1))
@@ -59,6 +59,8 @@ def _print(plan: "TrainingPlan") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from t2s_pipeline.commands.printing import print_command
+
     table = Table(box=None, show_header=False, pad_edge=False)
     for label, text in [*_settings(plan), *_needs(plan)]:
         table.add_row(f"[dim]{label}[/dim]", text)
@@ -67,8 +69,11 @@ def _print(plan: "TrainingPlan") -> None:
     console.print(
         "Numbers for GPUs are estimates: bytes and operations are counted, nothing was measured.", style="dim"
     )
-    for sentence in plan.missing:
-        console.print(f"missing: {sentence}", style="red", highlight=False, markup=False, soft_wrap=True)
+    for shortage in plan.missing:
+        kind, colour = ("missing", "red") if shortage.blocks else ("warning", "yellow")
+        detail = f" ({shortage.detail})" if shortage.detail else ""
+        console.print(f"{kind}: {shortage.sentence}{detail}.", style=colour, highlight=False, markup=False)
+        print_command(console, shortage.command, indent=2)
     if not plan.missing:
         console.print(f"Nothing is missing: t2s train {plan.experiment.run}")
 

@@ -1,9 +1,12 @@
 """How the commands print tables: one look for all of them, with rich. Imported inside the commands only."""
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 WIDTH_OF_FILES = 200
 """Characters per line where the output goes to a file or another program instead of a terminal."""
@@ -22,7 +25,21 @@ def text_table(headings: Sequence[str], right: Sequence[str] = ()) -> Table:
     return table
 
 
-def wide_console() -> Console:
-    """A console as wide as the terminal, or 200 characters wide where there is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_OF_FILES, soft_wrap=False)
+def print_indented(console: Console, text: str, indent: int = 2, style: str = "") -> None:
+    """Print a text with every line indented. Lines break between words, so names stay whole."""
+    console.print(Padding(Text(text, style=style), (0, 0, 0, indent)))
+
+
+def print_command(console: Console, command: str, indent: int = 4) -> None:
+    """Print a command that can be copied. Where it is too long, it goes on after a backslash, before an option."""
+    first, *options = re.split(r" (?=--)", command)
+    lines = [first]
+    for option in options:
+        if indent + len(lines[-1]) + len(option) + 5 > console.width:
+            lines[-1] += " \\"
+            lines.append(f"  {option}")
+        else:
+            lines[-1] += f" {option}"
+    for index, line in enumerate(lines):
+        mark = "  " if index else "→ "
+        console.print(f"{' ' * indent}{mark}{line}", highlight=False, markup=False, soft_wrap=True)

@@ -48,13 +48,13 @@ def score(
     Masks can have the size of the image or of the resized image. A sample without a mask scores 0. Missing and
     surplus samples are counted and listed: t2s sql "from prediction_rejects".
     """
+    from t2s_pipeline.commands.catalog import recording_runner
     from t2s_pipeline.external.foreign_mask import MaskOptions
     from t2s_pipeline.external.score import ForeignAnswers, score_foreign
-    from t2s_pipeline.steps.runner import Runner
-    from t2s_pipeline.worker.launcher import plain_launch
 
     settings = Settings.from_env()
     options = MaskOptions(objects, min_score, threshold)
     foreign = ForeignAnswers(name, predictions.expanduser(), dataset, split, side, question, answers_as, options)
-    score_foreign(Runner(settings, plain_launch(settings)), foreign)
+    with recording_runner(settings) as runner:
+        score_foreign(runner, foreign)
     print(f"""\nt2s leaderboard --dataset {dataset}; t2s sql "from prediction_rejects where system = '{name}'".""")

@@ -1,9 +1,15 @@
 """`t2s ui`: Dagster's web UI and daemon on this machine, with the history of earlier runs."""
 
+import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -12,23 +18,93 @@ from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import REPO, Settings
 
 HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2)."""
 
 
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 3000) -> None:
     """Serve Dagster's web UI until Ctrl-C. Runs, logs and assets are kept for the next start."""
+    from t2s_pipeline.commands.catalog import start_recording
     from t2s_pipeline.commands.instance import prepare
 
     require_free(port)
-    environment = prepare(Settings.from_env())
+    settings = Settings.from_env()
+    environment = prepare(settings)
+    start_recording(settings)
     # `dagster dev` prints on every start that another package has a newer command.
     environment["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded:FutureWarning"
     print(f"Dagster's web UI: http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
-    # Not in the checkout: Dagster would warn about the dagster.yaml there, which is already in use as a copy.
-    os.chdir(environment["DAGSTER_HOME"])
-    # A background job of a shell ignores SIGINT, but Dagster stops its services and runs with that signal.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(REPO / "workspace.yaml")]
-    os.execve(sys.executable, [*command, "--host", HOST, "--port", str(port)], environment)
+    services = Services([*command, "--host", HOST, "--port", str(port)], environment, settings.logs / "ui.log")
+    if not services.serve():
+        raise T2SError(f"Dagster's services have ended. Their output is above and in {services.log}.")
+
+
+class Services:
+    """Dagster's web server, daemon and code server, which `dagster dev` starts and stops."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        """Start them.
+
+        They have a session of their own, so that Ctrl-C in the terminal reaches this process only, and not each of them
+        in the middle of its work.
+
+        Args:
+            command: of `dagster dev`.
+            environment: its environment variables, with DAGSTER_HOME.
+            log: the file for what they print while they are being stopped.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.log = log
+        self._stopping = threading.Event()
+        self._process = subprocess.Popen(
+            command,
+            # Not in the checkout: Dagster would warn about the dagster.yaml there, which is already in use as a copy.
+            cwd=environment["DAGSTER_HOME"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_end_with_the_parent,
+        )
+
+    def serve(self) -> bool:
+        """Copy their output until they have ended; return whether they were asked to end.
+
+        SIGINT, SIGTERM and SIGHUP ask them; the second signal ends them at once.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        copying = threading.Thread(target=self._copy, daemon=True, name="output of Dagster's services")
+        copying.start()
+        self._process.wait()
+        copying.join(timeout=1.0)
+        return self._stopping.is_set()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping.is_set():
+            os.killpg(self._process.pid, signal.SIGKILL)
+            return
+        self._stopping.set()
+        print("Stopping the web UI. Ctrl-C again ends it at once.", flush=True)
+        # `dagster dev` stops its services and their runs with this signal.
+        self._process.send_signal(signal.SIGINT)
+
+    def _copy(self) -> None:
+        """Print the output; from the request to stop on, write it to the log: tracebacks of interrupted services."""
+        assert self._process.stdout is not None
+        with self.log.open("ab") as log:
+            for line in self._process.stdout:
+                output = log if self._stopping.is_set() else sys.stdout.buffer
+                output.write(line)
+                output.flush()
+
+
+def _end_with_the_parent() -> None:
+    """Let the kernel interrupt this process when the process that started it is killed (prctl(2), Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def require_free(port: int) -> None:

@@ -10,6 +10,30 @@ from pathlib import Path
 from t2s_pipeline.core.errors import InputError
 
 
+class NotInCacheError(InputError):
+    """The local Hub cache lacks a file.
+
+    Attributes:
+        title: what it lacks, in words.
+        command: the command that fetches it.
+    """
+
+    def __init__(self, title: str, command: str, offline: bool) -> None:
+        next_step = f"fetch it with `{command}`, or set HF_HUB_OFFLINE=0"
+        if not offline:
+            next_step = f"it could not be downloaded either; on a machine with a connection, `{command}` fetches it"
+        super().__init__(f"The local Hub cache lacks {title}: {next_step}.")
+        self.title = title
+        self.command = command
+
+
+def cache_folder() -> Path:
+    """The folder of the local Hub cache, as HF_HUB_CACHE and HF_HOME say."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
 def cached_snapshot(hub_id: str, revision: str, patterns: Sequence[str]) -> Path:
     """The folder with a repository's files at one commit.
 
@@ -19,7 +43,7 @@ def cached_snapshot(hub_id: str, revision: str, patterns: Sequence[str]) -> Path
         patterns: the files to take, as ``*.json``.
 
     Raises:
-        InputError: if they are not in the cache and cannot be downloaded.
+        NotInCacheError: if they are not in the cache and cannot be downloaded.
     """
 
     def download(local_files_only: bool) -> str:
@@ -41,7 +65,7 @@ def cached_file(hub_id: str, file: str, revision: str | None = None) -> Path:
         revision: the commit, 40 hex digits; None for the newest one that was fetched.
 
     Raises:
-        InputError: if it is not in the cache and cannot be downloaded.
+        NotInCacheError: if it is not in the cache and cannot be downloaded.
     """
 
     def download(local_files_only: bool) -> str:
@@ -56,10 +80,8 @@ def _cached(download: Callable[[bool], str], title: str, command: str) -> Path:
     """What ``download`` returns; it takes whether it may only use local files."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    offline = os.environ.get("HF_HUB_OFFLINE", "1") != "0"
     try:
-        return Path(download(os.environ.get("HF_HUB_OFFLINE", "1") != "0"))
+        return Path(download(offline))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError) as fault:
-        raise InputError(
-            f"The local Hub cache lacks {title} ({type(fault).__name__}): fetch it with `{command}`, "
-            "or set HF_HUB_OFFLINE=0."
-        ) from fault
+        raise NotInCacheError(title, command, offline) from fault

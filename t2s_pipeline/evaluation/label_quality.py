@@ -108,7 +108,7 @@ def judge_labels(
                 progress.advance(done)
     for method, method_rows in rows.items():
         table = pa.Table.from_pylist(method_rows, schema=LABEL_QUALITY.schema)
-        partition = {"method": method, "segmenter": segmenter_name, **split_partition}
+        partition = {"method": method, "segmenter": segmenter.name, **split_partition}
         write_partition(lake, LABEL_QUALITY, partition, table, fingerprint)
 
 

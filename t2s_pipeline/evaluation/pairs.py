@@ -5,7 +5,7 @@ chosen once, and every pair is then a subtraction.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -23,20 +23,20 @@ Pair = tuple[str, str]
 """A system, and the system that it is compared with."""
 
 
-def pairs(systems: Iterable[str], baseline: str) -> list[Pair]:
+def pairs(systems: Iterable[str], untrained: Collection[str]) -> list[Pair]:
     """Every two systems, in both directions.
 
-    An intermediate checkpoint is paired only with the systems of its own run and with the baseline.
+    An intermediate checkpoint is paired only with the systems of its own run and with untrained systems.
     Without this rule the hundred checkpoints of a run would be compared with the hundred of every other run.
 
     Args:
         systems: names; ``<run>--<step>`` is an intermediate checkpoint.
-        baseline: the name of the system that everything is compared with.
+        untrained: the names of the systems that trained ones are compared with.
     """
 
     def belong(a: str, b: str) -> bool:
         both_final = "--" not in a and "--" not in b
-        return both_final or baseline in (a, b) or a.partition("--")[0] == b.partition("--")[0]
+        return both_final or a in untrained or b in untrained or a.partition("--")[0] == b.partition("--")[0]
 
     return [(a, b) for a, b in permutations(sorted(systems), 2) if belong(a, b)]
 

@@ -183,6 +183,17 @@ PREDICTIONS = TABLES.add(
     square_status=(STR, "status with the parser of the reference protocol, if it differs; else null"),
     scores=(pa.list_(pa.float32()), "IoU that the segmenter predicts for each object, a fraction"),
 )
+ANSWER_SETTINGS = TABLES.add(
+    "answer_settings",
+    "With which models and settings a system answered a split.",
+    "system dataset split",
+    prompter=(STR, "the prompter: a published name, or the name of its folder"),
+    prompter_sha256=(STR, "hash of the prompter's weights; null for answers that were taken in as texts"),
+    segmenter=(STR, "the segmenter, without the file of its weights"),
+    segmenter_sha256=(STR, "hash of the segmenter's weights"),
+    prompt_combination=(STR, "the boxes and points that the prompter was asked for"),
+    settings=(STR, "JSON of the recipe and of the settings of generation"),
+)
 AGREEMENT = TABLES.add(
     "agreement",
     "How far the sampled answers of a system to one question agree: its uncertainty, known without the ground truth.",
@@ -244,6 +255,9 @@ BENCHMARK_METRICS = TABLES.add(
     rejection_false=(LONG, "answers to empty targets whose mask is not empty"),
     format_errors=(LONG, "answers that could not be parsed, each scored 0"),
     errors=(LONG, "answers lost by a failure of the pipeline, each scored 0; it should be 0"),
+    base=(STR, "the untrained system that its training started from, with the same segmenter; null without one"),
+    measured_as=(STR, "measured_as of the published row that has its name; null if no row has"),
+    differs=(STR, "how it differs from that row; empty if its settings are that row's; null if no row has its name"),
 )
 PAIRED_DIFFERENCES = TABLES.add(
     "paired_differences",

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.questions import Question, questions
-from t2s_pipeline.lake.schema import TABLES
+from t2s_pipeline.lake.schema import PUBLISHED_METRICS, TABLES
 from t2s_pipeline.lake.snapshot import Snapshot, take_snapshot
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.versions import require_current_file
@@ -36,6 +37,8 @@ class Limits:
 
 def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPyConnection:
     """A locked connection in which each table and each question is a view; missing tables are empty.
+
+    The published numbers come with the package, so they are there in an empty lake too.
 
     Keep the connection as long as you use its results: the files that it reads are removed with it.
 
@@ -151,7 +154,12 @@ def _create_table_view(connection: duckdb.DuckDBPyConnection, table: Table, snap
 
     The values of the partition columns are those that ``list_partitions`` gives. DuckDB could read them from the paths,
     but then a folder above the lake that is named like a partition counts too.
+
+    The published numbers are those of this release, whatever an earlier one wrote into the lake.
     """
+    if table is PUBLISHED_METRICS:
+        connection.register(table.name, published_metrics())
+        return
     files = snapshot.files[table.name]
     partition_columns = [pa.field(name, pa.string()) for name in table.partition_by]
     # A registered Arrow table needs no file access, and has exactly the types of the table.

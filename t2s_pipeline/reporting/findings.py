@@ -4,7 +4,7 @@ The words depend on the interval alone. So the page says "worse" or "no certain 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from t2s_pipeline.reporting.rows import Row
@@ -62,13 +62,32 @@ def compare(difference: Difference) -> Finding:
     return Finding(sentence, basis, d.tone)
 
 
-def alone(row: Row, other: str, other_has_scores: bool) -> Finding:
-    """The finding for a row of ``benchmark_metrics`` without a difference to the system ``other``."""
-    why = "the two have not been compared" if other_has_scores else f"{other} has not been evaluated here"
+def alone(row: Row, why: str) -> Finding:
+    """The finding for one system, a row of ``benchmark_metrics``, that cannot be compared; ``why`` says why."""
     return Finding(
         f"{row['system']} reaches {row['giou']:.1f} gIoU; {why}.",
         f"95 % interval {percent(row['giou_low'])} to {percent(row['giou_high'])}, {counted(row['n'], 'sample')} of "
         f"{row['dataset']} {row['split']}, {row['protocol']} protocol.",
+        "missing",
+    )
+
+
+def overview(rows: Sequence[Row], run: str | None) -> Finding:
+    """The finding for systems none of which is the trained run: how many there are, without a winner.
+
+    Args:
+        rows: of ``benchmark_metrics``, at least one, all of one split and protocol.
+        run: the trained run, which is not among them; None if no run has scores anywhere.
+    """
+    why = "no run that was trained here has been evaluated" if run is None else f"{run} has not been evaluated here"
+    if len(rows) == 1:
+        return alone(rows[0], why)
+    first = rows[0]
+    reached = ", ".join(f"{row['system']} {row['giou']:.1f}" for row in rows)
+    return Finding(
+        f"{len(rows)} systems have been evaluated; {why}.",
+        f"gIoU: {reached}. {counted(first['n'], 'sample')} of {first['dataset']} {first['split']}, "
+        f"{first['protocol']} protocol.",
         "missing",
     )
 

@@ -3,31 +3,32 @@
 It needs DuckDB, so only the orchestrator imports it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Group
 from rich.text import Text
 
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.views import query
-from t2s_pipeline.methods.experiments import BASELINE
 from t2s_pipeline.reporting.rows import Row
 
 HEADINGS = ("system", "gIoU [95 %]", "cIoU", "P@.5", "empty", "Δ gIoU [95 %]")
 CAPTION = (
     "Values are in percent, with 95 % intervals in brackets. Empty: empty targets left empty. "
-    "Δ: difference from the untrained base on the same images, in points."
+    "Δ: difference from the untrained base of the same models on the same images, in points."
 )
 
-_SQL = f"""
+_SQL = """
 SELECT leaderboard.*, differences.difference, differences.low, differences.high
 FROM leaderboard
 LEFT JOIN paired_differences AS differences
     ON differences.system = leaderboard.system AND differences.dataset = leaderboard.dataset
     AND differences.split = leaderboard.split AND differences.protocol = leaderboard.protocol
-    AND differences.metric = 'giou' AND differences.baseline = '{BASELINE}'
+    AND differences.metric = 'giou' AND differences.baseline = leaderboard.base
 ORDER BY dataset, split, protocol DESC, place, system
 """
 
@@ -40,9 +41,15 @@ class Board:
     lines: list[tuple[str, ...]]
 
 
+def board_rows(settings: Settings, dataset: str | None = None) -> pa.Table:
+    """The view ``leaderboard``, or its rows of one dataset, each with the difference from the system's own base."""
+    rows = query(settings, _SQL)
+    return rows if dataset is None else rows.filter(pc.equal(rows["dataset"], dataset))
+
+
 def boards(settings: Settings, dataset: str | None = None) -> list[Board]:
     """Every board, or the boards of one dataset. A cell is empty where nothing was measured."""
-    rows = [row for row in query(settings, _SQL).to_pylist() if dataset in (None, row["dataset"])]
+    rows = board_rows(settings, dataset).to_pylist()
     grouped = groupby(rows, key=lambda row: (row["dataset"], row["split"], row["protocol"], row["n"]))
     return [
         Board(f"{name}-{split}, {protocol} protocol, {n} samples", [_line(row) for row in same])
@@ -50,17 +57,36 @@ def boards(settings: Settings, dataset: str | None = None) -> list[Board]:
     ]
 
 
-def as_tables(settings: Settings, dataset: str | None = None) -> Group:
-    """The boards for a terminal of 80 columns."""
-    tables: list[RenderableType] = []
+def as_tables(settings: Settings, dataset: str | None = None, width: int = 80) -> Group:
+    """The boards for a terminal.
+
+    A name that does not fit beside its numbers has a line of its own above them, so that no name is broken.
+
+    Args:
+        settings: where the lake is.
+        dataset: show this dataset only.
+        width: columns of the terminal.
+    """
+    parts: list[Text] = []
     for board in boards(settings, dataset):
-        table = Table(title=board.title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
-        for heading, width in zip(HEADINGS, (20, 17, 5, 5, 5, 18), strict=True):
-            table.add_column(heading, justify="left" if heading == "system" else "right", min_width=width)
-        for line in board.lines:
-            table.add_row(*line)
-        tables += [table, ""]
-    return Group(*tables, Text(CAPTION if tables else "Nothing has been scored yet. Run t2s demo first.", style="dim"))
+        columns = list(zip(HEADINGS, *board.lines, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        widths[0] = min(widths[0], max(width - sum(widths[1:]) - len(widths[1:]), len(HEADINGS[0])))
+        parts.append(Text(board.title, style="bold"))
+        parts.append(Text(_printed(HEADINGS, widths), style="dim"))
+        for name, *numbers in board.lines:
+            if len(name) > widths[0]:
+                parts.append(Text(name))
+                name = ""
+            parts.append(Text(_printed((name, *numbers), widths)))
+        parts.append(Text(""))
+    return Group(*parts, Text(CAPTION if parts else "Nothing has been scored yet. Run t2s demo first.", style="dim"))
+
+
+def _printed(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A line of a board: the name to the left, the numbers to the right."""
+    name, *numbers = cells
+    return " ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]).rstrip()
 
 
 def as_markdown(settings: Settings, dataset: str | None = None) -> str:

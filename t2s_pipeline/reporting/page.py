@@ -5,7 +5,6 @@ hold hostile text: the template escapes all of it, and the page forbids every sc
 """
 
 import shlex
-from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +18,11 @@ from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting import charts
 from t2s_pipeline.reporting.findings import NOTHING, Difference, counted, percent, signed
+from t2s_pipeline.reporting.headline import PageSystems, comparisons, page_systems
 from t2s_pipeline.reporting.labels import label_section
 from t2s_pipeline.reporting.rows import Row, all_rows
-from t2s_pipeline.reporting.sections import PageSystems, Section, section
+from t2s_pipeline.reporting.sections import Section, section
 
-TRAINED = "think2seg-mini"
 EXAMPLES_IN_ALL = 24
 """Pictured samples on the page. They are divided among the datasets, at most ten each; the page stays below 5 MB."""
 
@@ -45,15 +44,14 @@ def build_report(
     settings: Settings,
     dataset: str | None = None,
     system: str | None = None,
-    baseline: str = "zero-shot-mini",
 ) -> Path:
     """Write ``T2S_HOME/report/index.html`` from the lake, as a whole, and return its path.
 
     Args:
         settings: where the lake and the page are.
         dataset: the dataset whose finding is at the top of the page. By default the one with the most samples.
-        system: the trained system. By default the embedded one if it has scores, else the first one that has scores.
-        baseline: its untrained base. The page shows the two side by side.
+        system: the trained system that the page compares with its own untrained base. By default the embedded one if
+            it has scores, else the first run that has scores, and the difference from its base if there is one.
 
     Raises:
         T2SError: if the disk is full.
@@ -61,12 +59,9 @@ def build_report(
     lake = settings.lake
     metrics = all_rows(lake, schema.BENCHMARK_METRICS)
     logs = _training_logs(lake)
-    scored = {row["system"] for row in metrics}
-    if system is None:
-        others = sorted(scored - {baseline})
-        system = TRAINED if TRAINED in others or not others else others[0]
-    systems = PageSystems(system, baseline, _series(system, baseline, scored | set(logs)))
-    sections = _sections(lake, metrics, dataset, systems)
+    differences = _differences(lake)
+    systems = page_systems(metrics, differences, _trained(lake), set(logs), system)
+    sections = _sections(lake, metrics, comparisons(differences, systems.bases), dataset, systems)
     chart = Markup(charts.svg(charts.training_chart(logs, systems.series), "training")) if logs else None
     # The commands on the page must read the tables that the page was made from.
     at_home = "" if settings.home == REPO / "data" else f"T2S_HOME={shlex.quote(str(settings.home))} "
@@ -113,30 +108,33 @@ def _training_logs(lake: Path) -> dict[str, pa.Table]:
     return {run: log for run, log in logs.items() if len(log)}
 
 
-def _sections(lake: Path, metrics: list[Row], dataset: str | None, systems: PageSystems) -> list[Section]:
+def _sections(
+    lake: Path, metrics: list[Row], differences: list[Difference], dataset: str | None, systems: PageSystems
+) -> list[Section]:
     """One section per dataset with scores: first ``dataset``, then those with more samples."""
-    differences = _differences(lake, systems.baseline)
     datasets = {row["dataset"] for row in metrics}
     count = max(3, min(10, EXAMPLES_IN_ALL // max(1, len(datasets))))
     sections = [section(lake, name, metrics, differences, systems, count) for name in datasets]
     return sorted(sections, key=lambda s: (s.dataset != dataset, -s.n, s.dataset))
 
 
-def _differences(lake: Path, baseline: str) -> list[Difference]:
-    """The differences of gIoU to the baseline that are defined."""
+def _differences(lake: Path) -> list[Difference]:
+    """The differences of gIoU that are defined."""
     names = [field.name for field in fields(Difference)]
     return [
         Difference(**{name: row[name] for name in names})
         for row in all_rows(lake, schema.PAIRED_DIFFERENCES)
-        if (row["metric"], row["baseline"]) == ("giou", baseline)
-        and None not in (row["difference"], row["low"], row["high"])
+        if row["metric"] == "giou" and None not in (row["difference"], row["low"], row["high"])
     ]
 
 
-def _series(system: str, baseline: str, names: Set[str]) -> Mapping[str, int]:
-    """A colour for every system and run. The two compared systems always have the first two colours."""
-    others = sorted(names - {system, baseline})
-    return {name: index for index, name in enumerate([system, baseline, *others])}
+def _trained(lake: Path) -> set[str]:
+    """The systems that are checkpoints of a run."""
+    return {
+        name
+        for partition in store.list_partitions(lake, schema.CHECKPOINTS)
+        for name in store.read_partition(lake, schema.CHECKPOINTS, partition, ["system"])["system"].to_pylist()
+    }
 
 
 def _training_run(name: str, log: pa.Table) -> TrainingRun:

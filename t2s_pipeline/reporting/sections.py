@@ -11,20 +11,11 @@ from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting import charts, findings, showcase
 from t2s_pipeline.reporting.examples import Example, examples
 from t2s_pipeline.reporting.findings import Difference, Finding, Outcome
+from t2s_pipeline.reporting.headline import PageSystems
 from t2s_pipeline.reporting.rows import Row
 
 SPLITS = ("test", "val", "train")
 """Splits in the order in which the finding and the pictures prefer them."""
-
-
-@dataclass(frozen=True)
-class PageSystems:
-    """The systems on the page: the trained ``system``, its untrained ``baseline``, and the colour of each system."""
-
-    system: str
-    baseline: str
-    series: Mapping[str, int]
-    """System or run → index of its colour in ``charts.SERIES``."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +26,7 @@ class Standings:
     protocol: str
     rows: list[Row]
     differences: dict[str, Difference]
-    """To the baseline, in gIoU, by system."""
+    """To the system's own base, in gIoU, by system."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +72,7 @@ def section(
         lake: the folder of the lake.
         dataset: key of the dataset.
         metrics: rows of ``benchmark_metrics``, at least one of them of this dataset.
-        differences: of any datasets, in gIoU.
+        differences: of trained systems from their own bases, in gIoU, on any datasets.
         systems: the compared systems and the colours.
         count: the most pictured samples.
     """
@@ -113,7 +104,7 @@ def _standings(rows: Sequence[Row], differences: Sequence[Difference], systems: 
     def order(key: tuple[str, str]) -> tuple[int, int, str, bool, str]:
         split, protocol = key
         scored = {r["system"] for r in rows if (r["split"], r["protocol"]) == key}
-        compared = scored & {systems.system, systems.baseline}
+        compared = scored & {*systems.pair}
         place = SPLITS.index(split) if split in SPLITS else len(SPLITS)
         return -len(compared), place, split, protocol != "strict", protocol
 
@@ -121,10 +112,8 @@ def _standings(rows: Sequence[Row], differences: Sequence[Difference], systems: 
     for split, protocol in sorted({(row["split"], row["protocol"]) for row in rows}, key=order):
         here = [row for row in rows if (row["split"], row["protocol"]) == (split, protocol)]
         best_first = sorted(here, key=lambda row: (-row["giou"], row["system"]))
-        to_baseline = {
-            d.system: d for d in differences if (d.split, d.protocol, d.baseline) == (split, protocol, systems.baseline)
-        }
-        standings.append(Standings(split, protocol, best_first, to_baseline))
+        to_base = {d.system: d for d in differences if (d.split, d.protocol) == (split, protocol)}
+        standings.append(Standings(split, protocol, best_first, to_base))
     return standings
 
 
@@ -150,7 +139,7 @@ def _pictures(
     ):
         return [], ""
     chooser = _chooser(answers, systems)
-    pictured = [name for name in (systems.baseline, systems.system) if name in answers] or [chooser]
+    pictured = [name for name in systems.pair if name in answers] or [chooser]
     rule = showcase.rule(picks, chooser, systems.baseline)
     return examples(lake, dataset, main.split, picks, pictured), rule
 
@@ -169,18 +158,25 @@ def _chart(dataset: str, main: Standings, systems: PageSystems) -> Markup | None
 
 
 def _finding(main: Standings, systems: PageSystems) -> Finding:
+    """The trained run against its own base; without the two, what there is."""
     if systems.system in main.differences:
         return findings.compare(main.differences[systems.system])
     rows = {row["system"]: row for row in main.rows}
-    name = next((n for n in (systems.system, systems.baseline) if n in rows), main.rows[0]["system"])
-    other = systems.baseline if name == systems.system else systems.system
-    return findings.alone(rows[name], other, other in rows)
+    if systems.system not in rows:
+        return findings.overview(main.rows, systems.system)
+    if systems.baseline is None:
+        why = "there is no untrained system of the same models to compare it with"
+    elif systems.baseline in rows:
+        why = "it has not been compared with its base"
+    else:
+        why = f"its base {systems.baseline} has not been evaluated here"
+    return findings.alone(rows[systems.system], why)
 
 
 def _missing(standings: Sequence[Standings], main: Standings, systems: PageSystems) -> list[str]:
     """What a reader expects among the standings and what is not there."""
     lines = []
-    for name in (systems.system, systems.baseline):
+    for name in reversed(systems.pair):
         if all(row["system"] != name for row in main.rows):
             lines.append(f"{name} has no scores on {main.split} under the {main.protocol} protocol.")
     splits = {item.split for item in standings}
@@ -193,7 +189,7 @@ def _missing(standings: Sequence[Standings], main: Standings, systems: PageSyste
 
 def _chooser(answers: Answers, systems: PageSystems) -> str:
     """The system whose answers decide which samples are shown."""
-    return next(name for name in (systems.system, systems.baseline, *answers) if name in answers)
+    return next(name for name in (*reversed(systems.pair), *answers) if name in answers)
 
 
 def _picks(answers: Answers, systems: PageSystems, count: int) -> list[showcase.Pick]:
@@ -202,5 +198,5 @@ def _picks(answers: Answers, systems: PageSystems, count: int) -> list[showcase.
     first = {name: {r["sample_id"]: r for r in rows if r["question_index"] == 0} for name, rows in answers.items()}
     chooser = first[_chooser(answers, systems)]
     candidates = [showcase.FirstAnswer(key, row["iou"], row["gt_empty"]) for key, row in chooser.items()]
-    baseline = {key: row["iou"] for key, row in first.get(systems.baseline, {}).items()}
+    baseline = {key: row["iou"] for key, row in first.get(systems.baseline or "", {}).items()}
     return showcase.choose(candidates, baseline, count)

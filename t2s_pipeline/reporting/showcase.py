@@ -6,8 +6,9 @@ from dataclasses import dataclass
 RULE = (
     "A rule chooses the samples from the answers of {system} to each sample's first question: {spread} spread evenly "
     "over its IoU from best to worst, {empty} with an empty target (one of each outcome if there are both), and "
-    "{worst} with the lowest IoU (of equal ones, those where {baseline} has the highest IoU)."
+    "{worst} with the lowest IoU{ties}."
 )
+TIES = " (of equal ones, those where {baseline} has the highest IoU)"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def choose(answers: Sequence[FirstAnswer], baseline: Mapping[str, float], count:
     )
 
 
-def rule(picks: Sequence[Pick], system: str, baseline: str) -> str:
-    """The rule in words, with the number of samples in each group."""
+def rule(picks: Sequence[Pick], system: str, baseline: str | None) -> str:
+    """The rule in words, with the number of samples in each group; ``baseline`` is None without an untrained base."""
     counts = {group: sum(pick.group == group for pick in picks) for group in ("spread", "empty", "worst")}
-    return RULE.format(system=system, baseline=baseline, **counts)
+    ties = "" if baseline is None else TIES.format(baseline=baseline)
+    return RULE.format(system=system, ties=ties, **counts)

@@ -3,13 +3,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import ClassVar
+
+import pyarrow as pa
 
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.steps.fingerprints import weights_fingerprint
+from t2s_pipeline.steps.model_identity import prompter_name, segmenter_sha256
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 
 
@@ -86,6 +91,32 @@ class Segment(_Answering):
             "combination": self.system.recipe.combination_definition,
             "inference": self.system.recipe.inference,
         }
+
+    def work(self, context: Context, fingerprint: str) -> None:
+        """Let the worker segment, then record with which models and settings the system answered."""
+        super().work(context, fingerprint)
+        self.after_skipping(context, fingerprint)
+
+    def after_skipping(self, context: Context, fingerprint: str) -> None:
+        """Record it also where the masks are from an earlier release, which recorded nothing."""
+        lake, target = context.settings.lake, LakePartition(schema.ANSWER_SETTINGS, self._partition())
+        if target.fingerprint(lake) != fingerprint:
+            write_partition(lake, target.table, target.partition, self._answer_settings(lake), fingerprint)
+
+    def _answer_settings(self, lake: Path) -> pa.Table:
+        """The row of ``answer_settings``."""
+        stored = read_partition(lake, schema.COMPLETIONS, self._partition(), ["settings"])["settings"]
+        generated = json.loads(stored[0].as_py() or "{}") if len(stored) else {}
+        settings = self.system.as_json()
+        row = {
+            "prompter": prompter_name(self.system.prompter),
+            "prompter_sha256": generated.get("prompter_sha256"),
+            "segmenter": self.system.segmenter_name,
+            "segmenter_sha256": segmenter_sha256(self.system.segmenter),
+            "prompt_combination": self.system.combination,
+            "settings": json.dumps({key: settings[key] for key in ("recipe", "generation")}, sort_keys=True),
+        }
+        return pa.Table.from_pylist([row], schema=schema.ANSWER_SETTINGS.schema)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS
 from t2s_pipeline.prompters.families import FAMILIES, published_models
 from t2s_pipeline.segmenters.registry import SEGMENTERS
+from t2s_pipeline.training.machine import Machine, look_at_machine
 from t2s_pipeline.training.plan import training_plan
+from t2s_pipeline.training.shortages import Shortage
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,24 @@ class DatasetState:
 
 @dataclass(frozen=True)
 class ExperimentState:
-    """A named experiment and what is missing on this machine to run it, each with what to do."""
+    """A named experiment and what is missing on this machine to run it, each with what to do next."""
 
     name: str
     dataset: str
-    missing: tuple[str, ...]
+    missing: tuple[Shortage, ...]
+
+    @property
+    def can_run(self) -> bool:
+        """True if nothing is missing that the training needs."""
+        return not any(shortage.blocks for shortage in self.missing)
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """The same shortage of several experiments, with the command of the first of them."""
+
+    shortage: Shortage
+    experiments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,18 +75,30 @@ class ModelNames:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The state of all datasets and experiments, and the models that experiments can name."""
+    """The state of the machine, of all datasets and experiments, and the models that experiments can name."""
 
+    machine: Machine
     datasets: tuple[DatasetState, ...]
     experiments: tuple[ExperimentState, ...]
     models: ModelNames
 
+    @property
+    def complaints(self) -> list[Complaint]:
+        """Equal shortages of several experiments as one, what blocks a training before what does not."""
+        groups: dict[tuple[str, bool], list[tuple[str, Shortage]]] = {}
+        for experiment in self.experiments:
+            for shortage in experiment.missing:
+                groups.setdefault((shortage.sentence, shortage.blocks), []).append((experiment.name, shortage))
+        complaints = [Complaint(members[0][1], tuple(name for name, _ in members)) for members in groups.values()]
+        return sorted(complaints, key=lambda complaint: (not complaint.shortage.blocks, -len(complaint.experiments)))
+
 
 def diagnose(settings: Settings) -> Diagnosis:
     """Read the state of everything. Nothing is changed, and no file of a dataset is decoded."""
+    machine = look_at_machine(settings, EXPERIMENTS.values())
     keys = dict.fromkeys([EMBEDDED, *BENCHMARKS, *known_datasets(settings)])
     experiments = [
-        ExperimentState(experiment.name, experiment.dataset, training_plan(experiment, settings).missing)
+        ExperimentState(experiment.name, experiment.dataset, training_plan(experiment, settings, machine).missing)
         for experiment in EXPERIMENTS.values()
     ]
     models = ModelNames(
@@ -79,7 +106,7 @@ def diagnose(settings: Settings) -> Diagnosis:
         tuple(family.name for family in FAMILIES.values()),
         tuple(SEGMENTERS),
     )
-    return Diagnosis(tuple(_dataset(settings, key) for key in keys), tuple(experiments), models)
+    return Diagnosis(machine, tuple(_dataset(settings, key) for key in keys), tuple(experiments), models)
 
 
 def _dataset(settings: Settings, key: str) -> DatasetState:

@@ -24,7 +24,7 @@ from t2s_pipeline.lake.store import Partition, list_partitions, partition_file, 
 from t2s_pipeline.lake.summaries import numbers
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.steps.answers import Complete, Segment
-from t2s_pipeline.steps.runner import Runner
+from t2s_pipeline.steps.runner import Runner, keep_no_record
 from t2s_pipeline.steps.scores import Score
 from t2s_pipeline.steps.step import StepReport
 
@@ -42,7 +42,8 @@ def rescore(runner: Runner, system: System, dataset: str, split: str) -> StepRep
     scored = {**images_of, "system": system.name, "protocol": PROTOCOL}
     accepted = read_partition(lake, schema.SAMPLE_SCORES, scored)
     with _temporary_home(runner.settings, images_of) as home:
-        again = replace(runner, settings=replace(runner.settings, home=home), fresh=True)
+        elsewhere = replace(runner.settings, home=home)
+        again = replace(runner, settings=elsewhere, fresh=True, record=keep_no_record)
         again.run(Complete(system, dataset, split))
         again.run(Segment(system, dataset, split))
         again.run(Score(system.name, system.segmenter_name, dataset, split, PROTOCOL))

@@ -5,6 +5,7 @@ they are now. A training is finished if its run is (``steps/training.py``). Asse
 line all run steps through here, so each of them knows what the others finished.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from t2s_pipeline.core.fingerprints import fingerprint
@@ -13,9 +14,19 @@ from t2s_pipeline.steps.fingerprints import code_fingerprint
 from t2s_pipeline.steps.step import Context, Step, StepReport
 
 
+def keep_no_record(reports: Sequence[StepReport]) -> None:
+    """Record nothing: the caller records the reports that ``Runner.run`` returns."""
+
+
 @dataclass(frozen=True)
 class Runner(Context):
-    """Runs steps in a T2S_HOME."""
+    """Runs steps in a T2S_HOME.
+
+    Attributes:
+        record: takes the reports of each step that has run, for a record of what was done.
+    """
+
+    record: Callable[[Sequence[StepReport]], None] = keep_no_record
 
     def run(self, step: Step) -> list[StepReport]:
         """Do the step unless its finished work is still valid; report each partition that it makes.
@@ -37,6 +48,7 @@ class Runner(Context):
             reports = step.reports(self, skipped)
         for report in reports:
             self.say(str(report))
+        self.record(reports)
         return reports
 
 

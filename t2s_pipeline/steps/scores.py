@@ -9,11 +9,12 @@ import pyarrow as pa
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
 from t2s_pipeline.evaluation.pairs import all_differences, pairs
-from t2s_pipeline.evaluation.published import PUBLISHED_CSV, published_metrics
 from t2s_pipeline.evaluation.score import PROTOCOLS, score_predictions
 from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.published import PUBLISHED_CSV, published_metrics
 from t2s_pipeline.lake.store import Partition, list_partitions, read_partition, replacing_partitions, write_partition
-from t2s_pipeline.methods.experiments import BASELINE
+from t2s_pipeline.methods.experiments import ZERO_SHOT
+from t2s_pipeline.steps.provenance import Recorded
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 
 
@@ -81,16 +82,24 @@ class Summarize(Step):
         return [LakePartition(table, {}) for table in (schema.BENCHMARK_METRICS, schema.PAIRED_DIFFERENCES)]
 
     def inputs(self, context: Context) -> Mapping[str, object]:
-        """All scores that are there now."""
+        """All scores that are there now, and what each system may be compared with."""
         lake = context.settings.lake
         scored = [
             LakePartition(schema.SAMPLE_SCORES, partition) for partition in list_partitions(lake, schema.SAMPLE_SCORES)
         ]
-        return {"scored": [[scores.partition, scores.fingerprint(lake)] for scores in scored]}
+        recorded = Recorded(lake)
+        return {
+            "scored": [[scores.partition, scores.fingerprint(lake)] for scores in scored],
+            "provenance": [
+                recorded.provenance(*map(scores.partition.__getitem__, ("system", "dataset", "split")), None)
+                for scores in scored
+            ],
+        }
 
     def work(self, context: Context, fingerprint: str) -> None:
         """Summarize all scores; both tables change together."""
         lake = context.settings.lake
+        recorded = Recorded(lake)
         metrics = [schema.BENCHMARK_METRICS.schema.empty_table()]
         differences = [schema.PAIRED_DIFFERENCES.schema.empty_table()]
         for shared, systems in _systems_by_split(list_partitions(lake, schema.SAMPLE_SCORES)).items():
@@ -99,13 +108,22 @@ class Summarize(Step):
             for system in systems:
                 partition = {"system": system, **split}
                 scores[system] = read_partition(lake, schema.SAMPLE_SCORES, partition)
-                metrics.append(benchmark_metrics(scores[system], **partition))
-            differences.append(all_differences(scores, pairs(systems, BASELINE), **split))
+                metrics.append(_with_provenance(benchmark_metrics(scores[system], **partition), recorded))
+            differences.append(all_differences(scores, pairs(systems, ZERO_SHOT), **split))
         tables = [target.table for target in self.writes()]
         with replacing_partitions(lake, tables, {}, fingerprint) as writers:
             for writer, rows in zip(writers, (metrics, differences), strict=True):
                 for batch in pa.concat_tables(rows).to_batches():
                     writer.add(batch)
+
+
+def _with_provenance(metrics: pa.Table, recorded: Recorded) -> pa.Table:
+    """The row of ``benchmark_metrics`` with what the system may be compared with."""
+    (row,) = metrics.to_pylist()
+    of_row = recorded.provenance(row["system"], row["dataset"], row["split"], row["n"])
+    differs = None if of_row.measured_as is None else "; ".join(of_row.differs)
+    filled = {**row, "base": of_row.base, "measured_as": of_row.measured_as, "differs": differs}
+    return pa.Table.from_pylist([filled], schema=metrics.schema)
 
 
 def _systems_by_split(scored: Sequence[Partition]) -> dict[tuple[tuple[str, str], ...], list[str]]:
@@ -122,7 +140,7 @@ class Publish(Step):
     """The paper's own numbers, to stand beside the measured ones."""
 
     name: ClassVar[str] = "publish"
-    code: ClassVar[str] = "evaluation.published"
+    code: ClassVar[str] = "lake.published"
 
     def writes(self) -> Sequence[LakePartition]:
         """The published metrics."""

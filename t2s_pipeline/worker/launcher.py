@@ -50,7 +50,9 @@ def plain_launch(
     grace: float = GRACE_SECONDS,
     environment: Mapping[str, str] | None = None,
 ) -> Launch:
-    """A ``Launch`` that copies the worker's stderr to ours and stops all its processes when this process stops.
+    """A ``Launch`` that stops all processes of the worker when this process stops.
+
+    The worker's stderr is copied to ours, except its error sentence, which becomes the error's message.
 
     This also works when this process is killed: the worker's standard input is a pipe that it watches (tether.py).
 
@@ -75,7 +77,8 @@ def plain_launch(
             assert process.stderr is not None
             for line in process.stderr:
                 last.append(line.rstrip())
-                print(line, end="", file=sys.stderr, flush=True)
+                if not line.startswith(ERROR_PREFIX):
+                    print(line, end="", file=sys.stderr, flush=True)
             code = process.wait()
         finally:
             stop(process, grace)

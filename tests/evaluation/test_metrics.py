@@ -191,7 +191,7 @@ def test_only_samples_both_answered_are_compared():
 def test_systems_resampled_together_differ_as_they_do_pair_by_pair():
     scores = {name: random_scores(60, seed=seed) for seed, name in enumerate("abc")}
     scores["d"] = scores["a"].slice(0, 31)  # answered fewer samples: cannot be resampled together with the others
-    wanted = pairs(scores, "a")
+    wanted = pairs(scores, {"a"})
     assert len(wanted) == 12
     rows = all_differences(scores, wanted, "d", "val", "strict").to_pylist()
     assert len(rows) == 36
@@ -212,11 +212,11 @@ def test_a_system_that_answered_nothing_is_compared_with_nobody():
         "none": score_predictions(split, predictions(), "strict"),
         "nor this": score_predictions(split, predictions(), "strict"),
     }
-    assert all_differences(scores, pairs(scores, "ours"), "d", "val", "strict").num_rows == 0
+    assert all_differences(scores, pairs(scores, {"ours"}), "d", "val", "strict").num_rows == 0
 
 
 def test_intermediate_checkpoints_are_compared_within_their_run_and_with_the_base():
-    found = pairs(["base", "run", "run--20", "other", "other--20"], "base")
+    found = pairs(["base", "run", "run--20", "other", "other--20"], {"base"})
     assert ("run--20", "run") in found and ("run", "run--20") in found and ("run--20", "base") in found
     assert ("run", "other") in found and ("run--20", "other") not in found and ("run--20", "other--20") not in found
 

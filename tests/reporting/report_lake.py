@@ -88,6 +88,8 @@ def write(lake: Path, n: int = 12, dataset: str = "synthetic", split: str = "tes
         "system": SYSTEM, "baseline": BASELINE, **part, "protocol": "strict", "metric": "giou", "n": n,
         "difference": gain.mean(), "low": gain.mean() - spread, "high": gain.mean() + spread,
     }  # fmt: skip
+    checkpoint = pa.Table.from_pylist([{"system": SYSTEM, "step": 60}], schema.CHECKPOINTS.schema)
+    store.write_partition(lake, schema.CHECKPOINTS, {"run": SYSTEM}, checkpoint)
     append(lake, schema.BENCHMARK_METRICS, metrics)
     append(lake, schema.PAIRED_DIFFERENCES, [difference])
 
@@ -160,4 +162,4 @@ def _metrics(system: str, part: dict, protocol: str, rows: list[dict], ious: np.
         row |= {name: value, f"{name}_low": max(0, value - spread), f"{name}_high": min(100, value + spread)}
     unread = sum(r["score"]["status"] == "format_error" for r in rows)
     row |= {"rejection_true": declined, "rejection_false": len(empties) - declined}
-    return row | {"format_errors": unread, "errors": 0}
+    return row | {"format_errors": unread, "errors": 0, "base": BASELINE if system == SYSTEM else None}

@@ -139,8 +139,41 @@ def test_one_system_alone_is_reported_without_a_comparison(settings):
     store.write_partition(settings.lake, schema.BENCHMARK_METRICS, {}, table)
     store.write_partition(settings.lake, schema.PAIRED_DIFFERENCES, {}, schema.PAIRED_DIFFERENCES.schema.empty_table())
     text = words(page_of(settings))
-    assert f"{BASELINE} reaches {only[0]['giou']:.1f} gIoU; {SYSTEM} has not been evaluated here." in text
+    reaches = f"{BASELINE} reaches {only[0]['giou']:.1f} gIoU; no run that was trained here has been evaluated."
+    assert reaches in text
+    assert "better than" not in text and "before training" not in text
+
+
+def test_two_systems_that_nobody_trained_here_are_listed_without_a_winner(settings):
+    """Another project's masks and an untrained prompter were not meant to be compared, whatever their difference."""
+    report_lake.write(settings.lake, n=6)
+    rename(settings, "lisa", base=None)
+    store.partition_file(settings.lake, schema.CHECKPOINTS, {"run": SYSTEM}).unlink()
+    text = words(page_of(settings))
+    assert "2 systems have been evaluated; no run that was trained here has been evaluated." in text
+    assert "better than" not in text and "worse than" not in text
+    assert "not compared" in text
+
+
+def test_a_run_is_compared_with_no_other_base_than_its_own(settings):
+    """The difference to a system that is not the run's base is in the lake, and must not become the headline."""
+    report_lake.write(settings.lake, n=6)
+    rename(settings, SYSTEM, base="zero-shot-other")
+    text = words(page_of(settings))
+    assert "gIoU; its base zero-shot-other has not been evaluated here." in text
     assert "better than" not in text
+    rename(settings, SYSTEM, base=None)
+    assert "there is no untrained system of the same models to compare it with" in words(page_of(settings))
+
+
+def rename(settings: Settings, name: str, base: str | None) -> None:
+    """Give the trained system another name and another base in the summaries."""
+    for table in (schema.BENCHMARK_METRICS, schema.PAIRED_DIFFERENCES):
+        rows = store.read_partition(settings.lake, table, {}).to_pylist()
+        for row in rows:
+            if row["system"] == SYSTEM:
+                row |= {"system": name} | ({"base": base} if "base" in row else {})
+        store.write_partition(settings.lake, table, {}, pa.Table.from_pylist(rows, table.schema))
 
 
 @pytest.mark.parametrize("table", [schema.IMAGES, schema.SAMPLES, schema.SAMPLE_SCORES])
@@ -168,6 +201,8 @@ def test_without_the_embedded_run_the_first_scored_one_is_compared(settings):
         rows = store.read_partition(settings.lake, table, {}).to_pylist()
         rows = [row | {"system": row["system"].replace(SYSTEM, "another")} for row in rows]
         store.write_partition(settings.lake, table, {}, pa.Table.from_pylist(rows, table.schema))
+    checkpoint = pa.Table.from_pylist([{"system": "another", "step": 60}], schema.CHECKPOINTS.schema)
+    store.write_partition(settings.lake, schema.CHECKPOINTS, {"run": "another"}, checkpoint)
     assert f"another is better than {BASELINE}" in words(page_of(settings))
 
 

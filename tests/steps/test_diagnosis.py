@@ -33,7 +33,20 @@ def test_each_benchmark_is_found_or_told_how_to_be(settings):
 
 
 def test_every_experiment_is_told_with_what_it_lacks(settings):
-    found = {each.name: each for each in diagnose(settings).experiments}
+    diagnosis = diagnose(settings)
+    found = {each.name: [shortage.sentence for shortage in each.missing] for each in diagnosis.experiments}
     assert set(found) == set(EXPERIMENTS)
-    assert any("earthreason is not in the lake" in sentence for sentence in found["think2seg-rs-3b"].missing)
-    assert not any("earthreason" in sentence for sentence in found["think2seg-mini"].missing)
+    assert any("earthreason is not in the lake" in sentence for sentence in found["think2seg-rs-3b"])
+    assert not any("earthreason" in sentence for sentence in found["think2seg-mini"])
+
+
+def test_equal_complaints_are_one(settings):
+    diagnosis = diagnose(settings)
+    sentences = [(complaint.shortage.sentence, complaint.shortage.blocks) for complaint in diagnosis.complaints]
+    assert len(sentences) == len(set(sentences))
+    (data,) = (each for each in diagnosis.complaints if "earthreason is not in the lake" in each.shortage.sentence)
+    assert {"think2seg-rs-3b", "seg-zero"} <= set(data.experiments)
+    assert data.shortage.command == "t2s ingest earthreason --root FOLDER"
+    lacking = {(each.name, shortage.sentence) for each in diagnosis.experiments for shortage in each.missing}
+    grouped = {(name, each.shortage.sentence) for each in diagnosis.complaints for name in each.experiments}
+    assert grouped == lacking

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.evaluation.published import published_metrics
+from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
 from t2s_pipeline.prompters.families import published_model, published_models
 from t2s_pipeline.training.architecture import architecture
@@ -103,9 +103,11 @@ def test_what_is_missing_on_this_machine_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
     found = training_plan(experiment("think2seg-rs-3b"), Settings(tmp_path, tmp_path / "python"))
     assert found.steps == 2963 and not found.counted
-    said = " ".join(found.missing)
-    for thing in ("worker's environment", "sam2.1-small", "earthreason", "1 CUDA device"):
+    said = " ".join(shortage.sentence for shortage in found.missing)
+    for thing in ("worker interpreter", "earthreason", "There is no GPU"):
         assert thing in said
+    assert all(shortage.command for shortage in found.missing)
+    assert not found.can_run
 
 
 def test_every_trained_row_of_the_papers_tables_has_a_name():

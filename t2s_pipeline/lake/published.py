@@ -5,6 +5,9 @@ digit. ``edition`` says where a number is printed. The journal's edition prints 
 split (73.36 gIoU and 75.60 cIoU); both editions of it have a row here. What the journal prints in the other rows is not
 known here, so these rows are the preprint's. ``note`` says where the paper took a number from. ``measured_as`` is the
 system name of our run of the same row. We measured none of these numbers.
+
+The numbers belong to the package. SQL reads them from here, so they are there before the first step has run. The step
+``publish`` also writes them into the lake, for programs that read its Parquet files.
 """
 
 from pathlib import Path

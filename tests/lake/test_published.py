@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 
-from t2s_pipeline.evaluation.published import PUBLISHED_CSV, published_metrics
+from t2s_pipeline.lake.published import PUBLISHED_CSV, published_metrics
 from t2s_pipeline.lake.schema import PUBLISHED_METRICS
 
 
