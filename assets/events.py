@@ -39,9 +39,11 @@ def check_specs(*tables: str) -> list[dg.AssetCheckSpec]:
 
 
 def recorded_partitions(settings: Settings, reports: Sequence[StepReport]) -> Iterator[RecordedPartition]:
-    """One per asset. A step's reports on two protocols or several methods are one partition in the UI."""
-    for table in dict.fromkeys(report.table for report in reports):
-        same = [report for report in reports if report.table == table]
+    """One per asset and partition. Reports on two protocols or several methods are one partition in the UI."""
+    groups: dict[tuple[str, str | None], list[StepReport]] = {}
+    for report in reports:
+        groups.setdefault((report.table, partition_key(report.partition)), []).append(report)
+    for (table, key), same in groups.items():
         metadata: dict[str, dg.MetadataValue] = {}
         for report in same:
             distinguishing = [report.partition[key] for key in ("protocol", "method") if key in report.partition]
@@ -53,7 +55,7 @@ def recorded_partitions(settings: Settings, reports: Sequence[StepReport]) -> It
         metadata["dagster/row_count"] = dg.MetadataValue.int(sum(report.rows for report in same))
         yield RecordedPartition(
             asset=table,
-            partition=partition_key(same[0].partition),
+            partition=key,
             skipped=all(report.skipped for report in same),
             metadata=metadata,
             checks=[

@@ -32,7 +32,12 @@ WITH chosen AS (
 
 metrics AS (
     -- The name of the run, not of its checkpoint. A base or an external system keeps its name.
-    SELECT coalesce(c.run, m.system) AS system, m.system AS measured_system, m.* EXCLUDE (system)
+    -- measured_as: the name in published_metrics, which is that of the run without its seed.
+    SELECT
+        coalesce(c.run, m.system) AS system,
+        m.system AS measured_system,
+        regexp_replace(coalesce(c.run, m.system), '-seed[0-9]+$', '') AS measured_as,
+        m.* EXCLUDE (system)
     FROM benchmark_metrics AS m
     LEFT JOIN chosen AS c ON c.system = m.system
     -- The other checkpoints of a run are in the view checkpoint_trend.
@@ -85,7 +90,7 @@ placed AS (
             END
         ) AS paper_table,
         CASE
-            WHEN m.measured_as IS NULL THEN 'not in the paper'
+            WHEN m.differs IS NULL THEN 'not in the paper'
             WHEN m.differs = '' THEN 'the paper has no number of this split'
             ELSE 'not the published ' || m.measured_as || ': ' || m.differs
         END AS note,

@@ -1,6 +1,7 @@
 """What holds for every test, in both environments."""
 
 import importlib.util
+import os
 import signal
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tests.outside import Outside
 # No deadline: a machine that also trains is slow now and then, and that is not a fault of the code.
 settings.register_profile("t2s", deadline=None, max_examples=50)
 settings.load_profile("t2s")
+
+# Commands would record what they did in a process that outlives the test. commands/test_catalog.py tests that they do.
+os.environ.setdefault("T2S_CATALOG", "off")
 
 # A suite started in the background of a script ignores interrupts, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

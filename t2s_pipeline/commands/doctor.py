@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from t2s_pipeline.steps.diagnosis import Complaint, DatasetState, Diagnosis, SplitState
 
 
+NAMED = 3
+"""Experiments of one complaint that are named; the others are counted."""
+
+
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
     """List the datasets on this machine and their folders, and what each experiment still needs to run here.
 
@@ -100,4 +104,10 @@ def _print_complaint(console: "Console", complaint: "Complaint", count: int) -> 
     shortage, names = complaint.shortage, complaint.experiments
     print_indented(console, f"{shortage.sentence}.", style="red" if shortage.blocks else "yellow")
     print_command(console, shortage.command)
-    print_indented(console, "for every experiment" if len(names) == count else f"for {', '.join(names)}", 4, "dim")
+    if len(names) == count:
+        whom = "every experiment"
+    elif len(names) <= NAMED:
+        whom = ", ".join(names)
+    else:
+        whom = f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more (--json lists them)"
+    print_indented(console, f"for {whom}", 4, "dim")

@@ -60,12 +60,13 @@ def _list(settings: Settings) -> None:
     console = Console()
     # Where the models do not fit beside the numbers, `t2s experiments NAME` shows them.
     models = ("prompter", "segmenter", "prompts") if console.width >= WIDTH_WITH_MODELS else ()
-    scores = ("val gIoU/cIoU", "test gIoU/cIoU")
-    table = text_table(("experiment", "tables", *models, *scores, "here"), right=scores)
+    table = text_table(("experiment", "tables", *models, "val", "test", "step"), right=("val", "test", "step"))
+    table.columns[0].no_wrap = True
+    table.padding = (0, 1, 0, 0)
     for name, experiment in {**EXPERIMENTS, **READY}.items():
         result = published.get(name, PublishedResult())
         checkpoint = checkpoints.latest(settings.runs / name)
-        state = "" if checkpoint is None else f"step {checkpoint.step}/{checkpoint.steps}"
+        state = "" if checkpoint is None else f"{checkpoint.step}/{checkpoint.steps}"
         prompter = experiment.prompter.rpartition("/")[2].removesuffix("-Instruct")
         table.add_row(
             name,
@@ -77,7 +78,8 @@ def _list(settings: Settings) -> None:
         )
     console.print(table)
     console.print(
-        "The numbers are those of the paper's preprint, in percent (EarthReason). "
+        "val and test: gIoU/cIoU on EarthReason as the paper's preprint prints them, in percent. "
+        "step: of the last checkpoint here. "
         "t2s experiments NAME shows the settings, t2s plan NAME "
         "estimates memory and time, t2s train NAME trains. NAME-seed1 is the same experiment with seed 1.",
         style="dim",

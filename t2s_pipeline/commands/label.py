@@ -35,6 +35,6 @@ def label(
     with recording_runner(Settings.from_env(), fresh) as runner:
         for name in methods:
             prefix = f"{name}."
-            own = [each.removeprefix(prefix) for each in override or () if each.startswith(prefix)]
-            runner.run(MakeLabels(name, dataset, split, tuple(own)))
+            settings = [each.removeprefix(prefix) for each in override or () if each.startswith(prefix)]
+            runner.run(MakeLabels(name, dataset, split, tuple(settings)))
     print(f"""\nt2s sql "from labels_per_sample where dataset = '{dataset}' limit 5"; t2s judge --dataset {dataset}""")

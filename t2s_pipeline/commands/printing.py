@@ -1,10 +1,10 @@
 """How the commands print tables: one look for all of them, with rich. Imported inside the commands only."""
 
-import re
+import shlex
+import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -26,20 +26,31 @@ def text_table(headings: Sequence[str], right: Sequence[str] = ()) -> Table:
 
 
 def print_indented(console: Console, text: str, indent: int = 2, style: str = "") -> None:
-    """Print a text with every line indented. Lines break between words, so names stay whole."""
-    console.print(Padding(Text(text, style=style), (0, 0, 0, indent)))
+    """Print a text with every line indented. Lines break between words, so names and paths stay whole."""
+    margin = " " * indent
+    lines = textwrap.wrap(
+        text,
+        console.width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        console.print(Text(line, style=style), soft_wrap=True)
 
 
 def print_command(console: Console, command: str, indent: int = 4) -> None:
-    """Print a command that can be copied. Where it is too long, it goes on after a backslash, before an option."""
-    first, *options = re.split(r" (?=--)", command)
+    """Print a command that can be copied. Where it is too long for a line, it goes on after a backslash."""
+    first, *words = map(shlex.quote, shlex.split(command))
     lines = [first]
-    for option in options:
-        if indent + len(lines[-1]) + len(option) + 5 > console.width:
+    for word in words:
+        # What is added to a line: the margin with its arrow, a blank, and perhaps the backslash with its blank.
+        if indent + 2 + len(lines[-1]) + 1 + len(word) + 2 > console.width:
             lines[-1] += " \\"
-            lines.append(f"  {option}")
+            lines.append(f"  {word}")
         else:
-            lines[-1] += f" {option}"
+            lines[-1] += f" {word}"
     for index, line in enumerate(lines):
         mark = "  " if index else "→ "
         console.print(f"{' ' * indent}{mark}{line}", highlight=False, markup=False, soft_wrap=True)

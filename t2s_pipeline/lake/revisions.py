@@ -1,5 +1,9 @@
 """How a file of an earlier schema version becomes a file of the next one.
 
+If you rename a column or change what its values mean, raise the ``version`` of the table in ``schema.py`` and describe
+here how a file of the version before becomes a file of the new one. A new column needs neither: it is null in the rows
+of older files.
+
 Version 1 of every table is that of release 0.1, whose files do not name a version.
 """
 

@@ -1,10 +1,6 @@
 """Every table of the lake: its columns, its partition columns, and what each column means.
 
-Metric tables are in percent, as papers print them; the ``iou`` of a single sample is a fraction.
-
-If you rename a column or change what its values mean, raise the ``version`` of the table and describe in
-``revisions.py`` how a file of the version before becomes a file of the new one. A new column needs neither: it is null
-in the rows of older files.
+Metric tables are in percent; the ``iou`` of a sample is a fraction. ``revisions.py`` says what a changed table needs.
 """
 
 import pyarrow as pa
@@ -188,11 +184,9 @@ ANSWER_SETTINGS = TABLES.add(
     "With which models and settings a system answered a split.",
     "system dataset split",
     prompter=(STR, "the prompter: a published name, or the name of its folder"),
-    prompter_sha256=(STR, "hash of the prompter's weights; null for answers that were taken in as texts"),
     segmenter=(STR, "the segmenter, without the file of its weights"),
-    segmenter_sha256=(STR, "hash of the segmenter's weights"),
     prompt_combination=(STR, "the boxes and points that the prompter was asked for"),
-    settings=(STR, "JSON of the recipe and of the settings of generation"),
+    settings=(STR, "JSON of the recipe, of the settings of generation, and of the hashes of both models' weights"),
 )
 AGREEMENT = TABLES.add(
     "agreement",
@@ -256,8 +250,7 @@ BENCHMARK_METRICS = TABLES.add(
     format_errors=(LONG, "answers that could not be parsed, each scored 0"),
     errors=(LONG, "answers lost by a failure of the pipeline, each scored 0; it should be 0"),
     base=(STR, "the untrained system that its training started from, with the same segmenter; null without one"),
-    measured_as=(STR, "measured_as of the published row that has its name; null if no row has"),
-    differs=(STR, "how it differs from that row; empty if its settings are that row's; null if no row has its name"),
+    differs=(STR, "how it differs from the published row of its name; empty if in nothing, null without such a row"),
 )
 PAIRED_DIFFERENCES = TABLES.add(
     "paired_differences",

@@ -40,7 +40,7 @@ def page_systems(
     differences: Sequence[Difference],
     trained: Set[str],
     runs: Set[str],
-    wanted: str | None = None,
+    chosen: str | None = None,
 ) -> PageSystems:
     """The run that the page is about, and its base.
 
@@ -49,7 +49,7 @@ def page_systems(
         differences: of any two systems.
         trained: the systems that are checkpoints of a run.
         runs: the names of the runs, which get a colour too.
-        wanted: the trained system that the page is to be about.
+        chosen: the trained system that the page is to be about.
     """
     scored = {row["system"] for row in metrics}
     bases = {row["system"]: row["base"] for row in metrics if row["base"] is not None}
@@ -59,7 +59,7 @@ def page_systems(
         return name not in compared, "--" in name, name != TRAINED, name
 
     candidates = sorted(scored & trained, key=order)
-    system = wanted or (candidates[0] if candidates else None)
+    system = chosen or (candidates[0] if candidates else None)
     baseline = None if system is None else bases.get(system)
     first = [name for name in (system, baseline) if name is not None]
     others = sorted((scored | runs) - set(first))

@@ -84,5 +84,5 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             weights = torch.load(path, map_location="cpu", weights_only=True)
             weights = weights.get("model", weights)
     except UNREADABLE as error:
-        raise InputError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
+        raise InputError(f"{path} cannot be read as a checkpoint.") from error
     return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}

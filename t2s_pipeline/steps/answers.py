@@ -108,13 +108,17 @@ class Segment(_Answering):
         stored = read_partition(lake, schema.COMPLETIONS, self._partition(), ["settings"])["settings"]
         generated = json.loads(stored[0].as_py() or "{}") if len(stored) else {}
         settings = self.system.as_json()
+        recorded = {
+            "recipe": settings["recipe"],
+            "generation": settings["generation"],
+            "prompter_sha256": generated.get("prompter_sha256"),
+            "segmenter_sha256": segmenter_sha256(self.system.segmenter),
+        }
         row = {
             "prompter": prompter_name(self.system.prompter),
-            "prompter_sha256": generated.get("prompter_sha256"),
             "segmenter": self.system.segmenter_name,
-            "segmenter_sha256": segmenter_sha256(self.system.segmenter),
             "prompt_combination": self.system.combination,
-            "settings": json.dumps({key: settings[key] for key in ("recipe", "generation")}, sort_keys=True),
+            "settings": json.dumps(recorded, sort_keys=True),
         }
         return pa.Table.from_pylist([row], schema=schema.ANSWER_SETTINGS.schema)
 

@@ -34,13 +34,12 @@ class Provenance:
 
     Attributes:
         base: the untrained system with the prompter that its training started from and with the same segmenter.
-        measured_as: ``measured_as`` of the published row that has its name, without the seed.
-        differs: how it differs from that row, each as a phrase. Empty if its settings are that row's.
+        differs: how it differs from the published row whose ``measured_as`` is its name without the seed, in phrases.
+            Empty if its settings are that row's; None if there is no such row.
     """
 
     base: str | None
-    measured_as: str | None
-    differs: tuple[str, ...]
+    differs: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,12 @@ class Recorded:
         """
         name = system.partition("--")[0].partition("-seed")[0]
         if name not in self._published:
-            return Provenance(self._base(system), None, ())
+            return Provenance(self._base(system), None)
         phrases = [*self._differences(name, system, dataset, split)]
         published = published_samples(dataset, split)
         if samples is not None and published is not None and samples != published:
             phrases.append(f"{samples:,} samples instead of {published:,}")
-        return Provenance(self._base(system), name, tuple(phrases))
+        return Provenance(self._base(system), tuple(phrases))
 
     def _differences(self, name: str, system: str, dataset: str, split: str) -> Iterator[str]:
         answered = self._rows(schema.ANSWER_SETTINGS, {"system": system, "dataset": dataset, "split": split})

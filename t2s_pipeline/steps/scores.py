@@ -91,8 +91,8 @@ class Summarize(Step):
         return {
             "scored": [[scores.partition, scores.fingerprint(lake)] for scores in scored],
             "provenance": [
-                recorded.provenance(*map(scores.partition.__getitem__, ("system", "dataset", "split")), None)
-                for scores in scored
+                recorded.provenance(each.partition["system"], each.partition["dataset"], each.partition["split"])
+                for each in scored
             ],
         }
 
@@ -121,8 +121,8 @@ def _with_provenance(metrics: pa.Table, recorded: Recorded) -> pa.Table:
     """The row of ``benchmark_metrics`` with what the system may be compared with."""
     (row,) = metrics.to_pylist()
     of_row = recorded.provenance(row["system"], row["dataset"], row["split"], row["n"])
-    differs = None if of_row.measured_as is None else "; ".join(of_row.differs)
-    filled = {**row, "base": of_row.base, "measured_as": of_row.measured_as, "differs": differs}
+    differs = None if of_row.differs is None else "; ".join(of_row.differs)
+    filled = {**row, "base": of_row.base, "differs": differs}
     return pa.Table.from_pylist([filled], schema=metrics.schema)
 
 

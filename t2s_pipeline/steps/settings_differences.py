@@ -50,11 +50,11 @@ def answering_differences(
     """
     if weights is None and prompter_identity(answered["prompter"]) != prompter_identity(expected.prompter):
         yield f"prompter {answered['prompter']} instead of {expected.prompter}"
-    if weights is not None and answered["prompter_sha256"] != weights:
-        yield "answered with other weights than those of its checkpoint"
-    if answered["segmenter_sha256"] != segmenter_sha256(expected.segmenter):
-        yield f"answered with the segmenter {_other_file(answered['segmenter'], expected.segmenter)}"
     settings = json.loads(answered["settings"])
+    if weights is not None and settings["prompter_sha256"] != weights:
+        yield "answered with other weights than those of its checkpoint"
+    if settings["segmenter_sha256"] != segmenter_sha256(expected.segmenter):
+        yield f"answered with the segmenter {_other_file(answered['segmenter'], expected.segmenter)}"
     recipe, theirs = settings["recipe"], json.loads(json.dumps(asdict(expected.recipe)))
     for key in ("combination", "coordinates", "inference"):
         if recipe[key] != theirs[key]:

@@ -44,7 +44,7 @@ class Machine:
         memory: of the machine.
         free_disk: below T2S_HOME.
         samples: dataset → the training samples in the lake that have a question; None if the split is not there.
-        found: the datasets whose files were found on this machine.
+        folders: the datasets whose files were found on this machine.
         labels: (labelling, dataset) of the training splits that are labelled.
     """
 
@@ -57,7 +57,7 @@ class Machine:
     memory: float
     free_disk: float
     samples: Mapping[str, int | None]
-    found: tuple[str, ...]
+    folders: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
 
 
@@ -88,7 +88,7 @@ def look_at_machine(settings: Settings, experiments: Iterable[Experiment]) -> Ma
         memory=psutil.virtual_memory().total / GIGABYTE,
         free_disk=_free_disk(settings.runs),
         samples={dataset: _samples(settings, dataset) for dataset in datasets},
-        found=tuple(dataset for dataset in datasets if _is_found(settings, dataset)),
+        folders=tuple(dataset for dataset in datasets if _is_found(settings, dataset)),
         labels=tuple((each["method"], each["dataset"]) for each in labelled if each["split"] == "train"),
     )
 

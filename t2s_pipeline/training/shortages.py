@@ -67,7 +67,7 @@ def shortages(
 def _packages(experiment: Experiment, machine: Machine, python: Path) -> Iterator[Shortage]:
     for name in needed_packages(experiment):
         if name in machine.missing_packages:
-            install = f"uv pip install --python {shlex.quote(str(python))} {name}"
+            install = f"uv pip install --python {_shown(python)} {name}"
             yield Shortage(f"The worker's environment has no {name}", install)
 
 
@@ -86,13 +86,19 @@ def _fetch(problem: Problem, python: Path) -> str:
     """The command that downloads a model, with the program ``hf`` of the worker's environment."""
     if not problem.command.startswith("hf "):
         return problem.command
-    return f"{shlex.quote(str(python.parent / 'hf'))} {problem.command.removeprefix('hf ')}"
+    return f"{_shown(python.parent / 'hf')} {problem.command.removeprefix('hf ')}"
+
+
+def _shown(path: Path) -> str:
+    """A path for a command line: relative to the current folder if it lies below it."""
+    below = path.is_relative_to(Path.cwd())
+    return shlex.quote(str(path.relative_to(Path.cwd()) if below else path))
 
 
 def _data(experiment: Experiment, machine: Machine) -> Iterator[Shortage]:
     dataset, labels = experiment.dataset, experiment.recipe.labels
     if machine.samples[dataset] is None:
-        command = f"t2s ingest {dataset}" + ("" if dataset in machine.found else " --root FOLDER")
+        command = f"t2s ingest {dataset}" + ("" if dataset in machine.folders else " --root FOLDER")
         if dataset == EMBEDDED:
             command = "t2s demo"
         yield Shortage(f"The training split of {dataset} is not in the lake", command)

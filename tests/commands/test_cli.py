@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -50,11 +51,11 @@ class Done:
     stderr: str
 
 
-def t2s(home: Path, *arguments: object, stdin: str = "") -> Done:
+def t2s(home: Path, *arguments: object, stdin: str = "", columns: int = 200) -> Done:
     """Run `t2s` in this process: what the console script calls, with the inputs of a process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
-        patch.dict(os.environ, T2S_HOME=str(home), COLUMNS="200"),
+        patch.dict(os.environ, T2S_HOME=str(home), COLUMNS=str(columns)),
         patch.object(sys, "argv", ["t2s", *map(str, arguments)]),
         patch.object(sys, "stdin", io.StringIO(stdin)),
         contextlib.redirect_stdout(out),
@@ -256,6 +257,36 @@ def test_the_doctor_tells_people_and_programs(tmp_path):
     assert "T2S_RISBENCH_ROOT" in done.stdout
     assert "think2seg-rs-3b" in done.stdout
     assert {each["key"] for each in json.loads(t2s(tmp_path, "doctor", "--json").stdout)["datasets"]} >= {"risbench"}
+
+
+@pytest.mark.parametrize("command", ["doctor", "experiments", "leaderboard"])
+def test_eighty_columns_are_enough_and_no_name_is_broken(tmp_path, command):
+    from t2s_pipeline.methods.experiments import EXPERIMENTS
+
+    names = [*EXPERIMENTS, "think2seg-rs-3b-sam2.1-base-plus--1200"]
+    row = {"dataset": "synthetic", "split": "test", "protocol": "strict", "n": 200, "answers": 600}
+    row |= {"giou": 12.34, "giou_low": 10.0, "giou_high": 15.0, "ciou": 100.0, "rejection_true": 1}
+    rows = [{**row, "system": name, "rejection_false": 51} for name in names]
+    table = pa.Table.from_pylist(rows, schema=BENCHMARK_METRICS.schema)
+    write_partition(tmp_path / "lake", BENCHMARK_METRICS, {}, table)
+    done = t2s(tmp_path, command, columns=80)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    words = done.stdout.replace(",", " ").split()
+    assert set(names[:3] if command == "doctor" else EXPERIMENTS) <= set(words)
+    assert json.loads(t2s(tmp_path, command, "--json").stdout)
+
+
+def test_a_long_command_can_be_copied(capsys):
+    from rich.console import Console
+
+    from t2s_pipeline.commands.printing import print_command
+
+    command = "hf download 'a model'/of-a-long-name --revision 66285546d2b821cf421d4f5eb2576359d3770cd3 --cache"
+    print_command(Console(width=60), command)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 60 and shown.count("\\\n") == 1
+    assert shlex.split(shown.replace("→", "").replace("\\\n", "")) == shlex.split(command)
 
 
 def test_a_split_is_exported_by_one_command(tmp_path):

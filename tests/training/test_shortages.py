@@ -30,7 +30,7 @@ MACHINE = Machine(
     memory=64.0,
     free_disk=1000.0,
     samples={"earthreason": 2371, "synthetic": 3},
-    found=("earthreason",),
+    folders=("earthreason",),
     labels=(),
 )
 """A machine that lacks nothing for ``FULL``."""
@@ -60,7 +60,7 @@ def test_labels_are_missing_until_they_are_made(settings: Settings):
 def test_the_data_is_read_from_its_folder_or_the_folder_is_asked_for(settings: Settings):
     nowhere = {"samples": {"earthreason": None}}
     assert [each.command for each in lacks(settings, **nowhere)] == ["t2s ingest earthreason"]
-    assert [each.command for each in lacks(settings, **nowhere, found=())] == ["t2s ingest earthreason --root FOLDER"]
+    assert [each.command for each in lacks(settings, **nowhere, folders=())] == ["t2s ingest earthreason --root FOLDER"]
 
 
 def test_models_are_fetched_with_the_workers_own_program(settings: Settings):

@@ -19,7 +19,7 @@ def main() -> int:
 
     A file whose work is not in the lake any more is removed without a record: there is nothing to describe.
     """
-    os.nice(10)
+    os.nice(5)
     settings = Settings.from_env()
     with only_one(settings.home, "Dagster's catalog"), dg.DagsterInstance.get() as instance:
         for path in waiting_files(settings):
