@@ -32,11 +32,12 @@ WITH chosen AS (
 
 metrics AS (
     -- The name of the run, not of its checkpoint. A base or an external system keeps its name.
-    -- measured_as: the name in published_metrics, which is that of the run without its seed.
+    -- measured_as: the name in published_metrics. It is that of the run without its seed. The weights that the authors
+    -- published are the same row of the paper.
     SELECT
         coalesce(c.run, m.system) AS system,
         m.system AS measured_system,
-        regexp_replace(coalesce(c.run, m.system), '-seed[0-9]+$', '') AS measured_as,
+        regexp_replace(coalesce(c.run, m.system), '^released-|-seed[0-9]+$', '', 'g') AS measured_as,
         m.* EXCLUDE (system)
     FROM benchmark_metrics AS m
     LEFT JOIN chosen AS c ON c.system = m.system
@@ -107,7 +108,6 @@ beside AS (
         m.measured_system, p.note
     FROM published_metrics AS p
     LEFT JOIN measured AS m
-        -- The weights that the paper's authors published are the same row of the paper.
         ON m.differs = '' AND m.measured_as = p.measured_as
         AND m.dataset = p.dataset AND m.split = p.split AND m.metric = p.metric
     UNION ALL

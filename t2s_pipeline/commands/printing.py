@@ -25,6 +25,12 @@ def text_table(headings: Sequence[str], right: Sequence[str] = ()) -> Table:
     return table
 
 
+def wide_console() -> Console:
+    """A console as wide as the terminal, or 200 characters wide where there is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH_OF_FILES, soft_wrap=False)
+
+
 def print_indented(console: Console, text: str, indent: int = 2, style: str = "") -> None:
     """Print a text with every line indented. Lines break between words, so names and paths stay whole."""
     margin = " " * indent

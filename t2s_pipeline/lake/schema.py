@@ -183,10 +183,10 @@ ANSWER_SETTINGS = TABLES.add(
     "answer_settings",
     "With which models and settings a system answered a split.",
     "system dataset split",
-    prompter=(STR, "the prompter: a published name, or the name of its folder"),
-    segmenter=(STR, "the segmenter, without the file of its weights"),
+    prompter=(STR, "the prompter, by the name that is true for its weights; folder NAME for a checkpoint"),
+    segmenter=(STR, "the segmenter, by the name that is true for its weights"),
     prompt_combination=(STR, "the boxes and points that the prompter was asked for"),
-    settings=(STR, "JSON of the recipe, of the settings of generation, and of the hashes of both models' weights"),
+    settings=(STR, "JSON: recipe, generation, template (null: our instruction), hashes of both models' weights"),
 )
 AGREEMENT = TABLES.add(
     "agreement",

@@ -13,8 +13,8 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
-from t2s_pipeline.steps.fingerprints import weights_fingerprint
-from t2s_pipeline.steps.model_identity import prompter_name, segmenter_sha256
+from t2s_pipeline.steps.fingerprints import known_sha256, weights_fingerprint
+from t2s_pipeline.steps.model_identity import prompter_title, segmenter_title
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 
 
@@ -109,14 +109,13 @@ class Segment(_Answering):
         generated = json.loads(stored[0].as_py() or "{}") if len(stored) else {}
         settings = self.system.as_json()
         recorded = {
-            "recipe": settings["recipe"],
-            "generation": settings["generation"],
+            **{key: settings[key] for key in ("recipe", "generation", "template")},
             "prompter_sha256": generated.get("prompter_sha256"),
-            "segmenter_sha256": segmenter_sha256(self.system.segmenter),
+            "segmenter_sha256": known_sha256(self.system.segmenter),
         }
         row = {
-            "prompter": prompter_name(self.system.prompter),
-            "segmenter": self.system.segmenter_name,
+            "prompter": prompter_title(self.system.prompter),
+            "segmenter": segmenter_title(self.system.segmenter),
             "prompt_combination": self.system.combination,
             "settings": json.dumps(recorded, sort_keys=True),
         }

@@ -19,8 +19,14 @@ from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.store import Partition, list_partitions, read_partition
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT
-from t2s_pipeline.steps.model_identity import prompter_identity, segmenter_sha256
+from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, RELEASED, ZERO_SHOT
+from t2s_pipeline.steps.model_identity import (
+    prompter_title,
+    recorded_prompter,
+    recorded_segmenter,
+    same_prompter,
+    segmenter_title,
+)
 from t2s_pipeline.steps.settings_differences import answering_differences, training_differences
 
 Row = dict[str, Any]
@@ -34,8 +40,9 @@ class Provenance:
 
     Attributes:
         base: the untrained system with the prompter that its training started from and with the same segmenter.
-        differs: how it differs from the published row whose ``measured_as`` is its name without the seed, in phrases.
-            Empty if its settings are that row's; None if there is no such row.
+        differs: how it differs from the published row whose ``measured_as`` is its name, in phrases. Empty if its
+            settings are that row's; None if there is no such row. Neither the seed nor the word ``released`` counts as
+            a part of the name.
     """
 
     base: str | None
@@ -57,8 +64,10 @@ class Recorded:
             split: of the dataset.
             samples: that were scored; None if they are not to be compared with the published number.
         """
+        # The view compared_with_published takes the same parts of a name away.
         name = system.partition("--")[0].partition("-seed")[0]
-        if name not in self._published:
+        row = name.removeprefix("released-") if name in RELEASED else name
+        if row not in self._published:
             return Provenance(self._base(system), None)
         phrases = [*self._differences(name, system, dataset, split)]
         published = published_samples(dataset, split)
@@ -80,11 +89,11 @@ class Recorded:
                 return
             yield from training_differences(used, expected, self._steps(checkpoint["run"]))
             yield from answering_differences(answered[0], expected, checkpoint["sha256"])
-        elif name in ZERO_SHOT:
+        elif name in READY:
             if not answered:
                 yield NOT_RECORDED
                 return
-            yield from answering_differences(answered[0], ZERO_SHOT[name])
+            yield from answering_differences(answered[0], READY[name], own_instruction=name in RELEASED)
         elif answered:
             yield f"its texts were segmented here with {answered[0]['segmenter']}"
 
@@ -97,8 +106,8 @@ class Recorded:
         same = [
             name
             for name, item in ZERO_SHOT.items()
-            if prompter_identity(item.prompter) == prompter_identity(used.prompter)
-            and segmenter_sha256(item.segmenter) == segmenter_sha256(used.segmenter)
+            if same_prompter(prompter_title(item.prompter), recorded_prompter(used.prompter))
+            and segmenter_title(item.segmenter) == recorded_segmenter(used.segmenter)
         ]
         same.sort(key=lambda name: ZERO_SHOT[name].recipe.combination != used.recipe.combination)
         return same[0] if same else None

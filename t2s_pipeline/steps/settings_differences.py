@@ -7,7 +7,8 @@ from typing import Any
 
 from t2s_pipeline.datasets.registry import published_samples
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.steps.model_identity import prompter_identity, prompter_name, segmenter_sha256
+from t2s_pipeline.methods.recipe import Recipe
+from t2s_pipeline.steps.model_identity import recorded_prompter, recorded_segmenter, same_prompter
 
 FREE = frozenset({"name", "seed", "compute", "watch", "generation"})
 """Settings of a training that may differ from the published row's: the seed and the machines it ran on, and what no
@@ -39,44 +40,43 @@ def training_differences(used: Experiment, expected: Experiment, steps: int | No
 
 
 def answering_differences(
-    answered: Mapping[str, Any], expected: Experiment, weights: str | None = None
+    answered: Mapping[str, Any], expected: Experiment, weights: str | None = None, own_instruction: bool = False
 ) -> Iterator[str]:
     """How the models and settings of an evaluation differ.
 
     Args:
         answered: a row of ``answer_settings``.
         expected: the settings of the row.
-        weights: the SHA-256 of the trained weights; None for a system that is the row's untrained prompter.
+        weights: the SHA-256 of the trained weights; None for a system that answers with the prompter of ``expected``.
+        own_instruction: True for a prompter that was trained on another instruction than ours.
     """
-    if weights is None and prompter_identity(answered["prompter"]) != prompter_identity(expected.prompter):
-        yield f"prompter {answered['prompter']} instead of {expected.prompter}"
     settings = json.loads(answered["settings"])
+    if weights is None and not same_prompter(answered["prompter"], expected.prompter):
+        yield f"prompter {answered['prompter']} instead of {expected.prompter}"
     if weights is not None and settings["prompter_sha256"] != weights:
         yield "answered with other weights than those of its checkpoint"
-    if settings["segmenter_sha256"] != segmenter_sha256(expected.segmenter):
-        yield f"answered with the segmenter {_other_file(answered['segmenter'], expected.segmenter)}"
-    recipe, theirs = settings["recipe"], json.loads(json.dumps(asdict(expected.recipe)))
-    for key in ("combination", "coordinates", "inference"):
-        if recipe[key] != theirs[key]:
-            yield f"answered with recipe.{key} {recipe[key]} instead of {theirs[key]}"
+    if answered["segmenter"] != recorded_segmenter(expected.segmenter):
+        yield f"answered with the segmenter {answered['segmenter']} instead of {expected.segmenter}"
+    if own_instruction and settings["template"] is None:
+        yield "asked with our instruction and not with the one that it was trained on (--template)"
+    if not own_instruction and settings["template"] is not None:
+        yield "asked with another instruction than ours (--template)"
+    used, theirs = Recipe.from_json(settings["recipe"]), expected.recipe
+    for key in ("combination", "coordinates", "instruction", "resampling", "inference"):
+        if getattr(used, key) != getattr(theirs, key):
+            yield f"answered with recipe.{key} {getattr(used, key)} instead of {getattr(theirs, key)}"
     for key, value in asdict(expected.generation).items():
         if key not in FREE_IN_GENERATION and settings["generation"][key] != value:
             yield f"generation.{key} {settings['generation'][key]} instead of {value}"
 
 
 def _model_differences(used: Experiment, expected: Experiment) -> Iterator[str]:
-    ours = prompter_name(used.prompter)
-    if prompter_identity(ours) != prompter_identity(expected.prompter):
-        yield f"prompter {ours} instead of {expected.prompter}"
-    sha256 = segmenter_sha256(used.segmenter)
-    if sha256 is None or sha256 != segmenter_sha256(expected.segmenter):
-        yield f"segmenter {_other_file(used.segmenter.partition('@')[0], expected.segmenter)}"
-
-
-def _other_file(used: str, expected: str) -> str:
-    """The two segmenters in words; of the same name if only the weights differ."""
-    name = expected.partition("@")[0]
-    return f"{used} with other weights" if used == name else f"{used} instead of {name}"
+    prompter = recorded_prompter(used.prompter)
+    if not same_prompter(prompter, expected.prompter):
+        yield f"prompter {prompter} instead of {expected.prompter}"
+    segmenter = recorded_segmenter(used.segmenter)
+    if segmenter != recorded_segmenter(expected.segmenter):
+        yield f"segmenter {segmenter} instead of {expected.segmenter}"
 
 
 def _compared(experiment: Experiment) -> dict[str, Any]:

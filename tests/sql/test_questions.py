@@ -59,7 +59,7 @@ def write_system(settings: Settings, system: str, split: pa.Table, predictions: 
 
 def metric_row(system: str, giou: float, **others) -> dict:
     """A row of ``benchmark_metrics``; a system with a published name has the settings of its row."""
-    plain = {"differs": "" if system.startswith("think2seg-rs") else None}
+    plain = {"differs": "" if system.removeprefix("released-").startswith("think2seg-rs") else None}
     plain |= {"dataset": "earthreason", "split": "val", "protocol": "strict", "n": 10, "answers": 60}
     return {**plain, "system": system, "giou": giou, "giou_low": giou - 1, "giou_high": giou + 1, **others}
 
@@ -118,7 +118,6 @@ def test_a_measured_number_stands_beside_its_published_one_under_each_protocol(s
 
 
 def test_released_weights_stand_beside_the_numbers_of_their_row(settings):
-    write(settings, schema.PUBLISHED_METRICS, published_metrics())
     rows = [metric_row(f"{prefix}think2seg-rs-3b", value) for prefix, value in (("", 70.0), ("released-", 69.0))]
     write(settings, schema.BENCHMARK_METRICS, [*rows, metric_row("released-seg-zero-7b", 50.0)])
     found = ask(

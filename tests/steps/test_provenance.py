@@ -4,8 +4,10 @@ Each test starts from a run that is the paper's 3B row in everything (with made-
 """
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,9 +19,9 @@ from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
+from t2s_pipeline.methods.experiments import EXPERIMENTS, RELEASED, ZERO_SHOT, experiment
 from t2s_pipeline.steps import provenance
-from t2s_pipeline.steps.model_identity import segmenter_sha256
+from t2s_pipeline.steps.model_identity import recorded_segmenter
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Summarize
 
@@ -50,7 +52,7 @@ def scored(settings: Settings, system: str, samples: int = SAMPLES) -> None:
     write(settings, schema.SAMPLE_SCORES, rows, system=system, protocol="strict", **VAL)
 
 
-def trained(settings: Settings, used: Experiment, steps: int = STEPS, finished: bool = True, **answered: str) -> str:
+def trained(settings: Settings, used: Experiment, steps: int = STEPS, finished: bool = True, **answered: Any) -> str:
     """A run with these settings, its one checkpoint, and scores of the checkpoint; returns the system's name."""
     system = used.run if finished else f"{used.run}--{steps}"
     row = {"system": system, "experiment": used.name, "step": steps, "sha256": "trained"}
@@ -61,16 +63,16 @@ def trained(settings: Settings, used: Experiment, steps: int = STEPS, finished: 
     return system
 
 
-def answers(settings: Settings, system: str, used: Experiment, **changed: str) -> None:
+def answers(settings: Settings, system: str, used: Experiment, **changed: Any) -> None:
     recorded = {
         "recipe": asdict(used.recipe),
         "generation": asdict(used.generation),
         "prompter_sha256": changed.pop("prompter_sha256", "untrained"),
-        "segmenter_sha256": changed.pop("segmenter_sha256", segmenter_sha256(used.segmenter)),
+        "template": changed.pop("template", None),
     }
     row = {
         "prompter": used.prompter,
-        "segmenter": used.segmenter.partition("@")[0],
+        "segmenter": recorded_segmenter(used.segmenter),
         "prompt_combination": used.recipe.combination,
         "settings": json.dumps(recorded),
     }
@@ -127,7 +129,7 @@ def test_another_name_of_the_same_models_is_the_same(settings: Settings):
 
 def test_a_file_counts_by_its_content_and_a_folder_is_no_published_model(settings: Settings, tmp_path: Path):
     other = differs(settings, experiment(NAME, (f"segmenter=sam2.1-small@{EMBEDDED_SEGMENTER_FILE}",)))
-    assert "segmenter sam2.1-small with other weights" in other
+    assert re.search(r"segmenter sam2\.1-small-[0-9a-f]{8} instead of sam2\.1-small", other)
     folder = tmp_path / "qwen2.5-vl-3b"
     folder.mkdir()
     phrase = differs(settings, experiment(NAME, (f"prompter={folder}",)))
@@ -135,10 +137,9 @@ def test_a_file_counts_by_its_content_and_a_folder_is_no_published_model(setting
 
 
 def test_the_settings_of_the_evaluation_count_too(settings: Settings):
-    assert "answered with the segmenter sam2-mini" in differs(
-        settings, experiment(NAME), segmenter="sam2-mini", segmenter_sha256=segmenter_sha256("sam2-mini")
-    )
+    assert "answered with the segmenter sam2-mini" in differs(settings, experiment(NAME), segmenter="sam2-mini")
     assert "other weights" in differs(settings, experiment(NAME), prompter_sha256="others")
+    assert "asked with another instruction" in differs(settings, experiment(NAME), template={"user": "{Question}"})
     hot = experiment(NAME, ("generation.temperature=1.0",))
     assert differs(settings, hot) == "generation.temperature 1.0 instead of 0.0"
 
@@ -162,6 +163,35 @@ def test_an_untrained_system_is_compared_by_what_it_answered_with(settings: Sett
     assert metrics(settings)[name]["differs"] == ""
     answers(settings, name, ZERO_SHOT[name], prompter="folder Qwen2.5-VL-3B-Instruct")
     assert "prompter folder Qwen2.5-VL-3B-Instruct instead of" in metrics(settings)[name]["differs"]
+
+
+def test_released_weights_are_the_row_if_they_are_asked_as_they_were_trained(settings: Settings):
+    name = f"released-{NAME}"
+    scored(settings, name)
+    answers(settings, name, RELEASED[name])
+    assert "(--template)" in metrics(settings)[name]["differs"]
+    answers(settings, name, RELEASED[name], template={"user": "{Question}"})
+    assert metrics(settings)[name]["differs"] == ""
+    scored(settings, "released-seg-zero-7b")
+    assert metrics(settings)["released-seg-zero-7b"]["differs"] is None
+
+
+def test_a_name_that_stands_for_other_weights_here_is_another_model(settings: Settings, monkeypatch):
+    """In ``models.toml``, the names of the published models can stand for a lab's own weights."""
+    models = settings.home / "models.toml"
+    models.write_text(
+        '[prompters."qwen2.5-vl-3b"]\npath = "a"\nidentity = "qwen2.5-vl-3b-01234567"\n'
+        f'[segmenters."sam2.1-small"]\npath = "{EMBEDDED_SEGMENTER_FILE}"\nidentity = "sam2.1-small-89abcdef"\n'
+    )
+    monkeypatch.setenv("T2S_MODELS", str(models))
+    used = experiment(NAME, ("prompter=qwen2.5-vl-3b-01234567", "segmenter=sam2.1-small-89abcdef"))
+    phrases = differs(settings, used)
+    assert "prompter qwen2.5-vl-3b-01234567 instead of Qwen/Qwen2.5-VL-3B-Instruct" in phrases
+    assert "segmenter sam2.1-small-89abcdef instead of sam2.1-small" in phrases
+    # Its own base is the untrained system that has the same weights here.
+    assert metrics(settings)[NAME]["base"] == "zero-shot-qwen2.5-vl-3b"
+    monkeypatch.setenv("T2S_MODELS", str(settings.home / "none"))
+    assert metrics(settings)[NAME]["base"] is None
 
 
 def test_masks_of_another_project_stand_beside_the_row_of_its_name(settings: Settings):
