@@ -12,16 +12,20 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects, for programs.")] = False,
 ) -> None:
     """Show each scored system with its intervals and its difference from its own untrained base."""
-    import sys
+    import json
+    import math
 
     from rich.console import Console
 
-    from t2s_pipeline.commands.row_formats import write_json
     from t2s_pipeline.reporting.leaderboard import as_tables, board_rows
 
     settings = Settings.from_env()
     if as_json:
-        write_json(board_rows(settings, dataset), sys.stdout)
+        rows = board_rows(settings, dataset).to_pylist()
+        for row in rows:
+            # JSON has no number that is not finite; such a value is undefined.
+            row |= {key: None for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
         console = Console()
         console.print(as_tables(settings, dataset, console.width))

@@ -29,7 +29,7 @@ def prompter_title(name_or_path: str) -> str:
 
 
 def recorded_prompter(text: str) -> str:
-    """The title in recorded settings. Earlier releases recorded the path of a folder, whose weights may have changed."""
+    """The title in recorded settings. Earlier releases recorded a folder's path, whose weights may have changed."""
     return f"{FOLDER}{Path(text).name}" if Path(text).expanduser().is_absolute() else text
 
 
