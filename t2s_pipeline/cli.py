@@ -10,6 +10,7 @@ packages inside its function, so that `t2s --help` stays fast.
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -102,6 +103,9 @@ for _group in GROUPS:
 
 def main() -> None:
     """Run the command line. A fault that a user can repair becomes one line on stderr and exit code 1."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal of another encoding shows \xfc for a character that it lacks, and not a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="t2s")
     except T2SError as error:

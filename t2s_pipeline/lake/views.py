@@ -234,9 +234,10 @@ def create_question_views(connection: duckdb.DuckDBPyConnection, views: list[Que
 
 def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
     try:
-        statements = connection.extract_statements(sql)
+        sql.encode("utf-8")  # bytes of another encoding, as an argument of a command holds them, cannot be encoded
     except UnicodeEncodeError as error:
-        raise InputError("The SELECT is not UTF-8 text: write it in UTF-8.") from error
+        raise InputError(f"The SELECT is not UTF-8 text (character {error.start + 1}): write it in UTF-8.") from error
+    statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise InputError(f"Give exactly one SELECT, not {len(statements)} statements.")
     if statements[0].type == duckdb.StatementType.MULTI:

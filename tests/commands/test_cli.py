@@ -121,6 +121,29 @@ def test_the_statement_may_come_from_a_file_or_standard_input(home, tmp_path):
     assert json.loads(t2s(home, "sql", "--json", stdin="SELECT 6 * 7 AS answer").stdout) == [{"answer": 42}]
 
 
+@pytest.mark.parametrize("text", ["SELECT 'Größe' AS a".encode("latin-1"), "SELECT 1".encode("utf-16")])
+def test_a_statement_in_another_encoding_is_one_sentence(home, tmp_path, text):
+    (tmp_path / "q.sql").write_bytes(text)
+    assert "q.sql is not UTF-8 text" in message_of(t2s(home, "sql", "--file", tmp_path / "q.sql"))
+    assert "Standard input is not UTF-8 text" in message_of(t2s(home, "sql", stdin=text))
+    if b"\0" not in text:
+        assert "The SELECT is not UTF-8 text (character 11)" in message_of(t2s(home, "sql", os.fsdecode(text)))
+
+
+def test_a_mark_at_the_start_of_a_file_is_no_part_of_the_statement(home, tmp_path):
+    (tmp_path / "q.sql").write_text("SELECT 1 AS a", encoding="utf-8-sig")
+    assert json.loads(t2s(home, "sql", "--file", tmp_path / "q.sql", "--json").stdout) == [{"a": 1}]
+
+
+def test_a_terminal_of_another_encoding_gets_an_escape_and_programs_get_utf8(home):
+    command = [sys.executable, "-m", "t2s_pipeline.cli", "sql", "SELECT 'ü' AS a"]
+    environment = {**os.environ, "T2S_HOME": str(home), "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    assert shown.splitlines()[1].strip() == b"\\xfc"
+    written = subprocess.run([*command, "--csv"], env=environment, capture_output=True, check=True).stdout
+    assert written == "a\nü\n".encode()
+
+
 def test_rows_beyond_the_limit_are_counted(home):
     lines = t2s(home, "sql", "FROM range(1000)", "--limit", 3).stdout.splitlines()
     assert len(lines) == 5
