@@ -51,13 +51,13 @@ class Done:
     stderr: str
 
 
-def t2s(home: Path, *arguments: object, stdin: str = "", columns: int = 200) -> Done:
+def t2s(home: Path, *arguments: object, stdin: str | bytes = b"", columns: int = 200) -> Done:
     """Run `t2s` in this process: what the console script calls, with the inputs of a process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         patch.dict(os.environ, T2S_HOME=str(home), COLUMNS=str(columns)),
         patch.object(sys, "argv", ["t2s", *map(str, arguments)]),
-        patch.object(sys, "stdin", io.StringIO(stdin)),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin))),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
