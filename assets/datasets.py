@@ -49,7 +49,7 @@ class TablesConfig(dg.Config):
     group_name=DATASETS,
     partitions_def=dataset_splits,
     specs=[
-        dg.AssetSpec("images", deps=[scenes], kinds={"parquet"}, description="Every image once, its original bytes."),
+        dg.AssetSpec("images", deps=[scenes], kinds={"parquet"}, description="Every image once."),
         dg.AssetSpec(
             "samples",
             deps=[scenes],
@@ -63,8 +63,9 @@ class TablesConfig(dg.Config):
             description="The one question per sample that a published rule asks, with the seed of the choice.",
         ),
         dg.AssetSpec("rejects", deps=[scenes], kinds={"parquet"}, description="What could not be read, and why."),
+        dg.AssetSpec("notes", deps=[scenes], kinds={"parquet"}, description="What is unusual about a file."),
     ],
-    check_specs=check_specs("images", "samples", "selections", "rejects"),
+    check_specs=check_specs("images", "samples", "selections", "rejects", "notes"),
 )
 def read_split(
     context: dg.AssetExecutionContext, config: TablesConfig, worker: WorkerLauncher

@@ -13,8 +13,8 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import Partition, read_partition, scan
 from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.image_files import decode_image
 from t2s_pipeline.vision.panels import contact_sheet, data_uri
+from t2s_pipeline.vision.pictures import decode_image
 
 PICTURES = 12
 SIDE = 512

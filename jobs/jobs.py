@@ -10,7 +10,7 @@ AUTOMATIC = {"dagster/priority": "-10"}
 
 ingest = dg.define_asset_job(
     "ingest",
-    selection=dg.AssetSelection.assets("images", "samples", "selections", "rejects"),
+    selection=dg.AssetSelection.assets("images", "samples", "selections", "rejects", "notes"),
     description="Read one split of a benchmark, or of data of your own, into the lake.",
 )
 

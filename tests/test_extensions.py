@@ -20,7 +20,8 @@ pytestmark = pytest.mark.orchestrator
 BENCHMARK = '''
 """A benchmark with one text file per split; a line is image, mask and question, separated by tabs."""
 
-from t2s_pipeline.datasets.annotated_images import Index, IndexReader, Row
+from t2s_pipeline.datasets.annotated_images import Index, IndexReader
+from t2s_pipeline.datasets.index_rows import Row
 from t2s_pipeline.datasets.benchmark import Benchmark
 from t2s_pipeline.datasets.layout import SPLITS, NamedFiles
 from t2s_pipeline.datasets.question_choice import FIRST
@@ -36,7 +37,7 @@ class Lines(IndexReader):
         rows = []
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
             image, mask, question = line.split("\\t")
-            rows.append(Row(f"{path.name}:{number}", image, (question,), mask=mask))
+            rows.append(Row((f"{path.name}:{number}",), image, (question,), mask=mask))
         return Index([path], rows, NamedFiles(root / "images"), NamedFiles(root / "masks"))
 
 

@@ -37,6 +37,14 @@ def _few_rejects(rows: pa.Table) -> CheckResult:
     return CheckResult(rows.num_rows == 0, f"{rows.num_rows} files set aside", {"rejects": rows.num_rows})
 
 
+def _nothing_unusual(rows: pa.Table) -> CheckResult:
+    """Warnings by kind; a record of how a file was read is none."""
+    kinds = rows.filter(rows["is_warning"])["kind"].value_counts().to_pylist()
+    counts = {entry["values"]: entry["counts"] for entry in sorted(kinds, key=lambda entry: -entry["counts"])}
+    listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return CheckResult(not counts, f"unusual files: {listed}" if counts else "nothing unusual", counts)
+
+
 def _few_errors(rows: pa.Table) -> CheckResult:
     """A failure of the pipeline, not of the model, must not be scored as if it were an answer."""
     errors = pc.sum(pc.equal(rows["status"], "error")).as_py() or 0
@@ -72,6 +80,14 @@ CHECKS: tuple[Check | LakeCheck, ...] = (
     Check("ids_are_unique", schema.IMAGES.name, "No image id repeats.", ("image_id",), _unique("image_id")),
     Check("ids_are_unique", schema.SAMPLES.name, "No sample id repeats.", ("sample_id",), _unique("sample_id")),
     Check("nothing_set_aside", schema.REJECTS.name, "Every file could be used.", ("reason",), _few_rejects, False),
+    Check(
+        "nothing_unusual",
+        schema.NOTES.name,
+        "No file that was used looks unintended, such as a mask that is target everywhere.",
+        ("kind", "is_warning"),
+        _nothing_unusual,
+        False,
+    ),
     Check(
         "instances_are_unique",
         schema.PSEUDO_LABELS.name,

@@ -1,91 +1,31 @@
 """Layouts in which an index names images and masks: what their readers share.
 
-A target that cannot be used becomes one reject that names its row of the index. So every row of the index becomes
-either a sample or a reject, whatever is wrong with the files that it names.
+A target that cannot be used becomes a reject for each of its rows. So every row of the index becomes a question of a
+sample or a reject, whatever is wrong with the files that it names.
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-
-from t2s_pipeline.datasets.layout import NamedFiles, names_below, shown
-from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
-from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
+from t2s_pipeline.datasets.index_rows import MaskFile, MaskSource, Row
+from t2s_pipeline.datasets.layout import NamedFiles, composed, names_below, shown
+from t2s_pipeline.datasets.records import Record, RejectRecord, SampleRecord, image_record, note_records
+from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
 from t2s_pipeline.vision.masks import Rle
-
-
-class MaskSource(Protocol):
-    """Where the mask of a target comes from."""
-
-    def mask(self, width: int, height: int) -> Rle:
-        """The mask for an image of that size in pixels.
-
-        Raises:
-            UnusableFileError: if there is no usable mask of that size.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class MaskFile:
-    """A mask as a picture; with ``first_channel``, only the first channel counts."""
-
-    path: Path
-    first_channel: bool = False
-
-    def mask(self, width: int, height: int) -> Rle:
-        """The decoded file. Raises as ``MaskSource.mask``."""
-        try:
-            pixels = decode_label(file_bytes(self.path), self.first_channel)
-        except UnusableFileError as error:
-            raise UnusableFileError(error.reason, f"{self.path.name}: {error.detail}") from error
-        if pixels.shape != (height, width):
-            detail = f"mask {self.path.name} is {pixels.shape[1]}×{pixels.shape[0]}, image {width}×{height}"
-            raise UnusableFileError("size_mismatch", detail)
-        return masks.encode(pixels)
-
-
-@dataclass(frozen=True, slots=True)
-class NoTarget:
-    """The index says that the image holds no target."""
-
-    def mask(self, width: int, height: int) -> Rle:
-        """An empty mask of that size in pixels."""
-        return masks.encode(np.zeros((height, width), dtype=bool))
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A target as the index states it: its files are still names."""
-
-    row: str
-    """The place in the index, for rejects: file and line, or file and key."""
-    image: str
-    questions: tuple[str, ...]
-    mask_source: MaskSource | None = None
-    mask: str | None = None
-    """The mask's file name, where there is no ``mask_source``."""
-    sample_id: str | None = None
-    """None: the stem of the image."""
-    answers: tuple[str, ...] = ()
-    category: str | None = None
+from t2s_pipeline.vision.pictures import Picture, read_picture
+from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, Note, PixelRules
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target whose files exist."""
+    """A target whose files exist: its row of the index, its id, and where its mask comes from."""
 
-    row: str
+    row: Row
     sample_id: str
-    questions: tuple[str, ...]
     mask_source: MaskSource
-    answers: tuple[str, ...] = ()
-    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +61,8 @@ class Index:
 class IndexReader(ABC):
     """A ``Reader`` of a layout with an index; a layout states its splits and its index."""
 
+    rules: PixelRules = AS_FILES_SAY
+
     @abstractmethod
     def splits(self, root: Path) -> list[str]:
         """Those of train, val and test that the folder holds."""
@@ -135,17 +77,17 @@ class IndexReader(ABC):
 
     def sources(self, root: Path, split: str) -> list[AnnotatedImage]:
         """The images that the index names, in its order. Raises as ``index``."""
-        return annotated_images(self.index(root, split))
+        return annotated_images(self.index(root, split), self.rules)
 
     def files(self, root: Path, split: str) -> list[str]:
         """The index files, images and mask files, as sorted paths below the root."""
         index = self.index(root, split)
-        pictures = (path for image in annotated_images(index) for path in image.files)
+        pictures = (path for image in annotated_images(index, self.rules) for path in image.files)
         return names_below(root, [*index.files, *pictures])
 
     def read(self, root: Path, source: AnnotatedImage) -> list[Record]:
-        """The image, its samples and its rejects."""
-        return read_annotated_image(root, source)
+        """The image, its samples, rejects and notes."""
+        return read_annotated_image(root, source, self.rules.bands)
 
 
 class UniqueIds:
@@ -165,7 +107,7 @@ class UniqueIds:
         return unique
 
 
-def annotated_images(index: Index) -> list[AnnotatedImage]:
+def annotated_images(index: Index, rules: PixelRules = AS_FILES_SAY) -> list[AnnotatedImage]:
     """The rows of an index by image, in the order in which the index first names each image.
 
     Rows that cannot be read, and rows that name a missing file, come first, as the rejects of an entry without image.
@@ -180,28 +122,34 @@ def annotated_images(index: Index) -> list[AnnotatedImage]:
             continue
         try:
             image = index.images.find(row.image, "image")
-            mask_source = row.mask_source or _mask_file(index, row)
+            mask_source = row.mask_source or _mask_file(index, row, rules)
         except UnusableFileError as error:
-            without_files.append(RejectRecord(row.row, error.reason, error.detail))
+            without_files += row.rejects(error)
             continue
-        sample_id = sample_ids.unique(row.sample_id or image.stem)
-        target = Target(row.row, sample_id, row.questions, mask_source, row.answers, row.category)
-        targets.setdefault(image, []).append(target)
+        sample_id = sample_ids.unique(row.sample_id or composed(image.stem))
+        targets.setdefault(image, []).append(Target(row, sample_id, mask_source))
     rejects = (*unreadable, *without_files)
-    images = [AnnotatedImage(image_ids.unique(path.stem), path, tuple(group)) for path, group in targets.items()]
+    images = [
+        AnnotatedImage(image_ids.unique(composed(path.stem)), path, tuple(group)) for path, group in targets.items()
+    ]
     return [AnnotatedImage(rejects=rejects), *images] if rejects else images
 
 
-def _mask_file(index: Index, row: Row) -> MaskFile:
+def _mask_file(index: Index, row: Row, rules: PixelRules) -> MaskFile:
     if index.masks is None or row.mask is None:
         raise UnusableFileError("missing_mask", "the row names no mask file")
-    return MaskFile(index.masks.find(row.mask, "mask"), index.first_channel)
+    return MaskFile(index.masks.find(row.mask, "mask"), index.first_channel, rules)
 
 
-def read_annotated_image(root: Path, source: AnnotatedImage) -> list[Record]:
-    """The image, its samples, and a reject for each target that cannot be used.
+def read_annotated_image(root: Path, source: AnnotatedImage, bands: tuple[int, ...] = ()) -> list[Record]:
+    """The image, its samples and notes, and rejects for each target that cannot be used.
 
     An image without a usable target is left out.
+
+    Args:
+        root: the folder below which names are shown.
+        source: the image and its targets.
+        bands: of the picture, as for ``read_picture``.
     """
     records: list[Record] = list(source.rejects)
     if source.image is None:
@@ -209,31 +157,57 @@ def read_annotated_image(root: Path, source: AnnotatedImage) -> list[Record]:
     name = shown(root, source.image)
     try:
         data = file_bytes(source.image)
-        width, height = displayed_size(data)
+        picture = read_picture(data, bands)
     except UnusableFileError as error:
-        detail = f"{name}: {error.detail}"
-        return records + [RejectRecord(target.row, error.reason, detail) for target in source.targets]
-    samples: list[SampleRecord] = []
-    decoded: dict[MaskSource, Rle] = {}
+        fault = UnusableFileError(error.reason, f"{name}: {error.detail}")
+        return records + [reject for target in source.targets for reject in target.row.rejects(fault)]
+    samples: list[Record] = []
+    decoded: dict[MaskFile, Rle] = {}
     for target in source.targets:
-        questions = tuple(question for question in target.questions if question.strip())
-        blank = len(target.questions) - len(questions)
-        if blank or not questions:
-            detail = f"{blank} of its {len(target.questions)} questions have no words"
-            records.append(RejectRecord(target.row, "blank_question", detail))
+        questions, answers, blank = _with_words(target.row)
         if not questions:
+            records += blank
             continue
         try:
-            # Several targets may share a mask file; it is decoded once.
-            mask = decoded.get(target.mask_source) or target.mask_source.mask(width, height)
+            mask, notes = _mask(target.mask_source, picture, decoded)
         except UnusableFileError as error:
-            records.append(RejectRecord(target.row, error.reason, error.detail))
+            records += target.row.rejects(error)
             continue
+        records += blank
         if isinstance(target.mask_source, MaskFile):
-            decoded[target.mask_source] = mask
-        samples.append(
-            SampleRecord(target.sample_id, source.image_id, target.category, questions, target.answers, mask)
-        )
+            records += note_records(shown(root, target.mask_source.path), notes)
+        category = target.row.category
+        samples.append(SampleRecord(target.sample_id, source.image_id, category, questions, answers, mask))
     if samples:
-        records.append(ImageRecord(source.image_id, name, width, height, data))
+        records += note_records(name, picture.notes)
+        records.append(image_record(source.image_id, name, picture, data))
     return [*records, *samples]
+
+
+def _mask(source: MaskSource, picture: Picture, decoded: dict[MaskFile, Rle]) -> tuple[Rle, list[Note]]:
+    """The mask, and what is special about its file. A file of several targets is decoded, and noted, once."""
+    if not isinstance(source, MaskFile):
+        return source.mask(picture.width, picture.height), []
+    if source in decoded:
+        return decoded[source], []
+    decoded[source], notes = source.beside(picture)
+    return decoded[source], notes
+
+
+def _with_words(row: Row) -> tuple[tuple[str, ...], tuple[str, ...], list[RejectRecord]]:
+    """The questions that have words, their answers, and a reject for each row that has questions without."""
+    with_words = [place for place, question in enumerate(row.questions) if question.strip()]
+    questions = tuple(row.questions[place] for place in with_words)
+    are_parallel = len(row.answers) == len(row.questions)
+    answers = tuple(row.answers[place] for place in with_words) if are_parallel else row.answers
+    if not with_words:
+        fault = UnusableFileError("blank_question", f"none of its {len(row.questions)} questions has words")
+        return (), (), row.rejects(fault)
+    question_rows = row.question_rows or row.rows[:1] * len(row.questions)
+    total = Counter(question_rows)
+    blank = Counter(question_rows[place] for place in range(len(row.questions)) if not row.questions[place].strip())
+    rejects = [
+        RejectRecord(of, "blank_question", f"{count} of its {total[of]} questions have no words")
+        for of, count in blank.items()
+    ]
+    return questions, answers, rejects

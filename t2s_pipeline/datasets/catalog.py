@@ -8,7 +8,9 @@ folder in EarthReason's layout as its path, anything else as an object with the 
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
@@ -16,15 +18,19 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
 from t2s_pipeline.datasets.dataset import Dataset, dataset_name
-from t2s_pipeline.datasets.earthreason import EARTHREASON
+from t2s_pipeline.datasets.earthreason import EARTHREASON, EarthReason
 from t2s_pipeline.datasets.layout import SPLITS
 from t2s_pipeline.datasets.registry import BENCHMARKS, EMBEDDED, dataset_at, folder_name
+from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, PixelRules
 
 CustomReader = CustomTable | CustomCoco
 """Readers of your own files, which are given every path: `t2s ingest custom`."""
 
-Entry = str | dict[str, str]
-"""What ``datasets.json`` holds about a dataset: a folder, or the paths of a custom reader."""
+_HOW = ("rules", "encoding")
+"""The keys of an entry that say how files are read. They may change under the same name."""
+
+Entry = str | dict[str, Any]
+"""What ``datasets.json`` holds about a dataset: a folder, or an object with paths and the rules for pixels."""
 
 
 def find_dataset(settings: Settings, name: str) -> Dataset:
@@ -45,6 +51,10 @@ def find_dataset(settings: Settings, name: str) -> Dataset:
         )
     if isinstance(entry, str):
         return dataset_at(name, _existing(Path(entry), name), str(_datasets_file(settings)))
+    if isinstance(entry, dict) and isinstance(entry.get("folder"), str):
+        rules = PixelRules.of(entry.get("rules") or {})
+        root = _existing(Path(entry["folder"]), name)
+        return replace(dataset_at(name, root, str(_datasets_file(settings))), reader=EarthReason(rules))
     return _custom(settings, name, entry)
 
 
@@ -71,10 +81,15 @@ def readable_splits(settings: Settings) -> tuple[list[tuple[str, str]], list[str
     return offered, faults
 
 
-def add_dataset(settings: Settings, root: Path) -> str:
+def add_dataset(settings: Settings, root: Path, rules: PixelRules | None = None) -> str:
     """Store your own folder as a dataset, and return its name, which is made from the name of the folder.
 
     A second folder of the same name gets another dataset name, so that it does not replace the results of the first.
+
+    Args:
+        settings: name the file that remembers it.
+        root: a folder in EarthReason's layout.
+        rules: how its pixels are read; None: as they are stored for the folder, or without settings.
 
     Raises:
         InputError: if the folder is not in EarthReason's layout.
@@ -82,13 +97,19 @@ def add_dataset(settings: Settings, root: Path) -> str:
     root = dataset_at(EARTHREASON.name, root.expanduser().resolve()).root
     entries = _entries(settings)
     for name, entry in entries.items():
-        if entry == str(root):
+        if str(root) in (entry, entry.get("folder") if isinstance(entry, dict) else None):
+            if rules is not None:
+                _store(settings, name, _folder_entry(root, rules))
             return name
     name = folder_name(root)
     if name in entries or (name in BENCHMARKS and name != EARTHREASON.name):
         name = f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"
-    _store(settings, name, str(root))
+    _store(settings, name, _folder_entry(root, rules or AS_FILES_SAY))
     return name
+
+
+def _folder_entry(root: Path, rules: PixelRules) -> Entry:
+    return {"folder": str(root), "rules": rules.settings} if rules.settings else str(root)
 
 
 def add_benchmark(settings: Settings, name: str, root: Path) -> None:
@@ -117,25 +138,38 @@ def add_custom(settings: Settings, wish: str, reader: CustomReader) -> str:
     name = dataset_name(wish)
     if not name or name == EMBEDDED or name in BENCHMARKS:
         raise InputError(f"{wish!r} cannot be the name of your own dataset: give another name with --name.")
-    entry: Entry = {field: str(value) for field, value in vars(reader).items()}
+    entry = _custom_entry(reader)
     entries = _entries(settings)
-    if name in entries and entries[name] != entry:
+    if name in entries and _files_of(entries[name]) != _files_of(entry):
         raise InputError(f"The dataset {name} consists of other files: give another name with --name.")
     _custom(settings, name, entry)
     _store(settings, name, entry)
     return name
 
 
+def _custom_entry(reader: CustomReader) -> dict[str, Any]:
+    """The paths and the split, and what differs from the defaults."""
+    fields = {field: str(value) for field, value in vars(reader).items() if field != "rules" and value != ""}
+    return fields | ({"rules": reader.rules.settings} if reader.rules.settings else {})
+
+
+def _files_of(entry: object) -> object:
+    """An entry without how its files are read."""
+    return {key: entry[key] for key in entry if key not in _HOW} if isinstance(entry, dict) else entry
+
+
 def _custom(settings: Settings, name: str, entry: object) -> Dataset:
     """The dataset that an object of ``datasets.json`` describes."""
-    fields = {str(field): str(value) for field, value in entry.items()} if isinstance(entry, dict) else {}
-    split = fields.pop("split", "")
+    content = entry if isinstance(entry, dict) else {}
+    rules = PixelRules.of(content.get("rules") or {})
+    fields = {str(field): str(value) for field, value in content.items() if field != "rules"}
+    split, encoding = fields.pop("split", ""), fields.pop("encoding", "")
     paths = {field: Path(value) for field, value in fields.items()}
     reader: CustomReader
     if paths.keys() == {"images", "masks", "queries"}:
-        reader = CustomTable(paths["images"], paths["masks"], paths["queries"], split)
+        reader = CustomTable(paths["images"], paths["masks"], paths["queries"], split, encoding, rules)
     elif paths.keys() == {"images", "annotations"}:
-        reader = CustomCoco(paths["images"], paths["annotations"], split)
+        reader = CustomCoco(paths["images"], paths["annotations"], split, rules)
     else:
         raise InputError(
             f"The entry of the dataset {name} in {_datasets_file(settings)} has other keys than expected: "

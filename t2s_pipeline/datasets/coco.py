@@ -5,6 +5,7 @@ Everything is checked before it is given to pycocotools, because its C code does
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.datasets.text_files import text_of
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import MAX_PIXELS
 from t2s_pipeline.vision.image_files import UnusableFileError
@@ -61,6 +63,8 @@ def _parts(segmentation: Any) -> list[Any]:
         return [segmentation]
     if isinstance(segmentation, list):
         return [segmentation] if segmentation and _is_number(segmentation[0]) else segmentation
+    if segmentation is None:
+        raise UnusableFileError("invalid_mask", "no segmentation: a bounding box is no mask")
     raise UnusableFileError("invalid_mask", f"a {type(segmentation).__name__} instead of run lengths or polygons")
 
 
@@ -74,16 +78,19 @@ def _decoded(part: Any, width: int, height: int) -> np.ndarray:
 
 def _run_lengths(part: dict[str, Any], width: int, height: int) -> np.ndarray:
     size, counts = part.get("size"), part.get("counts")
-    if not isinstance(size, list) or len(size) != 2 or not all(_is_whole(side) for side in size):
+    sides = [_whole(side) for side in size] if isinstance(size, list) else []
+    if len(sides) != 2 or None in sides:
         raise UnusableFileError("invalid_mask", "run lengths without a size of two whole numbers")
-    if size != [height, width]:
-        raise UnusableFileError("size_mismatch", f"mask is {size[1]}×{size[0]}, image {width}×{height}")
+    if sides != [height, width]:
+        raise UnusableFileError("size_mismatch", f"mask is {sides[1]}×{sides[0]}, image {width}×{height}")
     if isinstance(counts, list):
-        if len(counts) > height * width + 1 or not all(_is_whole(run) and 0 <= run <= MAX_PIXELS for run in counts):
+        runs = [_whole(run) for run in counts] if len(counts) <= height * width + 1 else [None]
+        whole = [run for run in runs if run is not None and run <= MAX_PIXELS]
+        if len(whole) != len(runs):
             raise UnusableFileError("invalid_mask", "run lengths that are not whole numbers of pixels")
-        if sum(counts) != height * width:
-            raise UnusableFileError("invalid_mask", f"runs cover {sum(counts)} pixels, not {height}×{width}")
-        return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape((width, height)).T
+        if sum(whole) != height * width:
+            raise UnusableFileError("invalid_mask", f"runs cover {sum(whole)} pixels, not {height}×{width}")
+        return np.repeat(np.arange(len(whole)) % 2 == 1, whole).reshape((width, height)).T
     if not isinstance(counts, str):
         raise UnusableFileError("invalid_mask", "run lengths without counts")
     try:
@@ -112,27 +119,83 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 and math.isfinite(value)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _whole(value: Any) -> int | None:
+    """A whole number, also if a tool wrote it as 64.0 or "64"; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value >= 0 else None
+    text = coco_id(value)
+    return int(text) if text is not None and len(text) < 20 and text.isascii() and text.isdecimal() else None
+
+
+def coco_id(value: Any) -> str | None:
+    """An id as text, the same for 1, 1.0 and "1"; None for a value that cannot be an id."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object of a COCO file's list: its place in the file, its id (None if it has none) and its content."""
+
+    place: str
+    id: str | None
+    content: dict[str, Any]
+
+
+class Entries:
+    """The objects of a list, in order, and by id."""
+
+    def __init__(self, kind: str, entries: list[Entry]) -> None:
+        self.in_order = entries
+        self._kind = kind
+        self._by_id: dict[str, dict[str, Any]] = {}
+        self._ambiguous: set[str] = set()
+        for entry in entries:
+            if entry.id is not None and self._by_id.setdefault(entry.id, entry.content) != entry.content:
+                self._ambiguous.add(entry.id)
+
+    def get(self, value: Any) -> dict[str, Any] | None:
+        """The object with that id; None if there is none.
+
+        Raises:
+            UnusableFileError: reason ``ambiguous_id`` if different objects have the id.
+        """
+        key = coco_id(value)
+        if key in self._ambiguous:
+            raise UnusableFileError("ambiguous_id", f"several {self._kind} have the id {key}")
+        return self._by_id.get(key) if key is not None else None
+
+    def without_use(self) -> Iterator[tuple[str, str]]:
+        """(place, what is wrong) of the objects that nothing can refer to."""
+        seen: set[str] = set()
+        for entry in self.in_order:
+            if entry.id is None:
+                yield entry.place, "it has no id"
+            elif entry.id in seen:
+                yield entry.place, f"the id {entry.id} came before"
+            else:
+                seen.add(entry.id)
 
 
 @dataclass(frozen=True)
 class CocoFile:
-    """The images, annotations and categories of a file, by id. Entries without a usable id are in ``strays``."""
+    """The images, annotations and categories of a file. What is no object at all is in ``strays``."""
 
-    images: dict[int | str, dict[str, Any]]
-    annotations: dict[int | str, dict[str, Any]]
-    categories: dict[int | str, str]
+    images: Entries
+    annotations: Entries
+    categories: Entries
     strays: list[tuple[str, str]]
     """(place in the file, what is wrong there)"""
 
     def category(self, category_id: Any) -> str | None:
-        """The name of a category; None if it has none."""
-        return self.categories.get(category_id) if isinstance(category_id, int | str) else None
+        """The name of a category; None if it has none. Raises as ``Entries.get``."""
+        name = (self.categories.get(category_id) or {}).get("name")
+        return name if isinstance(name, str) else None
 
 
 def read_coco(path: Path) -> CocoFile:
-    """The file; every entry is an object with an id.
+    """The file; every entry is an object.
 
     Raises:
         InputError: if it is missing, too large, not JSON, or has no list of images or annotations.
@@ -142,24 +205,22 @@ def read_coco(path: Path) -> CocoFile:
         raise InputError(f"{path} holds a {type(content).__name__}: a COCO file holds an object.")
     strays: list[tuple[str, str]] = []
 
-    def by_id(key: str) -> dict[int | str, dict[str, Any]]:
-        entries = content.get(key)
-        if not isinstance(entries, list):
+    def entries_of(key: str) -> Entries:
+        values = content.get(key)
+        if not isinstance(values, list):
             raise InputError(f"{path} has no list {key!r}: a COCO file has images, annotations and categories.")
-        usable: dict[int | str, dict[str, Any]] = {}
-        for number, entry in enumerate(entries):
+        entries = []
+        for number, value in enumerate(values):
             place = f"{path.name}#{key}[{number}]"
-            if not isinstance(entry, dict) or not isinstance(entry.get("id"), int | str):
-                strays.append((place, "no object with an id"))
-            elif entry["id"] in usable:
-                strays.append((place, f"the id {entry['id']} came before"))
+            if isinstance(value, dict):
+                entries.append(Entry(place, coco_id(value.get("id")), value))
             else:
-                usable[entry["id"]] = entry
-        return usable
+                strays.append((place, "it is no object"))
+        return Entries(key, entries)
 
-    images, annotations = by_id("images"), by_id("annotations")
-    named = by_id("categories") if "categories" in content else {}
-    categories = {key: entry["name"] for key, entry in named.items() if isinstance(entry.get("name"), str)}
+    images, annotations = entries_of("images"), entries_of("annotations")
+    categories = entries_of("categories") if "categories" in content else Entries("categories", [])
+    strays += [*images.without_use(), *categories.without_use()]
     return CocoFile(images, annotations, categories, strays)
 
 
@@ -177,12 +238,12 @@ def read_json(path: Path) -> Any:
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{path} has more than {MAX_FILE_BYTES // 2**20} MB: split it into several files.")
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return json.loads(text_of(data))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error}): download it again.") from error
 
 
 def stated_size(image: dict[str, Any]) -> tuple[int | None, int | None]:
     """Width and height of an entry of ``images``; None for a value that is missing or not a whole number."""
-    width, height = (image.get(key) for key in ("width", "height"))
-    return (width if _is_whole(width) else None), (height if _is_whole(height) else None)
+    width, height = (_whole(image.get(key)) for key in ("width", "height"))
+    return width, height

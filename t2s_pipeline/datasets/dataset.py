@@ -34,7 +34,8 @@ class Dataset:
         Paths are left out: the same files in another folder are the same data.
         """
         values: dict[str, object] = vars(self.reader) if is_dataclass(self.reader) else {}
-        options = {name: value for name, value in values.items() if not isinstance(value, Path)}
+        options = {name: value for name, value in values.items() if not isinstance(value, Path) and name != "rules"}
+        options |= self.reader.rules.settings
         return {"published_rule": self.published_rule, "reader": options}
 
 

@@ -22,10 +22,14 @@ from typing import TypeVar
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.benchmark import Benchmark
-from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, as_text, is_clutter, is_text
-from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
+from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, as_text, composed, is_clutter, is_text, split_of
+from t2s_pipeline.datasets.records import Record, RejectRecord, SampleRecord, image_record, note_records
+from t2s_pipeline.datasets.text_files import text_of
 from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.image_files import UnusableFileError, decode_label, displayed_size, file_bytes
+from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
+from t2s_pipeline.vision.labels import place_notes, read_label
+from t2s_pipeline.vision.pictures import read_picture
+from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, PixelRules
 
 FOLDERS = ("images", "labels", "QAs")
 ENDINGS = {
@@ -48,34 +52,44 @@ class Source:
     labels: tuple[str, ...] = ()
     qas: tuple[str, ...] = ()
     foreign: str | None = None
-    """The file that does not belong to this layout."""
+    """The file, or the folder of an unknown split, that does not belong to this layout."""
+    fault: str = ""
+    """What is wrong with it."""
 
 
+@dataclass(frozen=True)
 class EarthReason:
-    """The reader. ``sample_id`` and ``image_id`` are the stem; a sample has no category."""
+    """The reader. ``sample_id`` and ``image_id`` are the stem, in composed Unicode; a sample has no category."""
+
+    rules: PixelRules = AS_FILES_SAY
 
     def splits(self, root: Path) -> list[str]:
-        """The splits that have a folder."""
-        return [split for split in SPLITS if (root / split).is_dir()]
+        """The splits that have a folder; ``validation`` is one of val."""
+        folders = _split_folders(root)
+        return [split for split in SPLITS if split in folders]
 
     def sources(self, root: Path, split: str) -> list[Source]:
         """One source per stem, sorted, after the files that do not belong to this layout.
 
         Raises:
-            InputError: if one of the three folders is missing or holds no image.
+            InputError: if one of the three folders is missing or holds no image, or two folders are one split.
         """
         stems: dict[str, dict[str, list[str]]] = {}
-        foreign: list[Source] = []
+        folders = _split_folders(root)
+        names = folders.get(split, [split])
+        if len(names) > 1:
+            raise InputError(f"{root} holds {' and '.join(names)}, which are one split: leave one of them.")
+        foreign = _unknown_splits(root, folders) if split == next(iter(self.splits(root)), split) else []
         for folder in FOLDERS:
-            for name in _listing(root, split, folder):
-                stem, ending = os.path.splitext(name)
-                name_below = f"{split}/{folder}/{name}"
+            for name in _listing(root, names[0], folder):
+                stem, ending = os.path.splitext(composed(name))
+                name_below = f"{names[0]}/{folder}/{name}"
                 if ending.lower() in ENDINGS[folder] and os.path.isfile(root / name_below) and is_text(name):
                     stems.setdefault(stem, {}).setdefault(folder, []).append(name_below)
                 else:
-                    foreign.append(Source("", foreign=name_below))
+                    foreign.append(Source("", foreign=name_below, fault="not a file of this layout"))
         if not any("images" in files for files in stems.values()):
-            raise InputError(f"{root / split / 'images'} holds no jpg, jpeg, png or tif image.")
+            raise InputError(f"{root / names[0] / 'images'} holds no jpg, jpeg, png or tif image.")
         return foreign + [
             Source(stem, tuple(files.get("images", ())), tuple(files.get("labels", ())), tuple(files.get("QAs", ())))
             for stem, files in sorted(stems.items())
@@ -84,20 +98,21 @@ class EarthReason:
     def files(self, root: Path, split: str) -> list[str]:
         """Every file of the sources, as sorted names below the root. Raises as ``sources``."""
         sources = self.sources(root, split)
-        foreign = [source.foreign for source in sources if source.foreign and (root / source.foreign).is_file()]
+        foreign = [source.foreign for source in sources if source.foreign]
         known = (name for source in sources for name in (*source.images, *source.labels, *source.qas))
         return sorted([*foreign, *known])
 
     def read(self, root: Path, source: Source) -> list[Record]:
-        """The image, its sample and its rejects."""
+        """The image, its sample, rejects and notes."""
         if source.foreign is not None:
-            return [_reject(source.foreign, "unsupported_file", "not a file of this layout")]
+            reason = "unknown_split" if source.foreign.endswith("/") else "unsupported_file"
+            return [_reject(source.foreign, reason, source.fault)]
         spare = [
             _reject(name, "duplicate_stem", f"{os.path.basename(files[0])} came first")
             for files in (source.images, source.labels, source.qas)
             for name in files[1:]
         ]
-        return spare + _sample(root, source)
+        return spare + _sample(root, source, self.rules)
 
 
 EARTHREASON = Benchmark(
@@ -109,6 +124,29 @@ EARTHREASON = Benchmark(
 )
 """The counts: one text gives 2,731 samples for train; 5,434 in all less 1,135 and 1,928 is 2,371, which other sources
 state too. Empty targets are given as 60, 20 and 39; another source gives 200 in all."""
+
+
+def _split_folders(root: Path) -> dict[str, list[str]]:
+    """The folders below the root, by the split that they stand for; other folders stand for themselves."""
+    try:
+        with os.scandir(root) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not is_clutter(entry.name))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        folders.setdefault(split_of(name) or name, []).append(name)
+    return folders
+
+
+def _unknown_splits(root: Path, folders: dict[str, list[str]]) -> list[Source]:
+    """Folders that look like a split and are none."""
+    names = [name for key, same in folders.items() if key not in SPLITS for name in same]
+    return [
+        Source("", foreign=f"{name}/", fault=f"it holds {FOLDERS[0]}/ and is not one of {', '.join(SPLITS)}")
+        for name in names
+        if (root / name / FOLDERS[0]).is_dir() and (root / name / FOLDERS[2]).is_dir()
+    ]
 
 
 def _listing(root: Path, split: str, folder: str) -> list[str]:
@@ -126,7 +164,7 @@ def _listing(root: Path, split: str, folder: str) -> list[str]:
     return [name for name in names if not is_clutter(name)]
 
 
-def _sample(root: Path, source: Source) -> list[Record]:
+def _sample(root: Path, source: Source, rules: PixelRules) -> list[Record]:
     """The image and its sample, or every reason why they cannot be read."""
     if not source.images:
         orphans = (*source.labels, *source.qas)
@@ -135,27 +173,31 @@ def _sample(root: Path, source: Source) -> list[Record]:
     missing = [name for name, files in (("label", source.labels), ("qa", source.qas)) if not files]
     if missing:
         return [_reject(image_name, f"missing_{name}", f"no {name} file is called {source.stem}") for name in missing]
-    image = _attempt(root, image_name, lambda data: (data, displayed_size(data)))
-    mask = _attempt(root, source.labels[0], decode_label)
+    image = _attempt(root, image_name, lambda data: (data, read_picture(data, rules.bands)))
+    label = _attempt(root, source.labels[0], lambda data: read_label(data, rules))
     qa = _attempt(root, source.qas[0], parse_qa)
-    if isinstance(image, RejectRecord) or isinstance(mask, RejectRecord) or isinstance(qa, RejectRecord):
-        return [fault for fault in (image, mask, qa) if isinstance(fault, RejectRecord)]
-    data, (width, height) = image
-    if mask.shape != (height, width):
-        detail = f"label is {mask.shape[1]}×{mask.shape[0]}, image {width}×{height}"
+    if isinstance(image, RejectRecord) or isinstance(label, RejectRecord) or isinstance(qa, RejectRecord):
+        return [fault for fault in (image, label, qa) if isinstance(fault, RejectRecord)]
+    data, picture = image
+    height, width = label.mask.shape
+    if (width, height) != (picture.width, picture.height):
+        detail = f"label is {width}×{height}, image {picture.width}×{picture.height}"
         return [_reject(source.labels[0], "size_mismatch", detail)]
     blank = [
         RejectRecord(f"{source.qas[0]}#questions[{i}]", "blank_question", "no words in it")
         for i, question in enumerate(qa.questions)
         if not question.strip()
     ]
-    questions = tuple(question for question in qa.questions if question.strip())
+    questions, answers = qa.with_words()
     if not questions:
         return [*blank, _reject(source.qas[0], "no_questions", "the list of questions is empty")]
+    notes = [*label.notes, *place_notes(label.grid, picture.grid, width, height)]
     return [
         *blank,
-        ImageRecord(source.stem, image_name, width, height, data),
-        SampleRecord(source.stem, source.stem, None, questions, qa.answers, masks.encode(mask)),
+        *note_records(image_name, picture.notes),
+        *note_records(source.labels[0], notes),
+        image_record(source.stem, image_name, picture, data),
+        SampleRecord(source.stem, source.stem, None, questions, answers, masks.encode(label.mask)),
     ]
 
 
@@ -166,6 +208,13 @@ class Qa:
     questions: tuple[str, ...]
     answers: tuple[str, ...]
 
+    def with_words(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The questions that have words, and the answers. As many answers as questions belong to them one by one."""
+        with_words = [i for i, question in enumerate(self.questions) if question.strip()]
+        are_parallel = len(self.answers) == len(self.questions)
+        answers = tuple(self.answers[i] for i in with_words) if are_parallel else self.answers
+        return tuple(self.questions[i] for i in with_words), answers
+
 
 def parse_qa(data: bytes) -> Qa:
     """A QAs file: an object with ``questions`` and ``answer``, each a list of strings.
@@ -174,7 +223,7 @@ def parse_qa(data: bytes) -> Qa:
         UnusableFileError: reason ``invalid_json`` or ``invalid_qa``.
     """
     try:
-        content = json.loads(data.decode("utf-8-sig"))
+        content = json.loads(text_of(data))
     except (ValueError, RecursionError) as error:
         raise UnusableFileError("invalid_json", f"{type(error).__name__}: {error}") from error
     if not isinstance(content, dict):

@@ -1,7 +1,8 @@
 """A split as a Hugging Face dataset: Parquet files with ``Image`` columns and a card, readable without this package.
 
 ``datasets.load_dataset(FOLDER)`` reads it offline. A row is a sample. An image of several samples is in the row of each
-of them. The image is the original file, byte for byte. The mask is a PNG of 0 and 255, and COCO run lengths.
+of them. The image is as the lake stores it: the original file, or the PNG made from a file that is no
+8-bit picture. The mask is a PNG of 0 and 255, and COCO run lengths.
 """
 
 import io
@@ -164,7 +165,7 @@ def _card(dataset: str, folder: Path) -> str:
             counts.append(f"| {split} | {sum(pq.read_metadata(path).num_rows for path in files):,} |")
     meanings = {column.name: column.meaning for column in schema.SAMPLES.columns}
     meanings |= {
-        "image": "the original file, never re-encoded",
+        "image": "the original file, or the PNG made from a file that is no 8-bit picture",
         "mask": "the ground truth as a PNG of 0 and 255, at the image's size as displayed",
         "mask_rle": "the same as COCO's compressed run lengths",
     }

@@ -1,10 +1,12 @@
-"""A split of a dataset → its images, samples, selections and rejects in the lake.
+"""A split of a dataset → its images, samples, selections, rejects and notes in the lake.
 
-The records are written one row group at a time, so memory does not grow with the split. The four partitions appear
+The records are written one row group at a time, so memory does not grow with the split. The partitions appear
 together at the end.
 """
 
+import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,12 @@ from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.question_choice import question_choices
 from t2s_pipeline.datasets.reading import read_records
-from t2s_pipeline.datasets.records import ImageRecord, Record, RejectRecord, SampleRecord
-from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES, SELECTIONS
+from t2s_pipeline.datasets.records import ImageRecord, NoteRecord, Record, RejectRecord, SampleRecord
+from t2s_pipeline.lake.schema import IMAGES, NOTES, REJECTS, SAMPLES, SELECTIONS
 from t2s_pipeline.lake.store import replacing_partitions
 from t2s_pipeline.lake.table import Table
 
-TABLES = (IMAGES, SAMPLES, SELECTIONS, REJECTS)
+TABLES = (IMAGES, SAMPLES, SELECTIONS, REJECTS, NOTES)
 """The tables that a split is read into."""
 
 IMAGES_AT_ONCE = 16
@@ -29,7 +31,7 @@ _SILENT = NoProgress()
 
 
 def ingest_split(lake: Path, dataset: Dataset, split: str, fingerprint: str = "", progress: Progress = _SILENT) -> None:
-    """Read a split into the tables of ``TABLES``. Their four partitions appear in one step.
+    """Read a split into the tables of ``TABLES``. Their partitions appear in one step.
 
     Args:
         lake: the folder of the tables.
@@ -41,11 +43,17 @@ def ingest_split(lake: Path, dataset: Dataset, split: str, fingerprint: str = ""
     Raises:
         InputError: if the folder is missing or not in the reader's layout. A bad file inside it becomes a reject.
     """
-    records = read_records(dataset, split, progress)
+    records = chain(_rule_notes(dataset), read_records(dataset, split, progress))
     with replacing_partitions(lake, TABLES, {"dataset": dataset.name, "split": split}, fingerprint) as writers:
         writer_of = {table.name: writer for table, writer in zip(TABLES, writers, strict=True)}
         for table, rows in _batches(dataset.published_rule, records):
             writer_of[table.name].add(pa.RecordBatch.from_pylist(rows, schema=table.schema))
+
+
+def _rule_notes(dataset: Dataset) -> list[NoteRecord]:
+    """The settings by which pixels are read, if there are any, as a note."""
+    settings = dataset.reader.rules.settings
+    return [NoteRecord("", "pixel_rules", json.dumps(settings), is_warning=False)] if settings else []
 
 
 def _batches(published_rule: str, records: Iterable[Record]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
@@ -54,7 +62,8 @@ def _batches(published_rule: str, records: Iterable[Record]) -> Iterator[tuple[T
     samples: list[dict[str, Any]] = []
     choices: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
-    small = ((SAMPLES, samples), (SELECTIONS, choices), (REJECTS, rejects))
+    notes: list[dict[str, Any]] = []
+    small = ((SAMPLES, samples), (SELECTIONS, choices), (REJECTS, rejects), (NOTES, notes))
     size = 0
     for record in records:
         match record:
@@ -66,6 +75,8 @@ def _batches(published_rule: str, records: Iterable[Record]) -> Iterator[tuple[T
                 choices += map(vars, question_choices(published_rule, record.sample_id, len(record.questions)))
             case RejectRecord():
                 rejects.append(vars(record))
+            case NoteRecord():
+                notes.append(vars(record))
         if len(images) == IMAGES_AT_ONCE or size > BYTES_AT_ONCE:
             yield IMAGES, images.copy()
             images.clear()

@@ -4,6 +4,7 @@ Archives are never unpacked.
 """
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,10 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.image_files import UnusableFileError
 
 SPLITS = ("train", "val", "test")
+_SPLIT_NAMES = {
+    **{split: split for split in SPLITS},
+    **{"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"},
+}
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 """Files that file managers write. Dot files, such as macOS's ``._`` files, are skipped as well."""
@@ -83,8 +88,8 @@ class NamedFiles:
     """The files of a folder, to look up the names that an index gives: phrase files, JSON, tables.
 
     A name is a path below the folder. It is accepted as it is, or with another ending or another case of the ending. It
-    never leads outside of the folder: not by ``..``, not as an absolute path, not through a link. The folder itself may
-    be a link.
+    never leads outside of the folder by ``..`` or as an absolute path. Links in the folder are followed. The composed
+    and the decomposed Unicode form (NFC, NFD) are one name.
     """
 
     folder: Path
@@ -104,66 +109,88 @@ class NamedFiles:
         path = PurePosixPath(name.replace("\\", "/"))
         if "\0" in name or path.is_absolute() or ".." in path.parts or not path.parts:
             raise UnusableFileError("unsafe_name", f"{name!r} does not stay below {self.folder.name}/")
-        parent = self.folder.joinpath(*path.parent.parts)
+        parent = self.folder
+        for part in path.parts[:-1]:
+            parent = parent / self._listing(parent).folders.get(composed(part), part)
         listing = self._listing(parent)
         matches = listing.lookup(path.name, self.endings)
         if not matches:
+            if composed(path.name) in listing.broken_links:
+                raise UnusableFileError(f"missing_{kind}", f"{name!r} is a link to a file that does not exist")
             raise UnusableFileError(f"missing_{kind}", f"there is no {self.folder.name}/{name}")
         if len(matches) > 1:
             raise UnusableFileError("ambiguous_name", f"{name!r} could be {' or '.join(matches)}")
-        file = parent / matches[0]
-        if matches[0] in listing.links or listing.is_linked:
-            self._require_inside(file, name)
-        return file
-
-    def _require_inside(self, file: Path, name: str) -> None:
-        if not file.resolve().is_relative_to(self.folder.resolve()):
-            raise UnusableFileError("unsafe_name", f"{name!r} is a link that leads out of {self.folder.name}/")
+        return parent / matches[0]
 
     def _listing(self, folder: Path) -> "_Listing":
         if folder not in self._listings:
-            below = folder.relative_to(self.folder)
-            self._listings[folder] = _Listing.of(folder, folder.resolve() != self.folder.resolve() / below)
+            self._listings[folder] = _Listing.of(folder)
         return self._listings[folder]
 
 
 @dataclass
 class _Listing:
-    """The file names of a folder, as a set and by stem."""
+    """The entries of a folder by their composed names, and its files by stem too."""
 
-    names: set[str]
-    stems: dict[str, list[str]]
-    links: set[str]
-    is_linked: bool
-    """True if the path to the folder leads through a link below ``NamedFiles.folder``."""
+    files: dict[str, list[str]] = field(default_factory=dict)
+    stems: dict[str, list[str]] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)
+    broken_links: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, folder: Path, is_linked: bool) -> "_Listing":
-        names: set[str] = set()
-        links: set[str] = set()
-        stems: dict[str, list[str]] = {}
+    def of(cls, folder: Path) -> "_Listing":
+        listing = cls()
         try:
             with os.scandir(folder) as entries:
-                for entry in entries:
-                    if not is_clutter(entry.name) and entry.is_file():
-                        names.add(entry.name)
-                        if entry.is_symlink():
-                            links.add(entry.name)
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if not is_clutter(entry.name):
+                        listing._add(entry)
         except (FileNotFoundError, NotADirectoryError):
             pass  # without the folder there are no files, and the name is reported as missing
-        for name in sorted(names):
-            stems.setdefault(os.path.splitext(name)[0], []).append(name)
-        return cls(names, stems, links, is_linked)
+        return listing
+
+    def _add(self, entry: "os.DirEntry[str]") -> None:
+        name = composed(entry.name)
+        if entry.is_file():
+            self.files.setdefault(name, []).append(entry.name)
+            self.stems.setdefault(stem_of(name), []).append(entry.name)
+        elif entry.is_dir():
+            self.folders[name] = entry.name
+        elif entry.is_symlink():
+            self.broken_links.add(name)
 
     def lookup(self, name: str, endings: frozenset[str]) -> list[str]:
         """The name itself; otherwise the files with one of the endings whose stem is the name, or the name's stem."""
-        if name in self.names and os.path.splitext(name)[1].lower() in endings:
-            return [name]
-        for stem in (name, os.path.splitext(name)[0]):
-            matches = [other for other in self.stems.get(stem, ()) if os.path.splitext(other)[1].lower() in endings]
-            if matches:
-                return matches
+        name = composed(name)
+        for matches in (self.files.get(name, ()), self.stems.get(name, ()), self.stems.get(stem_of(name), ())):
+            images = [match for match in matches if os.path.splitext(match)[1].lower() in endings]
+            if images:
+                return images
         return []
+
+
+def composed(name: str) -> str:
+    """A name in the composed Unicode form (NFC). macOS and some archives write the decomposed form (NFD)."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def stem_of(name: str) -> str:
+    """A file's name without its ending, if that is the ending of an image: ``tile_1.5`` has none.
+
+    >>> stem_of("tile_1.5"), stem_of("tile_1.5.TIF")
+    ('tile_1.5', 'tile_1.5')
+    """
+    stem, ending = os.path.splitext(name)
+    return stem if ending.lower() in IMAGE_ENDINGS else name
+
+
+def split_of(name: str) -> str | None:
+    """The split that a name stands for: train, val, test, or another usual name of one of them. None: no split.
+
+    >>> split_of("Validation"), split_of("testA")
+    ('val', None)
+    """
+    return _SPLIT_NAMES.get(name.strip().casefold())
 
 
 def require_folder(folder: Path, layout: str) -> Path:

@@ -1,8 +1,9 @@
 """Tables of questions → rows: CSV, JSON lines and Parquet. Every row is checked."""
 
+import codecs
 import csv
-import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +13,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.layout import is_text
+from t2s_pipeline.datasets.csv_records import csv_table
+from t2s_pipeline.datasets.layout import as_text, is_text
 from t2s_pipeline.datasets.records import RejectRecord
+from t2s_pipeline.datasets.text_files import text_of
 from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
 
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 NEEDED = ("image", "question")
 COLUMNS = (*NEEDED, "mask", "answer", "category", "sample_id", "split")
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE[:2])
 
 
 @dataclass(frozen=True)
 class Query:
-    """A row. ``mask`` is None if the table has no such column, and empty if the row says that there is no target."""
+    """A row. ``mask`` is None if the table has no such column, and empty if the row says that there is no target.
+
+    ``answers`` holds an answer for each question, "" where there is none.
+    """
 
     row: str
     image: str
@@ -35,11 +42,15 @@ class Query:
     split: str | None
 
 
-def read_queries(path: Path) -> Iterator[Query | RejectRecord]:
+def read_queries(path: Path, encoding: str = "") -> Iterator[Query | RejectRecord]:
     """Every row in order; rows that cannot be used as rejects.
 
+    Args:
+        path: the table.
+        encoding: of a CSV or JSON lines file. Empty: UTF-8, or what a byte-order mark says.
+
     Raises:
-        InputError: if the file is missing or damaged, of another kind, or lacks a column.
+        InputError: if the file is missing or damaged, of another kind or encoding, or lacks a column.
     """
     kind = path.suffix.lower()
     if kind not in ENDINGS:
@@ -48,7 +59,12 @@ def read_queries(path: Path) -> Iterator[Query | RejectRecord]:
         )
     if not path.is_file():
         raise InputError(f"There is no file {path}: give the table of questions with --queries.")
-    rows = {".csv": _csv_rows, ".parquet": _parquet_rows}.get(kind, _json_rows)(path)
+    rows: Iterator[tuple[int, dict[str, Any] | UnusableFileError]]
+    if kind == ".parquet":
+        rows = _parquet_rows(path)
+    else:
+        text = _text_of_file(path, encoding)
+        rows = _csv_rows(path, text) if kind == ".csv" else _json_rows(text)
     for number, row in rows:
         place = f"{path.name}:{number}"
         try:
@@ -64,68 +80,66 @@ def _query(place: str, row: dict[str, Any]) -> Query:
     if not image:
         raise UnusableFileError("invalid_row", "image is empty")
     mask = (_text(row, "mask") or "") if "mask" in row else None
-    return Query(
-        place,
-        image,
-        _texts(row, "question") or ("",),
-        mask,
-        _texts(row, "answer"),
-        _text(row, "category"),
-        _text(row, "sample_id"),
-        _text(row, "split"),
-    )
+    questions = _texts(row, "question") or ("",)
+    answers = _texts(row, "answer")
+    if not any(answers):
+        answers = ("",) * len(questions)
+    if len(answers) != len(questions):
+        raise UnusableFileError("invalid_row", f"{len(questions)} questions and {len(answers)} answers")
+    category, sample_id, split = (_text(row, column) for column in ("category", "sample_id", "split"))
+    return Query(place, image, questions, mask, answers, category, sample_id, split)
+
+
+def _is_missing(value: Any) -> bool:
+    """True for null and for NaN, which pandas writes in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _text(row: dict[str, Any], column: str) -> str | None:
-    value = row.get(column)
+    value: Any = row.get(column)
+    if _is_missing(value):
+        return None
+    if column == "sample_id" and isinstance(value, float) and value.is_integer():
+        value = int(value)
     if column == "sample_id" and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if value is not None and not (isinstance(value, str) and is_text(value)):
-        raise UnusableFileError("invalid_row", f"{column} is not text")
-    return (value or "").strip() or None
+    if isinstance(value, str) and is_text(value):
+        return value.strip() or None
+    raise UnusableFileError("invalid_row", f"{column} is not text")
 
 
 def _texts(row: dict[str, Any], column: str) -> tuple[str, ...]:
     value = row.get(column)
-    values = value if isinstance(value, list) else [] if value is None else [value]
+    cells: list[Any] = value if isinstance(value, list) else [] if _is_missing(value) else [value]
+    values = ["" if _is_missing(text) else text for text in cells]
     if not all(isinstance(text, str) and is_text(text) for text in values):
         raise UnusableFileError("invalid_row", f"{column} is neither text nor a list of texts")
-    return tuple(text.strip() for text in values if text.strip() or column == "question")
+    return tuple(text.strip() for text in values)
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UnusableFileError]]:
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | UnusableFileError]]:
     """Rows with their line numbers, as an editor shows them; the header is line 1."""
-    # surrogateescape, so that a bad byte affects one row only: such a text is refused later.
-    text = _bytes(path).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        table = csv_table(text, NEEDED)
     except csv.Error as error:
         raise InputError(f"{path} is not a CSV table ({error}): correct the file.") from error
-    _require_columns(path, header)
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, UnusableFileError("invalid_row", str(error))
-            continue
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            yield number, UnusableFileError("invalid_row", f"{len(cells)} cells; the header has {len(header)}")
-        else:
-            yield number, dict(zip(header, cells, strict=True))
+    _require_columns(path, list(table.header))
+    for number, cells in table.records():
+        yield number, cells if isinstance(cells, UnusableFileError) else dict(zip(table.header, cells, strict=True))
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UnusableFileError]]:
-    for number, line in enumerate(_bytes(path).removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | UnusableFileError]]:
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        if not is_text(line):
+            yield number, UnusableFileError("invalid_text", "it is not UTF-8: save the table as UTF-8")
+            continue
         try:
-            row = json.loads(line.decode("utf-8"))
+            row = json.loads(line, object_pairs_hook=_object)
+        except UnusableFileError as error:
+            yield number, error
+            continue
         except (ValueError, RecursionError) as error:
             yield number, UnusableFileError("invalid_row", f"not JSON: {error}")
             continue
@@ -136,7 +150,14 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UnusableFileE
             yield number, row
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise UnusableFileError("invalid_row", "an object gives a key twice")
+    return content
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UnusableFileError]]:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -154,12 +175,26 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _require_columns(path: Path, names: list[str]) -> None:
     missing = [column for column in NEEDED if column not in names]
     if missing:
-        columns = ", ".join(names) or "none"
+        columns = ", ".join(map(as_text, names)) or "none"
         raise InputError(f"{path} has no column {' and no column '.join(missing)}. Its columns: {columns}.")
+    twice = [column for column in COLUMNS if names.count(column) > 1]
+    if twice:
+        raise InputError(f"{path} has several columns {twice[0]}: leave one of them.")
 
 
-def _bytes(path: Path) -> bytes:
+def _text_of_file(path: Path, encoding: str) -> str:
     try:
-        return file_bytes(path)
+        data = file_bytes(path)
+        if encoding:
+            return data.decode(encoding).removeprefix("\ufeff")
+        if data[:2] not in _UTF16_MARKS and b"\0" in data[:200]:
+            raise InputError(f"{path} looks like UTF-16 without a byte-order mark: give --encoding utf-16-le or -be.")
+        # A bad byte spoils one line only.
+        return text_of(data, "surrogateescape")
     except UnusableFileError as error:
         raise InputError(f"{path}: {error.detail}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not {error.encoding} ({error.reason} at byte {error.start + 1}): "
+            "name its encoding with --encoding, or save it as UTF-8."
+        ) from error

@@ -1,29 +1,42 @@
-"""What a reader makes of a dataset's files: images, samples and rejects."""
+"""What a reader makes of a dataset's files: images, samples, rejects and notes."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from t2s_pipeline.vision.masks import Rle
+from t2s_pipeline.vision.pictures import Picture
+from t2s_pipeline.vision.pixel_rules import Note, PixelRules
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An image file. ``width`` and ``height`` are in pixels as displayed; ``data`` are the original bytes."""
+    """An image file. ``width`` and ``height`` are in pixels as displayed.
+
+    ``data`` is the file itself, or the PNG made from a file that Pillow does not read in full depth.
+    """
 
     image_id: str
     file_name: str
     width: int
     height: int
     data: bytes
+    file_sha256: bytes | None = None
+    """Of the original file; None if ``data`` is that file."""
 
     @cached_property
     def sha256(self) -> bytes:
-        """Of the original bytes."""
-        return hashlib.sha256(self.data).digest()
+        """Of the original file."""
+        return self.file_sha256 or hashlib.sha256(self.data).digest()
+
+
+def image_record(image_id: str, file_name: str, picture: Picture, data: bytes) -> ImageRecord:
+    """The record of a picture that was read from the bytes ``data`` of a file."""
+    digest = None if picture.data is data else hashlib.sha256(data).digest()
+    return ImageRecord(image_id, file_name, picture.width, picture.height, picture.data, digest)
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,25 @@ class RejectRecord:
     detail: str
 
 
-Record = ImageRecord | SampleRecord | RejectRecord
+@dataclass(frozen=True)
+class NoteRecord:
+    """Something about a file or row that is used: a row of the table ``notes``.
+
+    ``kind`` is one of a few short constants. A note that is no warning records how the file was read.
+    """
+
+    source: str
+    kind: str
+    detail: str
+    is_warning: bool
+
+
+def note_records(source: str, notes: Iterable[Note]) -> list[NoteRecord]:
+    """The notes about a file or row."""
+    return [NoteRecord(source, note.kind, note.detail, note.is_warning) for note in notes]
+
+
+Record = ImageRecord | SampleRecord | RejectRecord | NoteRecord
 
 
 class Reader(Protocol):
@@ -61,6 +92,11 @@ class Reader(Protocol):
     A *source* is what is read at once: one image with everything that belongs to it. Its type is up to the reader.
     Several threads read the sources, and the records keep the order of ``sources``.
     """
+
+    @property
+    def rules(self) -> PixelRules:
+        """How pixels are read where a file alone does not decide it."""
+        ...
 
     def splits(self, root: Path) -> list[str]:
         """Those of train, val and test that the folder holds."""
@@ -79,5 +115,5 @@ class Reader(Protocol):
         ...
 
     def read(self, root: Path, source: Any) -> list[Record]:
-        """The source's image, samples and rejects. What cannot be used is a reject, never an exception."""
+        """The source's image, samples, rejects and notes. What cannot be used is a reject, never an exception."""
         ...

@@ -8,6 +8,7 @@ file is limited, and so are the numbers for which the C implementation reserves 
 import io
 import pickle
 import pickletools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ PLAIN = frozenset(
 )
 """The operations that are allowed, by pickletools' names."""
 
+_OPERATIONS = {operation.code.encode("latin-1"): operation for operation in pickletools.opcodes}
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 # The errors of pickle and pickletools for bytes that are not a pickle.
 _DAMAGE = (pickle.UnpicklingError, ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError)
@@ -60,7 +62,7 @@ def loads(data: bytes, name: str) -> Any:
 
 def _inspect(data: bytes, name: str) -> None:
     seen = 0
-    for operation, argument, _ in pickletools.genops(data):
+    for operation, argument in _operations(io.BytesIO(data)):
         seen += 1
         if operation.name not in PLAIN:
             raise InputError(
@@ -70,6 +72,28 @@ def _inspect(data: bytes, name: str) -> None:
         # The C implementation reserves memory for the highest number, not for how many numbers there are.
         if operation.name in _PUTS and isinstance(argument, int) and argument > seen:
             raise InputError(f"{name} was refused: it gives a value the number {argument} after {seen} operations.")
+
+
+def _operations(file: io.BytesIO) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
+    """The operations and their arguments, as ``pickletools.genops`` gives them.
+
+    genops decodes the texts of protocol 0 as ASCII. Python 2 wrote bytes there, such as UTF-8. Their content does not
+    matter here, so the line is skipped.
+
+    Raises:
+        ValueError: for an unknown operation, or a file that ends before the operation STOP.
+    """
+    operation = None
+    while operation is None or operation.name != "STOP":
+        code = file.read(1)
+        operation = _OPERATIONS.get(code)
+        if operation is None:
+            raise ValueError(f"no operation at position {file.tell()}")
+        if operation.name == "STRING":
+            file.readline()
+            yield operation, None
+        else:
+            yield operation, operation.arg.reader(file) if operation.arg is not None else None
 
 
 class _Plain(pickle.Unpickler):

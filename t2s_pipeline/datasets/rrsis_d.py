@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.datasets.annotated_images import Index, IndexReader, Row
+from t2s_pipeline.datasets.annotated_images import Index, IndexReader
 from t2s_pipeline.datasets.benchmark import Benchmark
-from t2s_pipeline.datasets.coco import CocoFile, CocoMask, read_coco, stated_size
-from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, is_text, require_folder
+from t2s_pipeline.datasets.coco import CocoFile, CocoMask, coco_id, read_coco, stated_size
+from t2s_pipeline.datasets.index_rows import Row
+from t2s_pipeline.datasets.layout import SPLITS, NamedFiles, is_text, require_folder, split_of
 from t2s_pipeline.datasets.question_choice import FIRST
 from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.datasets.restricted_pickle import read_pickle
@@ -57,27 +58,22 @@ RRSIS_D = Benchmark(
 def _rows(references: list[Any], instances: CocoFile, split: str) -> Iterator[Row | RejectRecord]:
     # What belongs to no split is reported once, with the first split.
     if split == SPLITS[0]:
-        for place, fault in instances.strays:
+        for place, fault in (*instances.strays, *instances.annotations.without_use()):
             yield RejectRecord(place, "invalid_entry", fault)
     for number, reference in enumerate(references):
         place = f"{REFS.name}[{number}]"
+        stated = reference.get("split") if isinstance(reference, dict) else None
+        own_split = split_of(stated) if isinstance(stated, str) else None
+        if (own_split or SPLITS[0]) != split:
+            continue
+        if own_split is None:
+            detail = f"its split is {stated!r:.40}, not one of {', '.join(SPLITS)}"
+            yield RejectRecord(place, "invalid_reference", detail)
+            continue
         try:
-            if _split(reference) == split:
-                yield _row(place, reference, instances)
+            yield _row(place, reference, instances)
         except UnusableFileError as error:
-            if split in (SPLITS[0], _stated(reference)):
-                yield RejectRecord(place, error.reason, error.detail)
-
-
-def _stated(reference: Any) -> object:
-    return reference.get("split") if isinstance(reference, dict) else None
-
-
-def _split(reference: Any) -> str:
-    stated = _stated(reference)
-    if not isinstance(stated, str) or stated not in SPLITS:
-        raise UnusableFileError("invalid_reference", f"its split is {stated!r:.40}, not one of {', '.join(SPLITS)}")
-    return stated
+            yield RejectRecord(place, error.reason, error.detail)
 
 
 def _row(place: str, reference: dict[str, Any], instances: CocoFile) -> Row:
@@ -95,19 +91,19 @@ def _row(place: str, reference: dict[str, Any], instances: CocoFile) -> Row:
     category = instances.category(annotation.get("category_id", reference.get("category_id")))
     mask = CocoMask((annotation.get("segmentation"),), *stated_size(image))
     return Row(
-        place,
+        (place,),
         image["file_name"],
         _sentences(reference.get("sentences")),
         mask,
-        sample_id=str(ref_id),
+        sample_id=ref_id,
         category=category,
     )
 
 
-def _id(reference: dict[str, Any], key: str) -> int | str:
-    value = reference.get(key)
-    if not isinstance(value, int | str):
-        raise UnusableFileError("invalid_reference", f"{key} is a {type(value).__name__}")
+def _id(reference: dict[str, Any], key: str) -> str:
+    value = coco_id(reference.get(key))
+    if value is None:
+        raise UnusableFileError("invalid_reference", f"{key} is a {type(reference.get(key)).__name__}")
     return value
 
 

@@ -33,7 +33,7 @@ from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE, Frame, PromptObject
-from t2s_pipeline.vision.image_files import decode_image
+from t2s_pipeline.vision.pictures import decode_image
 
 COMBINATIONS = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
 """The prompt combinations of the paper's Table 6."""

@@ -16,7 +16,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.question_choice import asked_questions
 from t2s_pipeline.lake.schema import IMAGES
 from t2s_pipeline.lake.store import Partition, read_partition, scan
-from t2s_pipeline.vision.image_files import decode_image
+from t2s_pipeline.vision.pictures import decode_image
 
 IMAGES_AT_ONCE = 16
 """Encoded images that are held in memory while streaming. Decoded images are held one at a time."""

@@ -17,7 +17,8 @@ from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, Predict
 from t2s_pipeline.external.soft_values import SoftTarget, target_of
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import MAX_PIXELS
-from t2s_pipeline.vision.image_files import UnusableFileError, decode_label, file_bytes
+from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
+from t2s_pipeline.vision.labels import decode_label
 
 PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 ARRAYS = (".npy",)

@@ -6,25 +6,26 @@ Metric tables are in percent; the ``iou`` of a sample is a fraction. ``revisions
 import pyarrow as pa
 
 from t2s_pipeline.lake.prompts import PROMPTS_TYPE
-from t2s_pipeline.lake.table import Tables
+from t2s_pipeline.lake.table import QUESTION_KEY, Tables, interval_columns
 from t2s_pipeline.vision.masks import RLE_TYPE
 
+STR, INT, LONG, REAL, BOOL = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
 TABLES = Tables()
 """Every table by its name, in the order of this file."""
-
-STR, INT, LONG, REAL, BOOL = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
-
 IMAGES = TABLES.add(
     "images",
-    "An image, stored once, as its original bytes.",
+    "An image, stored once: the file itself, or the PNG made from a file that is no 8-bit picture.",
     "dataset split",
     rows_per_group=64,
     image_id=(STR, "unique within dataset and split"),
     file_name=(STR, "path relative to the root folder of the dataset"),
     width=(INT, "pixels, as displayed"),
     height=(INT, "pixels, as displayed"),
-    sha256=(STR, "hash of the original bytes"),
-    bytes=(pa.large_binary(), "the file as it was, never re-encoded"),
+    sha256=(STR, "hash of the original file"),
+    bytes=(
+        pa.large_binary(),
+        "the file as it was, or the PNG made from it",
+    ),
 )
 SAMPLES = TABLES.add(
     "samples",
@@ -59,6 +60,15 @@ REJECTS = TABLES.add(
     source=(STR, "file, and row if there is one"),
     reason=(STR, "a short constant, good for GROUP BY"),
     detail=(STR, "what is wrong with it"),
+)
+NOTES = TABLES.add(
+    "notes",
+    "Something about a file or row of a dataset that was used: what is unusual, or how it was read.",
+    "dataset split",
+    source=(STR, "file, and row if there is one; empty: the whole split"),
+    kind=(STR, "a short constant, good for GROUP BY"),
+    detail=(STR, "what is special, and how it was read"),
+    is_warning=(BOOL, "false for a record of how a file was read, e.g. the limits of a stretch"),
 )
 PSEUDO_LABELS = TABLES.add(
     "pseudo_labels",
@@ -154,8 +164,7 @@ COMPLETIONS = TABLES.add(
     "The text that a system answered to a question.",
     "system dataset split",
     version=2,
-    sample_id=(STR, "the sample"),
-    question_index=(INT, "which of the sample's questions"),
+    **QUESTION_KEY,
     text=(STR, "the completion, end-of-turn removed"),
     tokens=(INT, "length of the completion, tokens"),
     finish_reason=(STR, "stop or length"),
@@ -167,8 +176,7 @@ PREDICTIONS = TABLES.add(
     "A parsed completion and the mask that the segmenter made from its prompts.",
     "system segmenter dataset split",
     version=2,
-    sample_id=(STR, "the sample"),
-    question_index=(INT, "which of the sample's questions"),
+    **QUESTION_KEY,
     status=(STR, "ok, rejected (the answer is that there is no target), format_error, empty_mask, error"),
     detail=(STR, "the reason if the status is not ok"),
     repaired=(BOOL, "the JSON had to be repaired"),
@@ -193,8 +201,7 @@ AGREEMENT = TABLES.add(
     "How far the sampled answers of a system to one question agree: its uncertainty, known without the ground truth.",
     "system dataset split",
     version=2,
-    sample_id=(STR, "the sample"),
-    question_index=(INT, "which of the sample's questions"),
+    **QUESTION_KEY,
     completions=(INT, "K, the number of sampled answers"),
     agreement=(REAL, "mean IoU over pairs of their masks at native size, a fraction"),
     rejected=(INT, "number of answers that there is no target"),
@@ -239,12 +246,7 @@ BENCHMARK_METRICS = TABLES.add(
     giou=(REAL, "mean IoU over samples"),
     ciou=(REAL, "sum of intersections over sum of unions"),
     p_at_50=(REAL, "share of the samples above IoU 0.5"),
-    giou_low=(REAL, "lower end of the interval"),
-    giou_high=(REAL, "upper end of the interval"),
-    ciou_low=(REAL, "lower end of the interval"),
-    ciou_high=(REAL, "upper end of the interval"),
-    p_at_50_low=(REAL, "lower end of the interval"),
-    p_at_50_high=(REAL, "upper end of the interval"),
+    **interval_columns("giou", "ciou", "p_at_50"),
     rejection_true=(LONG, "answers to empty targets whose mask is empty"),
     rejection_false=(LONG, "answers to empty targets whose mask is not empty"),
     format_errors=(LONG, "answers that could not be parsed, each scored 0"),

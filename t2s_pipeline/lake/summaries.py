@@ -51,6 +51,10 @@ def _rejects(rows: pa.Table) -> dict[str, Number | None]:
     return {"rejects": rows.num_rows, **_shares(rows["reason"])}
 
 
+def _notes(rows: pa.Table) -> dict[str, Number | None]:
+    return {"notes": rows.num_rows, **_shares(rows["kind"])}
+
+
 def _training_log(rows: pa.Table) -> dict[str, Number | None]:
     """Means over the first and the last tenth of training: whether the reward rose, and how far KL went."""
     tenth = max(1, rows.num_rows // 10)
@@ -125,6 +129,7 @@ _DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number 
     schema.SAMPLES.name: (["questions", "is_empty"], _samples),
     schema.SELECTIONS.name: (["rule"], _selections),
     schema.REJECTS.name: (["reason"], _rejects),
+    schema.NOTES.name: (["kind"], _notes),
     schema.TRAINING_LOG.name: (["step", "reward", "valid_share", "kl", "seconds"], _training_log),
     schema.CHECKPOINTS.name: (["step"], _checkpoints),
     schema.COMPLETIONS.name: (["tokens", "finish_reason", "seconds"], _completions),

@@ -1,8 +1,21 @@
 """What a table of the lake is: named columns, partition columns, and a schema version."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+
+QUESTION_KEY: dict[str, Any] = {
+    "sample_id": (pa.string(), "the sample"),
+    "question_index": (pa.int32(), "which of the sample's questions"),
+}
+"""The columns that name a question, for ``Tables.add``."""
+
+
+def interval_columns(*metrics: str) -> dict[str, Any]:
+    """The columns ``<metric>_low`` and ``<metric>_high`` of each metric, for ``Tables.add``."""
+    ends = (("low", "lower end of the interval"), ("high", "upper end of the interval"))
+    return {f"{metric}_{end}": (pa.float64(), meaning) for metric in metrics for end, meaning in ends}
 
 
 @dataclass(frozen=True)

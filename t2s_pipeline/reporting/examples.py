@@ -12,9 +12,9 @@ from t2s_pipeline.lake.prompts import prompts_from_arrow
 from t2s_pipeline.reporting.rows import Row, first_rows
 from t2s_pipeline.reporting.showcase import Pick
 from t2s_pipeline.vision.geometry import Frame, PromptObject
-from t2s_pipeline.vision.image_files import decode_image
 from t2s_pipeline.vision.masks import Rle, decode
 from t2s_pipeline.vision.panels import data_uri, panel
+from t2s_pipeline.vision.pictures import decode_image
 
 HEIGHT = 288
 """Of a picture, in pixels."""

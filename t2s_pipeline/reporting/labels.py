@@ -13,9 +13,9 @@ from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.reporting.examples import HEIGHT, View
 from t2s_pipeline.reporting.rows import Row, first_rows
 from t2s_pipeline.vision.geometry import Frame
-from t2s_pipeline.vision.image_files import decode_image
 from t2s_pipeline.vision.masks import Rle, decode
 from t2s_pipeline.vision.panels import data_uri, panel
+from t2s_pipeline.vision.pictures import decode_image
 
 SPLITS = ("test", "val", "train")
 """Splits in the order in which the section prefers them."""

@@ -63,7 +63,7 @@ def _fingerprint_file(context: Context) -> Path:
 
 @dataclass(frozen=True)
 class ReadTables(Step):
-    """Read a split of a dataset into images, samples, selections and rejects."""
+    """Read a split of a dataset into images, samples, selections, rejects and notes."""
 
     dataset: str
     split: str
@@ -72,7 +72,7 @@ class ReadTables(Step):
     code: ClassVar[str] = "datasets.ingest"
 
     def writes(self) -> Sequence[LakePartition]:
-        """The four tables of the split."""
+        """The tables of the split."""
         partition = {"dataset": self.dataset, "split": self.split}
         return [LakePartition(table, partition) for table in ingest.TABLES]
 
@@ -87,6 +87,6 @@ class ReadTables(Step):
         }
 
     def work(self, context: Context, fingerprint: str) -> None:
-        """Read the split; the four tables change together."""
+        """Read the split; the tables change together."""
         source = find_dataset(context.settings, self.dataset)
         ingest.ingest_split(context.settings.lake, source, self.split, fingerprint, context.progress)

@@ -16,8 +16,8 @@ from t2s_pipeline.lake.schema import IMAGES, SAMPLES
 from t2s_pipeline.lake.store import read_partition, scan
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.pseudo_labels.table import read_labels
-from t2s_pipeline.vision.image_files import decode_image
 from t2s_pipeline.vision.masks import Rle
+from t2s_pipeline.vision.pictures import decode_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,8 +9,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from t2s_pipeline.core.errors import InputError
@@ -25,8 +23,9 @@ Image.MAX_IMAGE_PIXELS = None
 FORMATS = ("JPEG", "PNG", "TIFF")
 """The formats of the benchmarks. Pillow reads forty more, and some of them start other programs."""
 
-# The exceptions of Pillow's decoders for damaged files.
-_DAMAGE = (
+_READ = ", ".join(FORMATS)
+
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -40,6 +39,21 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+"""The exceptions of Pillow's decoders for damaged files."""
+
+_OTHER_FORMATS = (
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\x89HDF", "HDF5 or netCDF"),
+    (b"CDF", "netCDF"),
+    (b"\x93NUMPY", "NumPy"),
+    (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"EHFA_HEADER_TAG", "ERDAS Imagine"),
+)
+"""The first bytes of formats that people have and that are not read."""
 
 
 class UnusableFileError(InputError):
@@ -56,78 +70,61 @@ class UnusableFileError(InputError):
         self.detail = detail
 
 
-def decode_image(data: bytes) -> NDArray[np.uint8]:
-    """The picture as it is displayed, uint8 (H, W, 3).
-
-    The EXIF orientation is applied and alpha is dropped. Deeper pixels are stretched to the range 0 to 255.
-
-    Raises:
-        UnusableFileError: reason ``corrupt_image`` or ``too_many_pixels``.
-    """
-    picture = _loaded(data, "corrupt_image")
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        return _stretched(np.asarray(picture, dtype=np.float64))
-    return np.array(picture.convert("RGB"))
-
-
-def displayed_size(data: bytes) -> tuple[int, int]:
-    """Width and height, in pixels, of the picture as it is displayed. Every pixel is decoded, so damage is found.
-
-    Raises:
-        UnusableFileError: reason ``corrupt_image`` or ``too_many_pixels``.
-    """
-    return _loaded(data, "corrupt_image").size
-
-
-def decode_label(data: bytes, first_channel: bool = False) -> NDArray[np.bool_]:
-    """The target as a boolean mask (H, W): every pixel whose value or colour is not zero. Alpha is ignored.
-
-    A palette image is read by its colours and not by its indices, because tools that optimize PNG files reorder
-    palettes.
+def loaded_picture(data: bytes, kind: str) -> Image.Image:
+    """The picture with every pixel decoded by Pillow, in the EXIF orientation.
 
     Args:
         data: the file.
-        first_channel: only the first channel of a colour counts.
+        kind: ``image`` or ``label``, for the reason of the fault.
 
     Raises:
-        UnusableFileError: reason ``corrupt_label`` or ``too_many_pixels``.
+        UnusableFileError: reason ``unsupported_<kind>`` for another format than JPEG, PNG and TIFF,
+            ``corrupt_<kind>`` for a damaged file, or ``too_many_pixels``.
     """
-    picture = _loaded(data, "corrupt_label")
-    if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
-        picture = picture.convert("RGB")
-    values = np.asarray(picture)
-    if picture.mode in ("LA", "La", "RGBA", "RGBa", "RGBX"):
-        values = values[..., :-1]
-    if values.ndim == 3 and first_channel:
-        values = values[..., 0]
-    target: NDArray[np.bool_] = values.astype(bool) if values.ndim == 2 else np.any(values, axis=2)
-    return target
-
-
-def _loaded(data: bytes, damage: str) -> Image.Image:
-    """The picture with every pixel decoded, in the EXIF orientation; ``damage`` is the reason for a damaged file."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise UnusableFileError(
-                    "too_many_pixels", f"{width}×{height} pixels, more than {MAX_PIXELS // 1_000_000} million"
-                )
+            refuse_too_many_pixels(*picture.size)
             picture.load()
             return ImageOps.exif_transpose(picture)
     except UnusableFileError:
         raise
     except UnidentifiedImageError as error:
-        raise UnusableFileError(damage, f"not a {', '.join(FORMATS)} file") from error
-    except _DAMAGE as error:
-        raise UnusableFileError(damage, f"{type(error).__name__}: {error}") from error
+        other = _other_format(data)
+        if other is not None:
+            raise UnusableFileError(f"unsupported_{kind}", f"a {other} file; {_READ} are read") from error
+        raise UnusableFileError(f"corrupt_{kind}", f"not a {_READ} file") from error
+    except DAMAGE as error:
+        raise UnusableFileError(f"corrupt_{kind}", f"{type(error).__name__}: {error}") from error
 
 
-def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Grey values of any depth (H, W) → uint8 (H, W, 3), stretched between the 1st and 99th percentile."""
-    low, high = np.percentile(values, [1, 99])
-    scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
-    return np.repeat(scaled.round().astype(np.uint8)[..., None], 3, axis=2)
+def refuse_too_many_pixels(width: int, height: int) -> None:
+    """Refuse a picture of more pixels than ``MAX_PIXELS``.
+
+    Raises:
+        UnusableFileError: reason ``too_many_pixels``.
+    """
+    if width * height > MAX_PIXELS:
+        limit = f"{MAX_PIXELS // 1_000_000} million"
+        raise UnusableFileError("too_many_pixels", f"{width}×{height} pixels, more than {limit}")
+
+
+def is_tiff(data: bytes) -> bool:
+    """True if the first bytes are those of a TIFF or BigTIFF file."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def is_deep_png(data: bytes) -> bool:
+    """True for a PNG file of 16 bits per sample, of which Pillow keeps the upper 8 bits only."""
+    return data[:8] == b"\x89PNG\r\n\x1a\n" and data[24:25] == b"\x10"
+
+
+def _other_format(data: bytes) -> str | None:
+    """The name of a known format that is not read; None if the first bytes are of no known format."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[4:8] == b"ftyp":
+        return "HEIF or AVIF"
+    return next((name for start, name in _OTHER_FORMATS if data.startswith(start)), None)
 
 
 def file_bytes(path: Path) -> bytes:

@@ -125,7 +125,7 @@ def test_one_partition_of_an_asset_is_materialized_by_itself(walked, monkeypatch
     at(home, monkeypatch)
     assert RUN in instance.get_dynamic_partitions("training_run")
     for asset, key, names in (
-        (datasets.read_split, "synthetic-val", {"images", "samples", "selections", "rejects"}),
+        (datasets.read_split, "synthetic-val", {"images", "samples", "selections", "rejects", "notes"}),
         (training.trained, RUN, {"training_log", "checkpoints"}),
         (predictions.completions, on("synthetic-val", BASE), {"completions"}),
         (predictions.predictions, on("synthetic-test", RUN), {"predictions"}),

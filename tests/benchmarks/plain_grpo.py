@@ -17,7 +17,7 @@ from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import FormatError, parse
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.image_files import decode_image
+from t2s_pipeline.vision.pictures import decode_image
 
 
 @dataclass(frozen=True)

@@ -256,6 +256,30 @@ def test_a_benchmark_is_ingested_by_name_one_split_or_all_with_progress(tmp_path
     assert "no split spring" in message_of(t2s(tmp_path, "ingest", "refsegrs", "--only", "spring"))
 
 
+def test_what_is_unusual_is_told_settings_decide_and_nothing_but_rejects_fails(tmp_path):
+    pytest.importorskip("rasterio")
+    cases = HERE.parent / "cases"
+
+    def ingest(folder: str, *options: str) -> subprocess.CompletedProcess[str]:
+        paths = ("--images", cases / folder / "images", "--masks", cases / folder / "masks")
+        return t2s(
+            tmp_path, "ingest", "custom", *paths, "--queries", cases / folder / "q.csv", "--name", folder, *options
+        )
+
+    done = ingest("mask_jpeg")
+    assert done.returncode == 0, done.stderr
+    assert "warning: notes of mask-jpeg test: unusual files: 4 lossy_mask" in done.stderr
+    decided = ingest("mask_jpeg", "--threshold", "127")
+    assert decided.returncode == 0, decided.stderr
+    assert "unusual files" not in decided.stderr
+    recorded = t2s(tmp_path, "sql", "select detail from notes where kind = 'pixel_rules'", "--json")
+    assert json.loads(recorded.stdout) == [{"detail": '{"threshold": 127.0}'}]
+    failed = ingest("image_nan", "--bands", "99")
+    assert failed.returncode == 1
+    assert "No sample of image-nan test could be read" in failed.stderr
+    assert "--bands is for your own data" in message_of(t2s(tmp_path, "ingest", "rrsis-d", "--bands", "1"))
+
+
 def test_data_of_ones_own_is_one_command(tmp_path):
     own = ("--images", CUSTOM / "images")
     table = t2s(tmp_path, "ingest", "custom", *own, "--masks", CUSTOM / "masks", "--queries", CUSTOM / "questions.csv")
@@ -264,12 +288,12 @@ def test_data_of_ones_own_is_one_command(tmp_path):
     assert coco.returncode == 0, coco.stderr
     asked = "SELECT dataset, split, count(*) AS n FROM samples GROUP BY ALL ORDER BY ALL"
     assert json.loads(t2s(tmp_path, "sql", asked, "--json").stdout) == [
-        {"dataset": "coco", "split": "test", "n": 3},
+        {"dataset": "coco", "split": "test", "n": 4},
         {"dataset": "custom", "split": "test", "n": 3},
         {"dataset": "custom", "split": "val", "n": 1},
     ]
     published = "SELECT rule, count(*) AS n FROM selections WHERE published GROUP BY ALL"
-    assert json.loads(t2s(tmp_path, "sql", published, "--json").stdout) == [{"rule": "by_hash", "n": 7}]
+    assert json.loads(t2s(tmp_path, "sql", published, "--json").stdout) == [{"rule": "by_hash", "n": 8}]
 
 
 def test_the_doctor_tells_people_and_programs(tmp_path):

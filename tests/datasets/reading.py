@@ -21,6 +21,7 @@ class DatasetTables:
     samples: pa.Table
     selections: pa.Table
     rejects: pa.Table
+    notes: pa.Table
 
 
 def read_tables(name: str, root: Path, split: str, reader: Reader | None = None) -> DatasetTables:

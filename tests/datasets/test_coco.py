@@ -83,7 +83,7 @@ FULL = {"size": [12, 20], "counts": [240]}
         ({**FULL, "counts": [239]}, "invalid_mask"),
         ({**FULL, "counts": [250, -10]}, "invalid_mask"),
         ({**FULL, "counts": [True, 239]}, "invalid_mask"),
-        ({**FULL, "counts": [240.0]}, "invalid_mask"),
+        ({**FULL, "counts": [240.5]}, "invalid_mask"),
         ({**FULL, "counts": [0] * 300}, "invalid_mask"),
         ({**FULL, "counts": "0" * (masks.MAX_COUNTS_BYTES + 1)}, "invalid_mask"),
         ({**FULL, "counts": "é"}, "invalid_mask"),

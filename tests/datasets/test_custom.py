@@ -68,14 +68,14 @@ def test_a_coco_file_gives_a_sample_a_text_and_else_one_an_image_and_category():
         "3": (["the ship at the quay"], "ship"),
         "4": (["Which one?", "Which?"], "ship"),
         "a-airplane": (["airplane"], "airplane"),
+        "b-airplane": (["airplane"], "airplane"),
     }
     corner = target()
     corner[0:2, 0:2] = True
     assert np.array_equal(masks.decode(Rle.from_arrow(found["a-airplane"]["mask"])), corner)
     assert rejects(tables) == [
-        ("instances.json#annotations[6]", "invalid_entry"),
         ("instances.json#annotation=5", "missing_image"),
-        ("instances.json#annotation=6", "blank_question"),
+        ("instances.json#annotations[5]", "blank_question"),
         ("instances.json#image=3", "no_annotation"),
     ]
 
@@ -109,7 +109,7 @@ def test_a_table_that_is_none_is_one_sentence(tmp_path, name, content, words):
     [
         ("q.csv", b"image,question\na.png,ok\na.png\n", ["invalid_row"]),
         ("q.csv", b'image,question\na.png,"ok\nand more"\na.png,"x"y\na.png,after\n', ["invalid_row"]),
-        ("q.csv", b"image,question\na.png,caf\xe9\n,none\n", ["invalid_row", "invalid_row"]),
+        ("q.csv", b"image,question\na.png,caf\xe9\n,none\n", ["invalid_text", "invalid_row"]),
         ("q.jsonl", b'{"image": "a.png", "question": 7}\n[]\nx\n{"image": "a.png"}\n', ["invalid_row"] * 4),
         ("q.jsonl", b'{"image": "a.png", "question": ["one", "two"]}\n', []),
         ("q.jsonl", b'{"image": "a.png", "question": "\\ud800"}\n' + b"[" * 100_000 + b"\n", ["invalid_row"] * 2),
@@ -143,12 +143,12 @@ def test_without_a_mask_column_the_mask_is_called_as_the_image(tmp_path):
 
 
 def test_a_split_of_another_name_is_a_reject_not_a_loss(tmp_path):
-    (tmp_path / "q.csv").write_text("image,question,split\na.png,x,validation\na.png,y,\n")
+    (tmp_path / "q.csv").write_text("image,question,split\na.png,x,testA\na.png,y,Validation\n,z,\n")
     reader = replace(table("questions.csv"), queries=tmp_path / "q.csv")
-    assert reader.splits(HERE) == ["test"]
-    tables = read(reader)
-    assert rejects(tables) == [("q.csv:2", "invalid_row")]
-    assert list(samples(tables)) == ["a"]
+    assert reader.splits(HERE) == ["val"]  # rows of no split are told with the first split that is read
+    tables = read(reader, "val")
+    assert rejects(tables) == [("q.csv:2", "invalid_row"), ("q.csv:4", "invalid_row")]
+    assert samples(tables)["a"]["questions"] == ["y"]
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12).map(str.strip)

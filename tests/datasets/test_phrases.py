@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import risbench as benchmark
-from t2s_pipeline.datasets.annotated_images import Row
-from t2s_pipeline.datasets.phrases import _rows, phrase_file
+from t2s_pipeline.datasets.index_rows import Row
+from t2s_pipeline.datasets.phrases import _rows, phrase_files
 from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.vision import masks
@@ -57,12 +57,13 @@ def test_an_oddity_is_read_and_its_target_found(train, name):
     assert np.array_equal(masks.decode(Rle.from_arrow(row["mask"])), expected)
     assert row["is_empty"] == (name == "nothing_there")
     image = next(image for image in train.images.to_pylist() if image["image_id"] == row["image_id"])
-    assert image["bytes"] == (RISBENCH / image["file_name"]).read_bytes()
+    # A picture of 16 bits is stored as the PNG that was made from it.
+    assert (image["bytes"] == (RISBENCH / image["file_name"]).read_bytes()) == (name != "sixteen_bits")
     assert (image["height"], image["width"]) == expected.shape
 
 
 def test_every_line_is_kept_in_order_as_it_was_written(train):
-    lines = phrase_file(RISBENCH, "train").read_text("utf-8-sig").splitlines()
+    lines = phrase_files(RISBENCH)["train"][0].read_text("utf-8-sig").splitlines()
     assert train.rejects.num_rows == 0
     assert train.samples.num_rows == sum(bool(line) for line in lines)
     read = {name: row["questions"] for name, row in samples(train).items()}
@@ -95,7 +96,7 @@ def test_every_unusable_line_is_set_aside_with_its_reason():
         ("output_phrase_val.txt:9", "ambiguous_name"),
         ("output_phrase_val.txt:10", "unsafe_name"),
         ("output_phrase_val.txt:11", "unsafe_name"),
-        ("output_phrase_val.txt:12", "unsafe_name"),
+        ("output_phrase_val.txt:12", "missing_mask"),
         ("output_phrase_val.txt:15", "missing_image"),
         ("output_phrase_val.txt:2", "corrupt_image"),
         ("output_phrase_val.txt:3", "corrupt_image"),
@@ -179,7 +180,7 @@ def test_any_text_file_is_as_many_rows_and_rejects_as_it_has_lines_with_words(tm
         assert isinstance(entry, RejectRecord) or (isinstance(entry, Row) and entry.questions[0].strip())
 
 
-def test_a_name_with_a_folder_is_looked_up_below_it_and_a_link_there_may_not_lead_out(tmp_path):
+def test_a_name_with_a_folder_is_looked_up_below_it_and_links_are_followed(tmp_path):
     tree = Tree(tmp_path / "data", "img_rgb", "mask", "png")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "a.png").write_bytes(file_of(picture(1), "PNG"))
@@ -187,11 +188,12 @@ def test_a_name_with_a_folder_is_looked_up_below_it_and_a_link_there_may_not_lea
         (tree.root / folder / "below").mkdir()
     tree.put("img_rgb/below/a.png", file_of(picture(1), "PNG"))
     tree.put("mask/below/a.png", file_of(label(), "PNG"))
+    (tree.root / "mask" / "linked").symlink_to(tree.root / "mask" / "below")
     (tree.root / "img_rgb" / "linked").symlink_to(tmp_path / "outside")
-    tree.phrases("val", b"below/a.png a car\nbelow\\a.png a van\nlinked/a.png a way out\n")
+    tree.phrases("val", b"below/a.png a car\nbelow\\a.png a van\nlinked/a.png a way\n../outside/a.png out\n")
     tables = read_tables("risbench", tree.root, "val")
-    assert list(samples(tables)) == ["a", "a#2"]
-    assert rejects(tables) == [("output_phrase_val.txt:3", "unsafe_name")]
+    assert list(samples(tables)) == ["a", "a#2", "a#3"]
+    assert rejects(tables) == [("output_phrase_val.txt:4", "unsafe_name")]
 
 
 def test_folders_that_are_links_themselves_are_the_users_choice(tmp_path):

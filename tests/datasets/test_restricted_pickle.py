@@ -32,8 +32,10 @@ def test_plain_values_come_back_under_every_protocol(value, protocol):
 
 
 def test_strings_of_python_two_come_back():
-    # {'sent': 'le café'} as Python 2 wrote it, protocol 2: byte strings. Protocol 0 is read as far as it is ASCII.
+    # {'sent': 'le café'} as Python 2 wrote it under protocols 0 and 2: byte strings.
     assert loads(b"(dp0\nS'sent'\np1\nS'a ship'\np2\ns.", "x") == {"sent": "a ship"}
+    assert loads(b"(dp0\nS'sent'\np1\nS'le caf\\xc3\\xa9'\np2\ns.", "x") == {"sent": "le café"}
+    assert loads(b"(dp0\nS'sent'\np1\nS'le caf\xc3\xa9'\np2\ns.", "x") == {"sent": "le café"}
     assert loads(b"\x80\x02}q\x00U\x04sentq\x01U\x08le caf\xc3\xa9q\x02s.", "x") == {"sent": "le café"}
 
 

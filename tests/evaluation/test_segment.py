@@ -94,7 +94,7 @@ def test_a_parsed_answer_is_segmented_at_native_size_and_at_the_square(home, sys
     assert len(row["prompts"]) == len(row["scores"]) == 2
     # The same as asking the segmenter for the union of both objects
     segmenter = load_segmenter(f"sam2-mini@{segmenter_file}")
-    from t2s_pipeline.vision.image_files import decode_image
+    from t2s_pipeline.vision.pictures import decode_image
 
     images = {r["image_id"]: r["bytes"] for r in read_partition(home / "lake", IMAGES, PLACE).to_pylist()}
     embedding = segmenter.encode(decode_image(images[BRIDGE]))

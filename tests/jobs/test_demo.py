@@ -99,7 +99,7 @@ def test_a_failing_worker_fails_the_demo_and_keeps_what_was_finished(environment
     assert len(list_partitions(settings.lake, schema.SAMPLES)) == 3
     assert runs() == ["FAILURE"]
     again = t2s(environment, "demo", *FEW)
-    assert again.stdout.count("(already done)") == 13  # the scenes, and four tables of three splits
+    assert again.stdout.count("(already done)") == 16  # the scenes, and five tables of three splits
 
 
 def test_a_full_disk_is_one_sentence_and_what_was_finished_stays(environment: dict[str, str], tmp_path: Path):

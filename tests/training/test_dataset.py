@@ -19,7 +19,7 @@ from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.pseudo_labels.table import label_samples
 from t2s_pipeline.training.dataset import Squares, prompt_order, read_samples
-from t2s_pipeline.vision.image_files import decode_image
+from t2s_pipeline.vision.pictures import decode_image
 
 TRAIN = {"dataset": "synthetic", "split": "train"}
 

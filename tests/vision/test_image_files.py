@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from t2s_pipeline.vision import image_files
-from t2s_pipeline.vision.image_files import UnusableFileError, decode_image, decode_label, displayed_size, file_bytes
+from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
+from t2s_pipeline.vision.labels import decode_label
+from t2s_pipeline.vision.pictures import decode_image, read_picture
 from tests.data.make_earthreason import file_of, label, picture, target
 
 GOOD = {
@@ -18,6 +20,11 @@ GOOD = {
     "tiff": file_of(picture(0), "TIFF"),
     "deflated tiff": file_of(picture(0), "TIFF", compression="tiff_deflate"),
 }
+
+
+def displayed_size(data: bytes) -> tuple[int, int]:
+    shown = read_picture(data)
+    return shown.width, shown.height
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff", "deflated tiff"])
@@ -85,9 +92,11 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(monkeypatch):
     [b"", b"<html>", b"GIF89a" + b"\0" * 40, file_of(picture(0), "WEBP"), file_of(picture(0), "BMP")],
 )
 def test_what_is_not_of_the_three_formats_is_refused(data):
-    with pytest.raises(UnusableFileError, match="not a JPEG, PNG, TIFF file") as raised:
+    is_format = len(data) > 10  # a GIF, WebP or BMP file is not damaged, it is only not read
+    words = "file; JPEG, PNG, TIFF are read" if is_format else "not a JPEG, PNG, TIFF file"
+    with pytest.raises(UnusableFileError, match=words) as raised:
         decode_image(data)
-    assert raised.value.reason == "corrupt_image"
+    assert raised.value.reason == ("unsupported_image" if is_format else "corrupt_image")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -108,7 +117,7 @@ def test_a_damaged_file_is_read_or_refused_but_raises_nothing_else(kind, data):
     try:
         decoded = decode_image(bytes(good))
     except UnusableFileError as error:
-        assert error.reason in ("corrupt_image", "too_many_pixels")
+        assert error.reason in ("corrupt_image", "unsupported_image", "too_many_pixels")
     else:
         assert decoded.ndim == 3
 
