@@ -22,10 +22,7 @@ IMAGES = TABLES.add(
     width=(INT, "pixels, as displayed"),
     height=(INT, "pixels, as displayed"),
     sha256=(STR, "hash of the original file"),
-    bytes=(
-        pa.large_binary(),
-        "the file as it was, or the PNG made from it",
-    ),
+    bytes=(pa.large_binary(), "the file as it was, or the PNG made from it"),
 )
 SAMPLES = TABLES.add(
     "samples",
