@@ -1,7 +1,6 @@
 """Bands of a TIFF file, or of a PNG file of 16 bits, in their full depth, read with rasterio (GDAL).
 
-rasterio is imported when the first such file is read. The worker's environment does not need it, because ingest stores
-a PNG in place of a file that Pillow does not read.
+rasterio is imported when the first such file is read, because the import takes as long as reading a hundred files.
 """
 
 import io
@@ -94,12 +93,9 @@ def open_raster(data: bytes, kind: str) -> Iterator[RasterFile]:
             ``corrupt_<kind>`` for a damaged file, or ``too_many_pixels``. Faults of the pixels are raised too, when a
             band is read.
     """
-    try:
-        import rasterio
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    except ImportError as error:
-        detail = "it needs rasterio, which is not installed: `pip install rasterio`"
-        raise UnusableFileError(f"unsupported_{kind}", detail) from error
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     settings = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
     try:

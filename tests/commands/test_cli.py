@@ -257,7 +257,6 @@ def test_a_benchmark_is_ingested_by_name_one_split_or_all_with_progress(tmp_path
 
 
 def test_what_is_unusual_is_told_settings_decide_and_nothing_but_rejects_fails(tmp_path):
-    pytest.importorskip("rasterio")
     cases = HERE.parent / "cases"
 
     def ingest(folder: str, *options: str) -> subprocess.CompletedProcess[str]:

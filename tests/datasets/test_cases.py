@@ -10,8 +10,6 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-pytest.importorskip("rasterio", reason="the worker's environment has no rasterio")
-
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
 from t2s_pipeline.datasets.earthreason import EarthReason

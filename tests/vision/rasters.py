@@ -4,9 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pytest
-
-rasterio = pytest.importorskip("rasterio", reason="the worker's environment has no rasterio")
+import rasterio
 
 UTM = {"crs": "EPSG:32633", "transform": (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0)}
 """A place on Earth for ``tiff``: pixels of 10 m, the first row is the northern one."""
