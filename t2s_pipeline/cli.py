@@ -28,6 +28,7 @@ from t2s_pipeline.commands.judge import judge
 from t2s_pipeline.commands.label import label
 from t2s_pipeline.commands.lake import lake
 from t2s_pipeline.commands.leaderboard import leaderboard
+from t2s_pipeline.commands.models import models
 from t2s_pipeline.commands.plan import plan
 from t2s_pipeline.commands.report import report
 from t2s_pipeline.commands.score import score
@@ -63,7 +64,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 """The commands, in the order in which `t2s --help` lists them."""
 
-GROUPS: tuple[typer.Typer, ...] = (lake,)
+GROUPS: tuple[typer.Typer, ...] = (models, lake)
 """Commands of two words, such as `t2s lake upgrade`; `t2s --help` lists them after the others."""
 
 app = typer.Typer(

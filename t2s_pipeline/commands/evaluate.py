@@ -7,6 +7,16 @@ import typer
 
 from t2s_pipeline.core.settings import Settings
 
+AnsweringChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change how the system answers: prompter (zero-shot systems only), segmenter, recipe.*, generation.*. A "
+        "model's name or path. The results replace those of the same name. Can be repeated.",
+    ),
+]
+
 
 def evaluate(
     system: Annotated[
@@ -39,6 +49,7 @@ def evaluate(
             "perhaps `system`. For released models that were trained on another text."
         ),
     ] = None,
+    override: AnsweringChanges = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished work.")] = False,
 ) -> None:
     """Compute completions, masks, scores and metrics of a system. Finished steps are not repeated.
@@ -55,7 +66,7 @@ def evaluate(
 
     settings = Settings.from_env()
     settings.require_worker()
-    answering = resolve(system, settings).asked_with(template and template.expanduser())
+    answering = resolve(system, settings, override or ()).asked_with(template and template.expanduser())
     dataset = dataset or answering.dataset
     with recording_runner(settings, fresh) as runner:
         run(runner, answering, dataset, split)

@@ -42,6 +42,10 @@ def score(
     answers_as: Annotated[
         str, typer.Option(help="For texts: the experiment whose prompt combination and segmenter apply.")
     ] = "think2seg-rs-3b",
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="For texts: change a setting of --answers-as: segmenter=PATH."),
+    ] = None,
 ) -> None:
     """Score the predictions of another project with the same code as our own, under both protocols.
 
@@ -54,7 +58,9 @@ def score(
 
     settings = Settings.from_env()
     options = MaskOptions(objects, min_score, threshold)
-    foreign = ForeignAnswers(name, predictions.expanduser(), dataset, split, side, question, answers_as, options)
+    foreign = ForeignAnswers(
+        name, predictions.expanduser(), dataset, split, side, question, answers_as, options, tuple(override or ())
+    )
     with recording_runner(settings) as runner:
         score_foreign(runner, foreign)
     print(f"""\nt2s leaderboard --dataset {dataset}; t2s sql "from prediction_rejects where system = '{name}'".""")

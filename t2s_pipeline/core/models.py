@@ -16,7 +16,7 @@ moved is found again, and an entry never stands for other weights without notice
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,10 @@ def find_weights(kind: str, sha256: str) -> ModelEntry | None:
 
 
 def store(entry: ModelEntry) -> ModelEntry:
-    """Write an entry in place of the one with its kind and name, or as a new one. Return it as it was written."""
+    """Write an entry in place of the one with its kind and name, or as a new one. Return it as it was written.
+
+    A path below the folder of the file is written relative to it, so that both can be moved together.
+    """
     file = models_file()
     path = file.parent / Path(entry.path).expanduser() if entry.path else None
     if path is not None:
@@ -147,9 +150,29 @@ def store(entry: ModelEntry) -> ModelEntry:
         entry = replace(entry, path=(path.relative_to(file.parent) if inside else path).as_posix())
     with only_one(Settings.from_env().home, f"the models of {file}"):
         others = [other for other in entries() if (other.kind, other.name) != (entry.kind, entry.name)]
-        with atomic_file(file) as temporary:
-            temporary.write_text(_HEADER + "".join(map(_text, [*others, entry])), "utf-8")
+        _write(file, [*others, entry])
     return entry
+
+
+def drop(name: str) -> list[ModelEntry]:
+    """Remove the entries of a name, and return them.
+
+    Raises:
+        InputError: if there is none.
+    """
+    file = models_file()
+    with only_one(Settings.from_env().home, f"the models of {file}"):
+        dropped = [entry for entry in entries() if entry.name == name]
+        if not dropped:
+            names = ", ".join(entry.name for entry in entries()) or "none"
+            raise InputError(f"{file} has no model {name!r}. It has: {names}.")
+        _write(file, [entry for entry in entries() if entry.name != name])
+    return dropped
+
+
+def _write(file: Path, models: Iterable[ModelEntry]) -> None:
+    with atomic_file(file) as temporary:
+        temporary.write_text(_HEADER + "".join(map(_text, models)), "utf-8")
 
 
 def _text(entry: ModelEntry) -> str:

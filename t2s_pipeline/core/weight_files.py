@@ -41,6 +41,13 @@ def sha256_of(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
+def remembered_sha256(files: Sequence[Path]) -> str:
+    """The hash of ``sha256_of`` if it takes no time: of small files, or remembered. Else empty."""
+    if size_of(files) < REMEMBERED_FROM or _note(files).is_file():
+        return sha256_of(files)
+    return ""
+
+
 def _note(files: Sequence[Path]) -> Path:
     """The file that remembers the hash of these files as they are now. Their names do not count."""
     stats = [file.stat() for file in files]

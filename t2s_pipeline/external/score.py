@@ -23,6 +23,7 @@ from t2s_pipeline.steps.answers import Segment
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Summarize, score_under_every_protocol
 from t2s_pipeline.steps.step import StepReport
+from t2s_pipeline.systems.answering_settings import with_answering
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.text_answers import remember
 from t2s_pipeline.vision.geometry import FULL_SIDE
@@ -45,6 +46,7 @@ class ForeignAnswers:
         answers_as: for texts: the experiment whose prompt combination they are written in, and whose segmenter
             segments them.
         options: how masks are read where their files alone do not decide it.
+        overrides: for texts: changed settings of ``answers_as``, such as ``segmenter=my-sam``.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ForeignAnswers:
     question: int = 0
     answers_as: str = "think2seg-rs-3b"
     options: MaskOptions = field(default_factory=MaskOptions)
+    overrides: tuple[str, ...] = ()
 
     @property
     def partition(self) -> dict[str, str]:
@@ -101,13 +104,13 @@ def _score_masks(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
 
 def _score_answers(runner: Runner, foreign: ForeignAnswers, content: dict[str, Any]) -> list[StepReport]:
     lake = runner.settings.lake
-    combination = experiment(foreign.answers_as).recipe.combination
+    combination = with_answering(experiment(foreign.answers_as), foreign.overrides).recipe.combination
     samples = read_partition(lake, schema.SAMPLES, foreign.partition)
     images = read_partition(lake, schema.IMAGES, foreign.partition, ["image_id", "file_name"])
     side = foreign.side or FULL_SIDE
     matched = match_answers(content, samples, images, combination, side, foreign.predictions.name)
     _write_rejects(runner, foreign, matched.rejects)
-    remember(runner.settings, foreign.name, foreign.answers_as)
+    remember(runner.settings, foreign.name, foreign.answers_as, foreign.overrides)
     partition = {**foreign.partition, "system": foreign.name}
     write_partition(lake, schema.COMPLETIONS, partition, matched.completions, _fingerprint(matched.completions))
     system = resolve(foreign.name, runner.settings)

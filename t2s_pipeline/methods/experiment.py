@@ -214,18 +214,32 @@ class Experiment:
         """A copy with changed settings.
 
         Args:
-            overrides: ``key=value``, for example ``grpo.learning_rate=1e-4`` or ``seed=1``.
+            overrides: ``key=value``, for example ``grpo.learning_rate=1e-4`` or ``seed=1``. Of a repeated key, the last
+                value counts. Values that fit only together can come in any order.
 
         Raises:
             InputError: for an unknown key or a value that does not fit it.
         """
-        changed = self
-        for override in overrides:
-            key, separator, text = override.partition("=")
-            if not separator:
-                raise InputError(f"{override!r} is not key=value.")
-            changed = with_setting(changed, key.strip().split("."), text.strip(), key.strip())
+        changed, waiting = self, dict(map(_pair, overrides))
+        while waiting:
+            faults: dict[str, InputError] = {}
+            for key, text in waiting.items():
+                try:
+                    changed = with_setting(changed, key.split("."), text, key)
+                except InputError as fault:
+                    faults[key] = fault
+            if len(faults) == len(waiting):
+                raise next(iter(faults.values()))
+            waiting = {key: waiting[key] for key in faults}
         return changed
+
+
+def _pair(override: str) -> tuple[str, str]:
+    """Key and value of an override."""
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise InputError(f"{override!r} is not key=value.")
+    return key.strip(), text.strip()
 
 
 def _check_types(settings: object, prefix: str) -> None:

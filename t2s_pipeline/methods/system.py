@@ -1,7 +1,7 @@
 """A system: a prompter, a segmenter and how they are asked. Systems are what evaluation compares."""
 
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
@@ -66,8 +66,12 @@ class System:
 
     @property
     def segmenter_name(self) -> str:
-        """The segmenter's name in the lake: without the file that ``<name>@<path>`` takes its weights from."""
-        return self.segmenter.partition("@")[0]
+        """The segmenter's name in the lake: without the file that ``<name>@<path>`` takes its weights from.
+
+        Of a path, it is the name of the file without its suffix.
+        """
+        name = self.segmenter.partition("@")[0]
+        return PurePath(name).stem if "/" in name else name
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON values."""

@@ -18,11 +18,16 @@ from t2s_pipeline.prompting.coordinates import Coordinates
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A published checkpoint: its name here, its Hub id, and the commit that its files are taken from."""
+    """A published checkpoint: its name here, its Hub id, and the commit that its files are taken from.
+
+    ``licence`` is what its card on the Hub states. ``gated`` says whether its conditions must be accepted there first.
+    """
 
     name: str
     hub_id: str
     revision: str
+    licence: str = ""
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,16 @@ FAMILIES = Registry(
             end_tokens=QWEN_ENDS,
             models=(
                 PublishedModel(
-                    "qwen2.5-vl-3b", "Qwen/Qwen2.5-VL-3B-Instruct", "66285546d2b821cf421d4f5eb2576359d3770cd3"
+                    "qwen2.5-vl-3b",
+                    "Qwen/Qwen2.5-VL-3B-Instruct",
+                    "66285546d2b821cf421d4f5eb2576359d3770cd3",
+                    "qwen-research",
                 ),
                 PublishedModel(
-                    "qwen2.5-vl-7b", "Qwen/Qwen2.5-VL-7B-Instruct", "cc594898137f460bfe9f0759e9844b3ce807cfb5"
+                    "qwen2.5-vl-7b",
+                    "Qwen/Qwen2.5-VL-7B-Instruct",
+                    "cc594898137f460bfe9f0759e9844b3ce807cfb5",
+                    "apache-2.0",
                 ),
             ),
         ),
@@ -89,9 +100,15 @@ FAMILIES = Registry(
             native=Coordinates.THOUSANDTHS,
             end_tokens=QWEN_ENDS,
             models=(
-                PublishedModel("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", "89644892e4d85e24eaac8bacfd4f463576704203"),
-                PublishedModel("qwen3-vl-4b", "Qwen/Qwen3-VL-4B-Instruct", "ebb281ec70b05090aa6165b016eac8ec08e71b17"),
-                PublishedModel("qwen3-vl-8b", "Qwen/Qwen3-VL-8B-Instruct", "0c351dd01ed87e9c1b53cbc748cba10e6187ff3b"),
+                PublishedModel(
+                    "qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", "89644892e4d85e24eaac8bacfd4f463576704203", "apache-2.0"
+                ),
+                PublishedModel(
+                    "qwen3-vl-4b", "Qwen/Qwen3-VL-4B-Instruct", "ebb281ec70b05090aa6165b016eac8ec08e71b17", "apache-2.0"
+                ),
+                PublishedModel(
+                    "qwen3-vl-8b", "Qwen/Qwen3-VL-8B-Instruct", "0c351dd01ed87e9c1b53cbc748cba10e6187ff3b", "apache-2.0"
+                ),
             ),
         ),
         Family(
@@ -121,7 +138,9 @@ FAMILIES = Registry(
             end_tokens=("</s>",),
             tiles=2,
             models=(
-                PublishedModel("llava-1.5-7b", "llava-hf/llava-1.5-7b-hf", "b234b804b114d9e37bb655e11cbbb5f5e971b7a9"),
+                PublishedModel(
+                    "llava-1.5-7b", "llava-hf/llava-1.5-7b-hf", "b234b804b114d9e37bb655e11cbbb5f5e971b7a9", "llama2"
+                ),
             ),
         ),
     ),

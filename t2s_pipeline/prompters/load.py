@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.names import is_name
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.families import published_model
@@ -38,12 +40,19 @@ def _with_adapters(name: str, folder: Path, device: str, asking: Asking) -> Prom
     """A base with the low-rank adapters of a folder, as training writes them, merged into its weights.
 
     Raises:
-        InputError: if the base is not at the place that the adapters name.
+        InputError: if the base that the adapters name is not on this machine.
     """
     from peft import PeftModel
 
     base = json.loads((folder / ADAPTERS).read_text("utf-8"))["base_model_name_or_path"]
-    prompter = Prompter(name, folder_of(base), device, asking)
+    try:
+        place = folder_of(base)
+    except InputError as fault:
+        raise InputError(
+            f"{folder} holds adapters for the base {base!r}, which is not on this machine. If you have it: "
+            f"t2s models add {base if is_name(base) else 'NAME'} PATH. {fault}"
+        ) from fault
+    prompter = Prompter(name, place, device, asking)
     prompter.model = PeftModel.from_pretrained(prompter.model, folder).merge_and_unload().eval()
     prompter.sha256 = weights_sha256(folder)
     return prompter

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A published checkpoint: the Hub repository, the file in it, and the file's SHA-256."""
+    """A published checkpoint: the Hub repository, the file in it, the file's SHA-256, and the licence."""
 
     hub_id: str
     file: str
     sha256: str
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def _sam21(size: str, config: str, sha256: str) -> Segmenter:
 
         return build_released(config)
 
-    published = PublishedFile(f"facebook/sam2.1-hiera-{size}", f"sam2.1_hiera_{size.replace('-', '_')}.pt", sha256)
+    published = PublishedFile(
+        f"facebook/sam2.1-hiera-{size}", f"sam2.1_hiera_{size.replace('-', '_')}.pt", sha256, "apache-2.0"
+    )
     return Segmenter(f"sam2.1-{size}", build, 1024, published)
 
 

@@ -61,7 +61,12 @@ def candidates(settings: Settings) -> tuple[list[Candidate], list[UnusableFolder
                 unusable.append(UnusableFolder(checkpoint.path, str(fault)))
     reserved = frozenset({*READY, *EXPERIMENTS, *(folder.name for folder in folders)})
     foreign, refused = watched_folder.look(settings, reserved)
-    return [*usable, *map(_of_foreign, foreign)], [*unusable, *refused]
+    for other in foreign:
+        try:
+            usable.append(_of_foreign(other))
+        except InputError as fault:
+            unusable.append(UnusableFolder(other.path, str(fault)))
+    return usable, [*unusable, *refused]
 
 
 def _of_ours(run: str, checkpoint: checkpoints.Checkpoint) -> Candidate:

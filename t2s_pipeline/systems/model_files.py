@@ -27,8 +27,8 @@ def require_complete(folder: Path) -> list[Path]:
     """
     names = {file.name for file in folder.iterdir() if file.is_file()}
     weights = sorted(folder / name for name in names if name.endswith(".safetensors") and not name.startswith("."))
-    if not weights or "config.json" not in names:
-        raise InputError("it holds no model: expected config.json and *.safetensors")
+    if not weights or not names & {"config.json", "adapter_config.json"}:
+        raise InputError("it holds no model: expected config.json (or adapter_config.json) and *.safetensors")
     for file in weights:
         _require_whole(file)
     _require_shards(folder)

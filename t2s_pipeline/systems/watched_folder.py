@@ -3,10 +3,12 @@
 ``checkpoints/<name>/`` is one checkpoint and becomes the system ``<name>``. ``checkpoints/<name>/checkpoint-<step>/``
 is a checkpoint of a run and becomes ``<name>--<step>``, or ``<name>`` if its marker says that it is the last one. A
 model that lies in ``checkpoints/<name>/`` beside such folders is the final model of the run and becomes ``<name>``.
-A checkpoint of ours has its settings in its marker. Any other checkpoint names in a file ``evaluate.json`` the
-experiment whose settings it answers with: ``{"experiment": "think2seg-rs-3b", "step": 400}``. The file can also lie in
-``checkpoints/<name>/``; then it is valid for all checkpoints of the run. If they were trained on another instruction,
-``"template": "template.toml"`` names a file beside it with that text (``prompting/templates.py``).
+A checkpoint of ours has its settings in its marker, and an export in its file ``experiment.json``. Any other checkpoint
+names in a file ``evaluate.json`` the experiment whose settings it answers with:
+``{"experiment": "think2seg-rs-3b", "step": 400}``. The file can also lie in ``checkpoints/<name>/``; then it is valid
+for all checkpoints of the run. It can change settings too (``answering_settings.py``). If the checkpoints were trained
+on another instruction, ``"template": "template.toml"`` names a file beside it with that text
+(``prompting/templates.py``).
 """
 
 import json
@@ -21,12 +23,12 @@ from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.names import RULE, is_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.methods.system import System
+from t2s_pipeline.systems.answering_settings import answering_settings
 from t2s_pipeline.systems.model_files import holds_model_files, require_complete
 from t2s_pipeline.training import checkpoints
+from t2s_pipeline.training.checkpoints import ANSWERS_AS
 
-ANSWERS_AS = "evaluate.json"
 QUIET_SECONDS = 3.0
 """A folder counts only after nothing in it was created or renamed for this time: a copy may still be running."""
 _STEP = re.compile(r"checkpoint-(\d+)")
@@ -169,20 +171,19 @@ def _read(
             fingerprint=marker.sha256,
             created_at=datetime.fromisoformat(marker.created_at),
         )
-    answers_as = _answers_as(path if step is None or (path / ANSWERS_AS).exists() else path.parent)
+    answers_as = answering_settings(path, path if step is None or (path / ANSWERS_AS).exists() else path.parent)
     weights_fingerprint = fingerprint(
         files=[(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
     )
-    settings = experiment(answers_as.experiment)
     # A file that is no template makes the folder unusable.
-    System.of(name, settings).asked_with(answers_as.template)
+    System.of(name, answers_as.experiment).asked_with(answers_as.template)
     return ForeignCheckpoint(
         system=name if step is None else f"{name}--{step}",
         run=name,
         step=(answers_as.step or _trainer_step(path) or last_step) if step is None else step,
         final=not with_final,
         path=path,
-        experiment=settings,
+        experiment=answers_as.experiment,
         fingerprint=weights_fingerprint,
         created_at=datetime.fromtimestamp(max(file.stat().st_mtime for file in weights), UTC),
         template=answers_as.template,
@@ -196,43 +197,3 @@ def _trainer_step(path: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError):
         return 0
     return step if isinstance(step, int) else 0
-
-
-@dataclass(frozen=True)
-class AnswersAs:
-    """The contents of ``evaluate.json``.
-
-    Attributes:
-        experiment: whose settings apply.
-        step: the training step, 0 if it is not known.
-        template: the file with the text that the checkpoint is asked with; None for our own instruction.
-    """
-
-    experiment: str
-    step: int
-    template: Path | None
-
-
-def _answers_as(path: Path) -> AnswersAs:
-    """Read ``evaluate.json``.
-
-    Raises:
-        InputError: if it is missing or damaged.
-    """
-    try:
-        content = json.loads((path / ANSWERS_AS).read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"it has neither our marker {checkpoints.MARKER} nor {ANSWERS_AS}: say as which experiment it answers, "
-            'for example {"experiment": "think2seg-rs-3b"}'
-        ) from None
-    except ValueError as fault:
-        raise InputError(f"{ANSWERS_AS} is no JSON ({fault})") from fault
-    if not isinstance(content, dict) or not isinstance(content.get("experiment"), str):
-        raise InputError(f'{ANSWERS_AS} must be like {{"experiment": "think2seg-rs-3b"}}')
-    if not isinstance(content.get("step", 0), int):
-        raise InputError(f"{ANSWERS_AS}: step {content['step']!r} is no whole number")
-    if not isinstance(content.get("template", ""), str):
-        raise InputError(f"{ANSWERS_AS}: template {content['template']!r} is no name of a file")
-    template = path / content["template"] if content.get("template") else None
-    return AnswersAs(content["experiment"], content.get("step", 0), template)

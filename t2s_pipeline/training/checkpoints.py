@@ -18,6 +18,10 @@ from t2s_pipeline.core.atomic_files import atomic_file, flush
 from t2s_pipeline.core.errors import InputError
 
 MARKER = "COMPLETE.json"
+EXPORTED = "experiment.json"
+"""The settings of an exported checkpoint, as ``Experiment.as_json`` gives them."""
+ANSWERS_AS = "evaluate.json"
+"""How a checkpoint without our marker is evaluated (``systems/answering_settings.py``)."""
 _NAME = re.compile(r"checkpoint-(\d+)")
 _STAGING = ".staging"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,11 +11,13 @@ import torch
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.prompters.families import published_model
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.training import checkpoints
-from t2s_pipeline.training.checkpoints import Checkpoint
+from t2s_pipeline.training.checkpoints import ANSWERS_AS, EXPORTED, Checkpoint
 from t2s_pipeline.training.model_card import TrainingData, card, metrics
+from t2s_pipeline.training.model_names import without_paths
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """The types that exported weights can have."""
@@ -79,16 +82,29 @@ def _save_model(source: Path, target: Path, dtype: torch.dtype) -> None:
 
 
 def _copy_adapters(source: Path, target: Path) -> None:
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        shutil.copy2(source / name, target / name)
+    shutil.copy2(source / "adapter_model.safetensors", target / "adapter_model.safetensors")
+    content = json.loads((source / "adapter_config.json").read_text("utf-8"))
+    # peft takes a Hub id here, and on this machine our own commands take it too.
+    published = published_model(content["base_model_name_or_path"])
+    base = published.hub_id if published else content["base_model_name_or_path"]
+    (target / "adapter_config.json").write_text(
+        json.dumps({**content, "base_model_name_or_path": base}, indent=2, sort_keys=True), "utf-8"
+    )
     load_prompter(str(source)).processor.save_pretrained(target)
 
 
 def _describe(home: Path, checkpoint: Checkpoint, target: Path, adapters: bool) -> None:
-    experiment, lake = Experiment.from_json(checkpoint.experiment), home / "lake"
+    experiment, lake = without_paths(Experiment.from_json(checkpoint.experiment)), home / "lake"
     scores = metrics(lake, checkpoint.name)
     form = "These are low-rank adapters: load them onto the base with peft." if adapters else "This is the whole model."
-    text = card(checkpoint, TrainingData.read(lake, experiment.dataset), scores, weights_sha256(target), form)
+    text = card(
+        replace(checkpoint, experiment=experiment.as_json()),
+        TrainingData.read(lake, experiment.dataset),
+        scores,
+        weights_sha256(target),
+        form,
+    )
     (target / "README.md").write_text(text)
-    (target / "experiment.json").write_text(json.dumps(checkpoint.experiment, indent=1, sort_keys=True) + "\n")
+    (target / EXPORTED).write_text(json.dumps(experiment.as_json(), indent=1, sort_keys=True) + "\n")
+    (target / ANSWERS_AS).write_text(json.dumps({"step": checkpoint.step}) + "\n")
     (target / "metrics.json").write_text(json.dumps(scores, indent=1) + "\n")

@@ -14,10 +14,10 @@ from t2s_pipeline.core.models import PROMPTER, SEGMENTER, ModelEntry, find_entry
 from t2s_pipeline.core.names import require_name
 from t2s_pipeline.core.weight_files import sha256_of, size_of, weight_files
 from t2s_pipeline.methods.experiment import Experiment
-from t2s_pipeline.prompters import weights
 from t2s_pipeline.prompters.families import family_of, published_model
-from t2s_pipeline.segmenters import registry
-from t2s_pipeline.segmenters.registry import SEGMENTERS, PublishedFile, find_segmenter
+from t2s_pipeline.prompters.weights import entry_of as prompter_entry
+from t2s_pipeline.segmenters.registry import SEGMENTERS, PublishedFile, Segmenter, find_segmenter
+from t2s_pipeline.segmenters.registry import entry_of as segmenter_entry
 from t2s_pipeline.training.architecture import architecture, published_architecture
 
 _STEP = re.compile(r"checkpoint-(\d+)")
@@ -35,11 +35,25 @@ def with_names(experiment: Experiment) -> Experiment:
     )
 
 
+def without_paths(experiment: Experiment) -> Experiment:
+    """The experiment for people elsewhere: a path that has no name becomes the name of its folder or file."""
+    try:
+        experiment = with_names(experiment)
+    except InputError:
+        pass  # a model that is no longer here has no other name than the last part of its path
+    prompter, segmenter = Path(experiment.prompter).expanduser(), experiment.segmenter.partition("@")[0]
+    return replace(
+        experiment,
+        prompter=prompter.name if prompter.is_absolute() else experiment.prompter,
+        segmenter=Path(segmenter).stem if Path(segmenter).expanduser().is_absolute() else segmenter,
+    )
+
+
 def prompter_name(name_or_path: str) -> str:
     """The name of a prompter in settings and tables. What is no folder and not in ``models.toml`` stays as it is."""
     if name_or_path == EMBEDDED_PROMPTER:
         return name_or_path
-    entry = weights.entry_of(name_or_path)
+    entry = prompter_entry(name_or_path)
     if entry is None:
         return register(Path(name_or_path)).title if name_or_path and _is_folder(name_or_path) else name_or_path
     # All names of a published model are equal, so the one that was given stays.
@@ -52,7 +66,7 @@ def segmenter_name(name_or_path: str) -> str:
     Raises:
         InputError: if there is no such segmenter, or the file that the text names is missing.
     """
-    entry = registry.entry_of(name_or_path)
+    entry = segmenter_entry(name_or_path)
     if entry is not None:
         return _complete(entry).title
     segmenter, file = find_segmenter(name_or_path)
@@ -60,6 +74,9 @@ def segmenter_name(name_or_path: str) -> str:
         return segmenter.name
     if not file.is_file():
         raise InputError(f"The checkpoint of {segmenter.name} is not at {file}.")
+    weights = segmenter.weights
+    if isinstance(weights, Path) and sha256_of([file]) == sha256_of([weights]):
+        return segmenter.name
     return register(file, network=segmenter.name).title
 
 
@@ -97,6 +114,32 @@ def register(path: Path, name: str | None = None, network: str = "", replacing: 
             f"than those at {path} ({entry.sha256[:12]}): choose another name, or add --replace."
         )
     return entry if entry == before else store(entry)
+
+
+def register_of_hub(name: str, place: str, network: str = "", replacing: bool = False) -> ModelEntry:
+    """Give a model of the Hub a name. It is downloaded only if HF_HUB_OFFLINE=0.
+
+    Args:
+        name: the name.
+        place: ``owner/model@<40 hex digits of the commit>``.
+        network: of a segmenter: the registered segmenter whose network it has; empty for a prompter.
+        replacing: True if the name may stand for another model from now on.
+
+    Raises:
+        InputError: if the place or the name cannot be used.
+    """
+    model = published_model(place)
+    if model is None:
+        raise InputError(f"{place!r} is no path, and not owner/model@COMMIT with the 40 hex digits of a commit.")
+    kind = SEGMENTER if network or name in SEGMENTERS else PROMPTER
+    require_name(name, kind)
+    if name in (EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER):
+        raise InputError(f"{name} is the name of an embedded model: choose another name.")
+    entry = ModelEntry(kind, name, hub_id=model.hub_id, revision=model.revision, network=network)
+    before = find_entry(kind, name)
+    if before is not None and before != entry and not replacing:
+        raise InputError(f"{name} is the name of another model already: choose another name, or add --replace.")
+    return store(entry)
 
 
 def _complete(entry: ModelEntry) -> ModelEntry:
@@ -154,7 +197,7 @@ def _segmenter(path: Path, name: str | None, network: str) -> ModelEntry:
     )
 
 
-def _network(path: Path, name: str | None, network: str) -> registry.Segmenter:
+def _network(path: Path, name: str | None, network: str) -> Segmenter:
     """The registered segmenter whose network a file holds."""
     if network:
         return SEGMENTERS.named(network)

@@ -131,6 +131,7 @@ class RunFolder:
             step: its optimizer step.
             steps: of the whole run.
         """
+        _name_base(staged, self.experiment.prompter)
         checkpoint = checkpoints.publish(
             staged,
             Checkpoint(
@@ -216,3 +217,11 @@ class RunFolder:
         ]
         table = pa.Table.from_pylist(rows, schema=CHECKPOINTS.schema)
         write_partition(self.settings.lake, CHECKPOINTS, {"run": self.experiment.run}, table, fingerprint)
+
+
+def _name_base(staged: Path, base: str) -> None:
+    """Write the name of the base into the configuration of adapters, in place of the path that it was loaded from."""
+    file = staged / "adapter_config.json"
+    if file.is_file():
+        content = json.loads(file.read_text("utf-8"))
+        file.write_text(json.dumps({**content, "base_model_name_or_path": base}, indent=2, sort_keys=True), "utf-8")

@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code. For a training with several ranks this process becomes torchrun."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = worker_parser().parse_args(arguments)
+    names_home = options.home is not None and "T2S_HOME" not in os.environ
+    if names_home:
+        # The file with the models is there.
+        os.environ["T2S_HOME"] = str(_home(options))
     before = signal.signal(signal.SIGTERM, _terminate)
     tether.hold(GRACE_SECONDS)
     try:
@@ -69,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return TERMINATED
     finally:
         signal.signal(signal.SIGTERM, before)
+        if names_home:
+            del os.environ["T2S_HOME"]
     return 0
 
 

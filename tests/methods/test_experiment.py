@@ -1,6 +1,7 @@
 """An experiment is validated, hashes to one value, and changes only through settings that exist."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -190,6 +191,17 @@ def test_overrides_are_read_by_the_kind_of_the_setting():
 def test_a_bad_setting_is_named(override: str, message: str):
     with pytest.raises(InputError, match=message):
         experiment("think2seg-mini", [override])
+
+
+def test_settings_that_fit_only_together_come_in_any_order_and_the_last_value_counts():
+    together = ["grpo.prompts_per_step=1", "grpo.group_size=2", "grpo.completions_per_pass=2"]
+    for order in itertools.permutations(together):
+        changed = experiment("think2seg-rs-3b", order).grpo
+        assert (changed.prompts_per_step, changed.group_size, changed.completions_per_pass) == (1, 2, 2)
+    twice = ["grpo.completions_per_pass=3", *together]
+    assert experiment("think2seg-rs-3b", twice).grpo.completions_per_pass == 2
+    with pytest.raises(InputError, match="completions_per_pass 8 must divide the 2 completions"):
+        experiment("think2seg-rs-3b", together[:2])
 
 
 def test_a_run_has_steps_or_epochs_and_not_both():

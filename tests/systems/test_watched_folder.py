@@ -13,6 +13,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import EXPERIMENTS
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems import watched_folder as elsewhere
+from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.watched_folder import find, look
 from t2s_pipeline.training.checkpoints import MARKER, Checkpoint
@@ -85,6 +86,63 @@ def test_the_mark_stays_while_the_files_do_and_changes_with_them(settings):
     assert look(settings)[0][0].fingerprint == first
     (folder / "evaluate.json").write_text(json.dumps({"experiment": "think2seg-rs-7b"}))
     assert look(settings)[0][0].fingerprint != first
+
+
+def export(folder: Path, **changed) -> Path:
+    """A folder as ``t2s export`` writes it: its own settings beside the weights, and no marker."""
+    put(folder)
+    (folder / "experiment.json").write_text(json.dumps(MINI.with_overrides(["recipe.combination=bbox"]).as_json()))
+    (folder / "evaluate.json").write_text(json.dumps({"step": 60, **changed}))
+    return folder
+
+
+def test_an_export_answers_with_its_own_settings(settings):
+    export(settings.watched / "ours")
+    (checkpoint,) = look(settings)[0]
+    assert (checkpoint.system, checkpoint.step, checkpoint.experiment.combination) == ("ours", 60, "bbox")
+    assert resolve("ours", settings).recipe.combination == "bbox"
+
+
+def test_keys_of_evaluate_json_change_how_a_checkpoint_answers(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("T2S_HOME", str(tmp_path))
+    folder = export(settings.watched / "ours", segmenter="sam.safetensors", generation={"max_new_tokens": 7})
+    (folder / "sam.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    (checkpoint,), unusable = look(settings)
+    assert unusable == [] and checkpoint.experiment.generation.max_new_tokens == 7
+    put(
+        settings.watched / "theirs",
+        experiment="think2seg-rs-3b",
+        segmenter="sam2-mini",
+        recipe={"coordinates": "native"},
+    )
+    answering = resolve("theirs", settings)
+    assert (answering.segmenter, answering.recipe.coordinates) == ("sam2-mini", "native")
+    assert resolve("theirs", settings, ["generation.batch_size=3"]).generation.batch_size == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ({"grpo": {"steps": 3}}, "'grpo.steps' does not change how a system answers"),
+        ({"segmentor": "sam2-mini"}, "'segmentor' does not change how a system answers"),
+        ({"generation": {"beams": 3}}, "no setting 'generation.beams'"),
+        ({"segmenter": "/nowhere/sam2.1_hiera_small.pt"}, "is not at /nowhere/sam2.1_hiera_small.pt"),
+        ({"segmenter": "nothing"}, "no segmenter 'nothing'"),
+        ({"step": "last"}, "step 'last' is no whole number"),
+    ],
+)
+def test_a_key_that_cannot_be_is_told(settings, key, message):
+    put(settings.watched / "theirs", **{"experiment": "think2seg-rs-3b", **key})
+    usable, unusable = candidates(settings)
+    assert usable == [] and message in unusable[0].reason
+    with pytest.raises(InputError, match=re.escape(message)):
+        resolve("theirs", settings)
+
+
+def test_a_trained_system_keeps_its_weights(settings):
+    put(settings.watched / "theirs", marker=True)
+    with pytest.raises(InputError, match="answers with its own weights"):
+        resolve("theirs", settings, ["prompter=qwen2.5-vl-mini"])
 
 
 def cut(folder: Path) -> None:

@@ -131,7 +131,7 @@ def test_dagster_hears_the_steps_and_the_result(home: Path, tmp_path: Path):
         "extras": {},
     }
     process = worker(
-        [*arguments(home), "--fingerprint", "g"],
+        [*arguments(home), "--fingerprint", "g", "--fresh"],
         DAGSTER_PIPES_CONTEXT=pipes.encode_param({"data": context}),
         DAGSTER_PIPES_MESSAGES=pipes.encode_param({"path": str(messages)}),
     )
