@@ -13,6 +13,8 @@ from typing import ClassVar
 from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.datasets.registry import EMBEDDED
+from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import Partition, fingerprint_of
 from t2s_pipeline.lake.summaries import Number, numbers
 from t2s_pipeline.lake.table import Table
@@ -42,8 +44,22 @@ class LakePartition:
         """
         fingerprint = self.fingerprint(lake)
         if fingerprint is None:
-            raise NotMaterializedError(f"{self} is needed first: materialize it, or run `t2s demo`.")
+            raise NotMaterializedError(f"{self} is needed first: `{self._command()}` makes it.")
         return fingerprint
+
+    def _command(self) -> str:
+        """The command that makes the partition."""
+        partition = self.partition
+        split = f"--dataset {partition.get('dataset')} --split {partition.get('split')}"
+        if partition.get("dataset") == EMBEDDED and self.table in (schema.IMAGES, schema.SAMPLES):
+            return "t2s demo"  # it paints the embedded scenes
+        if self.table in (schema.IMAGES, schema.SAMPLES):
+            return f"t2s ingest {partition['dataset']}"
+        if self.table is schema.PSEUDO_LABELS:
+            return f"t2s label {partition['method']} {split}"
+        if "system" in partition:
+            return f"t2s evaluate {partition['system']} {split}"
+        return "t2s demo"
 
 
 @dataclass(frozen=True)

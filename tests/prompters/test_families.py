@@ -241,7 +241,6 @@ def test_another_architecture_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["bbox", "bbox+pos2+neg2", "seg-zero", "remote-reasoner"])
 def test_a_constrained_answer_of_a_model_that_knows_nothing_still_parses(prompter, images, name, monkeypatch):
-    pytest.importorskip("xgrammar")
     from t2s_pipeline.prompting import grammar
 
     monkeypatch.setattr(grammar, "MAX_THOUGHT", 20)

@@ -209,7 +209,7 @@ def test_a_steps_code_is_what_it_imports_and_nothing_else():
 
 def test_a_rival_is_trained_on_its_labels_and_says_when_they_have_changed(done: Settings, worker: StandIn):
     rival, label = Train("vision-reasoner-mini"), MakeLabels("vision-reasoner", *TRAIN)
-    with pytest.raises(NotMaterializedError, match="pseudo_labels"):
+    with pytest.raises(NotMaterializedError, match="`t2s label vision-reasoner --dataset synthetic --split train`"):
         skips(done, worker, rival)
     (labelled,) = Runner(done, worker, lambda _: None).run(label)
     assert not labelled.skipped and skips(done, worker, label)

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -76,9 +75,7 @@ def test_two_ranks_earn_what_one_does_and_each_sees_prompts_of_its_own(home: Pat
     assert not checkpoints.staging(home / "runs" / "two").exists()
 
 
-@pytest.mark.skipif(
-    find_spec("deepspeed") is None, reason="DeepSpeed is not installed: it has no build for this system"
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="DeepSpeed is installed on Linux only")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="DeepSpeed builds its CPU communication with g++")
 @pytest.mark.parametrize("stage", [2, 3])
 def test_deepspeed_splits_over_two_ranks_saves_whole_weights_and_goes_on(home: Path, stage: int):
