@@ -77,9 +77,9 @@ def _models(experiment: Experiment, machine: Machine, python: Path) -> Iterator[
         ("segmenter", experiment.segmenter, machine.segmenters),
     ):
         if name in problems:
-            other = "FOLDER" if key == "prompter" else f"{name.partition('@')[0]}@FILE"
-            with_files = f"t2s plan {experiment.run} --set {key}={other}"
-            yield Shortage(problems[name].sentence, _fetch(problems[name], python) or with_files)
+            # What nothing fetches is somewhere on a disk, and gets a name.
+            add = f"t2s models add {name.partition('@')[0]} {'FOLDER' if key == 'prompter' else 'FILE'}"
+            yield Shortage(problems[name].sentence, _fetch(problems[name], python) or add)
 
 
 def _fetch(problem: Problem, python: Path) -> str:

@@ -68,7 +68,7 @@ def test_models_are_fetched_with_the_workers_own_program(settings: Settings):
     (missing,) = lacks(settings, prompters={FULL.prompter: problem})
     assert missing.command == f"{settings.worker_python.parent}/hf download owner/x"
     (missing,) = lacks(settings, segmenters={FULL.segmenter: Problem("There is no file", "")})
-    assert missing.command == "t2s plan think2seg-rs-3b --set segmenter=sam2.1-small@FILE"
+    assert missing.command == "t2s models add sam2.1-small FILE"
 
 
 def test_without_a_gpu_the_cpu_is_a_warning_where_its_memory_is_enough(settings: Settings):
