@@ -145,7 +145,7 @@ class _Target:
         if self._is_lossy:
             self._in_between += int(np.count_nonzero((values > 0) & (values < 255)))
         elif self._by_files and not self._has_several_values:
-            self._has_several_values = _has_several_values(values, target)
+            self._has_several_values = _has_several_values(values, target, present is not None)
         if self._mask is None:
             self._mask = target
         else:
@@ -203,12 +203,12 @@ class _Target:
         return notes
 
 
-def _has_several_values(values: NDArray[Any], target: NDArray[np.bool_]) -> bool:
+def _has_several_values(values: NDArray[Any], target: NDArray[np.bool_], has_absent: bool) -> bool:
     """True if the pixels of a target have different values."""
     count = np.count_nonzero(target)
     if not count:
         return False
-    if values.dtype.kind == "u" and count == np.count_nonzero(values):
+    if values.dtype.kind in "bu" and not has_absent:
         return bool(np.count_nonzero(values == values.max()) < count)
     inside = values[target]
     return bool((inside != inside[0]).any())
