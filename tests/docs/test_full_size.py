@@ -35,12 +35,19 @@ TRAINING = (
     *("generation.max_new_tokens=4", "generation.batch_size=2", "watch.sample_every=0"),
 )
 ANSWERING = ("generation.max_new_tokens=4", "generation.batch_size=2")
+
+
+def _settings(*settings: str) -> tuple[str, ...]:
+    return tuple(f"--set {setting}" for setting in settings)
+
+
 CHANGES = {
-    "t2s train think2seg-rs-3b": (*TRAINING, "compute.processes=2", "compute.zero=2", "compute.offload=false"),
-    "t2s train": (*TRAINING, "compute.processes=1", "compute.zero=0"),
-    "t2s evaluate zero-shot": ANSWERING,
+    "t2s models add sam2.1-small": ("--network sam2.1-tiny",),
+    "t2s train think2seg-rs-3b": _settings(*TRAINING, "compute.processes=2", "compute.zero=2", "compute.offload=false"),
+    "t2s train": _settings(*TRAINING, "compute.processes=1", "compute.zero=0", "compute.offload=false"),
+    "t2s evaluate zero-shot": _settings(*ANSWERING),
 }
-"""Start of a command → the settings that make it small. The first one that fits applies."""
+"""Start of a command → the options that make it small. The first one that fits applies."""
 KILLED = "t2s train remote-reasoner"
 """The training that is killed after its first step, and then started again."""
 
@@ -87,6 +94,8 @@ class Lab:
             "T2S_HOME": str(self.folder / "home"),
             "PATH": f"{REPO / '.venv' / 'bin'}:{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
+            # The images are encoded once for all systems.
+            "T2S_EMBEDDING_CACHE_GB": "2",
             "COLUMNS": "100",
         }
         return subprocess.Popen(
@@ -108,16 +117,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     (folder / "benchmarks").mkdir()
     (folder / "EarthReason").rename(folder / "benchmarks" / "EarthReason")
     (folder / "home").mkdir()
+    (folder / "models" / "sam2.1_hiera_tiny.pt").rename(folder / "models" / "sam2.1_hiera_small.pt")
     full_size_answers.write(folder / "answers", folder / "benchmarks" / "EarthReason" / "test")
     return Lab(folder)
 
 
 def small(command: str) -> str:
-    """The command with the settings that make it small."""
-    for start, settings in CHANGES.items():
-        if command.startswith(start):
-            return " ".join((command, *(f"--set {setting}" for setting in settings)))
-    return command
+    """The command with the options that make it small."""
+    return " ".join((command, *next((options for start, options in CHANGES.items() if command.startswith(start)), ())))
 
 
 def kill_after_the_first_step(lab: Lab, command: str) -> None:
