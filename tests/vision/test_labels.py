@@ -63,7 +63,7 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("given_rules", "wanted"), RULES, ids=str)
+@pytest.mark.parametrize(("given_rules", "wanted"), RULES, ids=["value", "not_the_value", "threshold", "inverted"])
 @given(arrays.arrays(np.uint8, (5, 4), elements=st.integers(0, 3)))
 def test_settings_decide_otherwise(given_rules, wanted, values):
     rules = PixelRules(**given_rules)
