@@ -46,7 +46,7 @@ demo: setup ## train, evaluate and report on the embedded scenes (the Dagster jo
 ui: setup ## Dagster's web UI on 127.0.0.1:3000
 	@$(BIN)/t2s ui --port $(PORT)
 
-# Every test runs in each environment, and a test that needs the other environment skips itself. Pytest's exit code 5
+# A test that needs the other environment skips itself, and tests/conftest.py says which run in both. Pytest's exit code 5
 # means that no test was selected: allowed in one environment (for example PYTEST_ARGS='-m worker'), an error in both.
 # One process per logical core takes whole test files, because the tests of a file share models and lakes. Each process
 # computes with one thread. PROCESSES=0 runs everything in one process.

@@ -1,6 +1,7 @@
 """What holds for every test, in both environments."""
 
 import importlib.util
+import re
 import os
 import signal
 from pathlib import Path
@@ -34,6 +35,24 @@ def pytest_configure(config: pytest.Config) -> None:
     if importlib.util.find_spec("dagster_shared") is not None:
         for line in DAGSTER_WARNINGS:
             config.addinivalue_line("filterwarnings", line)
+
+
+OF_THE_WORKER = re.compile(
+    r"mark\.worker\b|find_spec\(\"dagster\"\)"
+    r"|(importorskip|find_spec)\(\"(torch|trl|xgrammar|datasets|huggingface_hub|deepspeed)\""
+)
+"""What a test file says that has something to test in the worker environment."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """The worker environment leaves out files without anything of its own: the orchestrator's has run them.
+
+    Both environments have the same version of every package that such a file uses (tests/tooling/test_constraints.py).
+    """
+    in_worker = importlib.util.find_spec("dagster") is None
+    if in_worker and collection_path.name.startswith("test_") and collection_path.suffix == ".py":
+        return OF_THE_WORKER.search(collection_path.read_text("utf-8")) is None or None
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

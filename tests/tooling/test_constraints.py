@@ -123,3 +123,12 @@ def test_setup_installs_the_extras_that_are_compared_here() -> None:
     for name, extras in EXTRAS.items():
         assert re.search(rf"\.ci/environment \$\(PYTHON\) \S+ {name} {','.join(extras)} ", makefile)
         assert re.search(rf"^resolve {name} {' '.join(extras)}$", script, re.MULTILINE)
+
+
+def test_both_environments_have_one_version_of_what_both_use() -> None:
+    # Test files that need neither Dagster nor torch run in the orchestrator's environment only (tests/conftest.py).
+    orchestrator, worker = (constraints(REPO / "constraints" / f"{name}.txt") for name in EXTRAS)
+    shared = {canonicalize_name(requirement.name) for requirement in direct_requirements(("dev",))}
+    assert {"numpy", "pyarrow", "pillow", "hypothesis"} <= shared
+    # dagster-pipes only carries messages.
+    assert {name for name in shared - {"dagster-pipes"} if orchestrator[name] != worker[name]} == set()
