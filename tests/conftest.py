@@ -1,8 +1,8 @@
 """What holds for every test, in both environments."""
 
 import importlib.util
-import re
 import os
+import re
 import signal
 from pathlib import Path
 
