@@ -86,7 +86,7 @@ def _print(known: "list[KnownModel]") -> None:
     for model in known:
         size = f"{model.size / 1e9:.2f} GB" if model.here and model.size else "no"
         style = "" if model.here else "dim"
-        cells = (size, model.sha256[:12], model.licence, "on the Hub" if model.gated else "")
+        cells = (size, model.sha256[:12], model.licence, "on the Hub" if model.gated else "no")
         table.add_row(Text(model.title, style=style), *(Text(cell, style=style) for cell in cells))
     console = Console()
     console.print(table)
