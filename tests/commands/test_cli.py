@@ -415,9 +415,9 @@ def test_an_interrupt_at_the_prompt_drops_the_line_not_the_session(home):
 
 def test_an_interrupted_command_is_exit_code_130(home):
     script = (
-        "import os, signal, sys, t2s_pipeline.lake.views as views\n"
+        "import os, signal, sys, t2s_pipeline.lake.query_texts as query_texts\n"
         "from t2s_pipeline.cli import main\n"
-        "views.query = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "query_texts.query_texts = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.argv = ['t2s', 'sql', 'SELECT 1']\n"
         "main()\n"
     )
