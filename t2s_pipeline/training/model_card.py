@@ -119,5 +119,14 @@ def card(checkpoint: Checkpoint, data: TrainingData | None, scores: Sequence[Row
 
 
 def _score_line(row: Row) -> str:
-    cells = [f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" for name in HEADLINE]
-    return f"| {row['dataset']}-{row['split']} | {row['protocol']} | {row['n']} | {' | '.join(cells)} |"
+    cells = " | ".join(_cell(row, metric) for metric in HEADLINE)
+    return f"| {row['dataset']}-{row['split']} | {row['protocol']} | {row['n']} | {cells} |"
+
+
+def _cell(row: Row, metric: str) -> str:
+    """A metric with its interval, in percent. A dash where it is not defined, as P@0.5 of no answer."""
+    numbers = [row[f"{metric}{suffix}"] for suffix in ("", "_low", "_high")]
+    if None in numbers:
+        return "–"
+    value, low, high = numbers
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

@@ -143,8 +143,8 @@ def kill_after_the_first_step(lab: Lab, command: str) -> None:
 
 def pattern(output: str) -> str:
     """The regular expression of a page's output: ``…`` is any text, and white space counts once."""
-    parts = (re.escape(re.sub(r"\s+", " ", part)).replace(r"\ ", " ") for part in output.split("…"))
-    return ".*?".join(parts)
+    parts = re.split(r"\s*…\s*", output)
+    return ".*?".join(re.escape(re.sub(r"\s+", " ", part)).replace(r"\ ", " ") for part in parts)
 
 
 def test_the_page_is_what_happens(lab: Lab) -> None:

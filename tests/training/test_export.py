@@ -20,6 +20,7 @@ from t2s_pipeline.methods.experiments import experiment  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.training import checkpoints  # noqa: E402
 from t2s_pipeline.training.export import export  # noqa: E402
+from t2s_pipeline.training.model_card import card  # noqa: E402
 from t2s_pipeline.training.run import train  # noqa: E402
 
 SETTINGS = ("grpo.steps=2", "grpo.prompts_per_step=1", "grpo.group_size=2", "grpo.checkpoint_every=1")
@@ -82,11 +83,19 @@ def test_adapters_are_merged_or_left_for_peft(home: Path, tmp_path: Path):
 
 def test_the_card_says_what_it_was_made_from(home: Path, tmp_path: Path):
     made = export(home, "whole", tmp_path / "out")
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert made.sha256 in card and made.fingerprint in card
-    assert "synthetic-train, 3 samples" in card and "was not evaluated" in card
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert made.sha256 in text and made.fingerprint in text
+    assert "synthetic-train, 3 samples" in text and "was not evaluated" in text
     assert json.loads((tmp_path / "out" / "experiment.json").read_text()) == made.experiment
-    assert '"learning_rate": 0.0001' in card
+    assert '"learning_rate": 0.0001' in text
+
+
+def test_a_metric_that_is_not_defined_is_a_dash_in_the_card(home: Path):
+    score = {"dataset": "synthetic", "split": "val", "protocol": "reference", "n": 2}
+    score |= {f"{metric}{suffix}": 12.5 for metric in ("giou", "ciou") for suffix in ("", "_low", "_high")}
+    score |= {"p_at_50": None, "p_at_50_low": None, "p_at_50_high": None}
+    text = card(checkpoints.latest(home / "runs" / "whole"), None, [score], "weights", "The whole model.")
+    assert "| synthetic-val | reference | 2 | 12.50 [12.50, 12.50] | 12.50 [12.50, 12.50] | – |" in text
 
 
 def test_a_mistake_is_one_sentence_and_nothing_half_written_stays(home: Path, tmp_path: Path):
