@@ -239,5 +239,5 @@ def test_a_prompter_family_and_a_segmenter_are_listed(outside: Outside) -> None:
     assert "my-sam" in models["segmenters"]
     # A segmenter without weights of its own needs a file; an unknown one is refused with the names.
     mine, yours = outside.run("-c", PLANS).splitlines()
-    assert "--set segmenter=my-sam@FILE" in mine
+    assert "t2s models add my-sam FILE" in mine
     assert "There is no segmenter 'your-sam'" in yours and "my-sam" in yours

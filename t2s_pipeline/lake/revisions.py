@@ -72,7 +72,4 @@ def revised_rows(table: Table, batch: pa.RecordBatch, version: int) -> pa.Record
         for name, names in revision.values.items():
             values = pa.array([names.get(value, value) for value in batch.column(name).to_pylist()], pa.string())
             batch = batch.set_column(batch.schema.get_field_index(name), name, values)
-    for column in table.columns:
-        if column.name not in batch.schema.names:
-            batch = batch.append_column(column.name, pa.nulls(batch.num_rows, column.type))
-    return batch
+    return table.with_new_columns(batch)

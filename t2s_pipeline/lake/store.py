@@ -99,7 +99,8 @@ def read_partition(lake: Path, table: Table, partition: Partition, columns: Iter
     path = partition_file(lake, table, partition)
     file = _open(lake, table, partition)
     with file, damage_named(path):
-        return file.read(columns=None if columns is None else list(columns)).replace_schema_metadata(None)
+        names = None if columns is None else list(columns)
+        return table.with_new_columns(file.read(columns=names).replace_schema_metadata(None), names)
 
 
 def scan(
@@ -126,13 +127,15 @@ def scan(
     """
     path = partition_file(lake, table, partition)
     file = _open(lake, table, partition)
-    return _batches(path, file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
+    return _batches(table, path, file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
 
 
-def _batches(path: Path, file: pq.ParquetFile, rows: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+def _batches(
+    table: Table, path: Path, file: pq.ParquetFile, rows: int, columns: list[str] | None
+) -> Iterator[pa.RecordBatch]:
     with file, damage_named(path):
         for batch in file.iter_batches(batch_size=rows, columns=columns):
-            yield batch.replace_schema_metadata(None)
+            yield table.with_new_columns(batch.replace_schema_metadata(None), columns)
 
 
 def _open(lake: Path, table: Table, partition: Partition) -> pq.ParquetFile:

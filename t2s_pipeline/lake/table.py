@@ -1,9 +1,12 @@
 """What a table of the lake is: named columns, partition columns, and a schema version."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
+
+Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
 QUESTION_KEY: dict[str, Any] = {
     "sample_id": (pa.string(), "the sample"),
@@ -44,6 +47,18 @@ class Table:
     def schema(self) -> pa.Schema:
         """The schema of a file: partition columns are not in it."""
         return pa.schema([(column.name, column.type) for column in self.columns])
+
+    def with_new_columns(self, rows: Rows, names: Collection[str] | None = None) -> Rows:
+        """The rows of a file, with the columns that were added to the table since: they are null.
+
+        Args:
+            rows: a file's rows.
+            names: the columns to have; None: all.
+        """
+        for column in self.columns:
+            if column.name not in rows.schema.names and (names is None or column.name in names):
+                rows = rows.append_column(column.name, pa.nulls(rows.num_rows, column.type))
+        return rows
 
     @property
     def meanings(self) -> dict[str, str]:

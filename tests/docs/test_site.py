@@ -109,7 +109,8 @@ def test_the_pages_name_commands_and_options_that_exist() -> None:
         for line in re.findall(r"(?:^\s*|`|\| )t2s ([a-z][^`|\n#]*)", page.read_text("utf-8"), flags=re.M):
             words = re.sub(r"\"[^\"]*\"", "", line).split()
             command = commands.get(words[0])
-            if command is not None and hasattr(command, "commands"):
+            # A group of commands can be a command of its own: `t2s models`.
+            if command is not None and hasattr(command, "commands") and words[1:2] and not words[1].startswith("-"):
                 command = command.commands.get(words[1])
             if command is None:
                 wrong.append(f"{page.name}: t2s {line}")
