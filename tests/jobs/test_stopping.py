@@ -146,7 +146,7 @@ def answers(served: Ui) -> bool:
 
 def until(holds, served: Ui) -> None:
     """Dagster announces none of what is waited for here, so it is asked again and again."""
-    deadline = time.monotonic() + PATIENCE / 3
+    deadline = time.monotonic() + PATIENCE
     while not holds():
         assert served.process.poll() is None, Path(served.log.name).read_text()[-3000:]
         assert time.monotonic() < deadline, Path(served.log.name).read_text()[-3000:]
