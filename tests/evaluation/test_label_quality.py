@@ -16,6 +16,7 @@ from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E40
 from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH, ideal_prompts  # noqa: E402
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS  # noqa: E402
 from t2s_pipeline.pseudo_labels.table import label_samples  # noqa: E402
+from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 from t2s_pipeline.vision import masks  # noqa: E402
 from t2s_pipeline.vision.geometry import Frame, PromptObject  # noqa: E402
 
@@ -30,9 +31,10 @@ def judged(home, segmenter_file) -> dict[str, list[dict]]:
         rows = label_samples(samples, LABELLINGS[method])
         write_partition(home / "lake", PSEUDO_LABELS, {"method": method, **PLACE}, rows)
     name = f"sam2-mini@{segmenter_file}"
+    kind = {"segmenter": load_segmenter(name).name}
     judge_labels(home, name, "real", "test", "f", NoProgress())
     return {
-        method: read_partition(home / "lake", LABEL_QUALITY, {"method": method, "segmenter": name, **PLACE}).to_pylist()
+        method: read_partition(home / "lake", LABEL_QUALITY, {"method": method, **kind, **PLACE}).to_pylist()
         for method in (*LABELLINGS, SEARCH)
     }
 
