@@ -92,11 +92,11 @@ def record(context: Context, settings: Settings, reports: Sequence[StepReport]) 
     Raises:
         T2SError: if a blocking check fails.
     """
+    for report in reports:
+        remember(context.instance, report.partition)
     for recorded in recorded_partitions(settings, reports):
         if not _is_new(context.instance, recorded):
             continue
-        for report in reports:
-            remember(context.instance, report.partition)
         context.log_event(_materialization(recorded))
         for check, finding in _worst(recorded.checks):
             # Dagster accepts it, but its annotation of log_event for ops does not name it.
@@ -114,11 +114,11 @@ def record_without_run(instance: dg.DagsterInstance, settings: Settings, reports
 
     https://docs.dagster.io/guides/build/assets/external-assets
     """
+    for report in reports:
+        remember(instance, report.partition)
     for recorded in recorded_partitions(settings, reports):
         if not _is_new(instance, recorded):
             continue
-        for report in reports:
-            remember(instance, report.partition)
         instance.report_runless_asset_event(_materialization(recorded))
         for check, finding in _worst(recorded.checks):
             instance.report_runless_asset_event(_evaluation(recorded, check, finding))

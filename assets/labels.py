@@ -14,6 +14,7 @@ from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import GPU, WorkerLauncher
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.steps.labels import Judge, MakeLabels
+from t2s_pipeline.training.model_names import segmenter_name
 
 
 class LabelConfig(dg.Config):
@@ -63,7 +64,7 @@ def label_quality(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The upper limit: the masks of the frozen SAM2 for the labels as prompts, and for the best prompts near them."""
     dataset, split = dataset_and_split(context.partition_key)
-    reports = worker.runner(context, config.fresh).run(Judge(config.segmenter, dataset, split))
+    reports = worker.runner(context, config.fresh).run(Judge(segmenter_name(config.segmenter), dataset, split))
     yield from results(worker.settings, reports)
 
 

@@ -146,14 +146,14 @@ def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
     """Validation: every checkpoint of each run is evaluated on val. The best one, and it alone, goes on to test."""
     runner = worker.runner(context, plan.fresh)
     runs = plan.experiments if plan.chooses else ()
+    if VALIDATION not in plan.splits:
+        runner.say(f"{plan.dataset} has no split {VALIDATION}: the last checkpoint of each run is evaluated.")
+        return replace(plan, systems=(*plan.systems, *runs))
     trained = [
         candidate.system.name
         for candidate in candidates(runner.settings)[0]
         if candidate.run in runs and candidate.validates
     ]
-    if VALIDATION not in plan.splits:
-        runner.say(f"{plan.dataset} has no split {VALIDATION}: the last checkpoint of each run is evaluated.")
-        return replace(plan, systems=(*plan.systems, *runs))
     for name in (*plan.systems, *trained):
         announce(context, name)
         answering = resolve(name, runner.settings)

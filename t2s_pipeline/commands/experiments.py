@@ -1,8 +1,7 @@
 """`t2s experiments`: list the named experiments with the paper's results, or show the settings of one."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -104,15 +103,9 @@ def _show(experiment: "Experiment") -> None:
     """Print every setting in the form that ``--set`` takes."""
     from rich.console import Console
 
+    from t2s_pipeline.core.overrides import flat
+
     console = Console(highlight=False)
-    for key, value in _flat(experiment.as_json(), ""):
+    for key, value in flat(experiment.as_json()).items():
         console.print(f"[bold]{key}[/bold]={value}", soft_wrap=True)
     console.print(f"fingerprint of what is learned: {experiment.fingerprint[:12]}", style="dim")
-
-
-def _flat(settings: Mapping[str, Any], prefix: str) -> list[tuple[str, object]]:
-    """Nested settings as pairs of a dotted key and its value."""
-    pairs: list[tuple[str, object]] = []
-    for key, value in settings.items():
-        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return pairs

@@ -11,7 +11,7 @@ def judge(
     dataset: Annotated[str, typer.Option(help="The dataset, as `t2s doctor` names it.")] = "synthetic",
     split: Annotated[str, typer.Option(help="The split: train, val or test.")] = "test",
     segmenter: Annotated[
-        str, typer.Option(help="The segmenter: sam2-mini, sam2.1-small, …, or NAME@FILE.")
+        str, typer.Option(help="The segmenter: a name that `t2s models` lists, or a file.")
     ] = "sam2-mini",
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished work.")] = False,
 ) -> None:
@@ -21,9 +21,10 @@ def judge(
     """
     from t2s_pipeline.commands.catalog import recording_runner
     from t2s_pipeline.steps.labels import Judge
+    from t2s_pipeline.training.model_names import segmenter_name
 
     settings = Settings.from_env()
     settings.require_worker()
     with recording_runner(settings, fresh) as runner:
-        runner.run(Judge(segmenter, dataset, split))
+        runner.run(Judge(segmenter_name(segmenter), dataset, split))
     print(f"""\nt2s sql "from label_ceiling where dataset = '{dataset}'".""")

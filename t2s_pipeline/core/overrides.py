@@ -3,6 +3,7 @@
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from t2s_pipeline.core.errors import InputError
@@ -12,6 +13,14 @@ Settings = TypeVar("Settings", bound=Any)
 
 _LENGTHS = {"steps": "epochs", "epochs": "steps"}
 _KINDS = {int: "a whole number", float: "a number", str: "a text"}
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings, as JSON has them, with dotted keys: ``{"grpo": {"steps": 2}}`` is ``{"grpo.steps": 2}``."""
+    pairs: dict[str, Any] = {}
+    for key, value in settings.items():
+        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return pairs
 
 
 def with_setting(settings: Settings, path: list[str], text: str, key: str) -> Settings:

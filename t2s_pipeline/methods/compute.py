@@ -89,8 +89,7 @@ class Watch:
     def validates(self, step: int, final: bool, checkpoint_every: int) -> bool:
         """Whether a checkpoint is evaluated on val by itself.
 
-        >>> [Watch(validate="every:2").validates(step, step == 50, 10) for step in (10, 20, 30, 40, 50)]
-        [False, True, False, True, True]
+        With ``every:2`` and a checkpoint every 10 steps, those are the steps 20, 40, 60 and so on, and the last one.
 
         Args:
             step: of the checkpoint.

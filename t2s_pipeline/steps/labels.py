@@ -11,7 +11,6 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.registry import methods_with_labels
 from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
-from t2s_pipeline.segmenters.registry import find_segmenter
 from t2s_pipeline.steps.fingerprints import weights_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 
@@ -77,7 +76,13 @@ class MakeLabels(Step):
 
 @dataclass(frozen=True)
 class Judge(Step):
-    """Segment with the labels of a split as prompts, and with the best prompts near them."""
+    """Segment with the labels of a split as prompts, and with the best prompts near them.
+
+    Attributes:
+        segmenter: by the name that tables show (``training.model_names.segmenter_name``).
+        dataset: key of the dataset.
+        split: of the dataset.
+    """
 
     segmenter: str
     dataset: str
@@ -88,9 +93,7 @@ class Judge(Step):
 
     def writes(self) -> Sequence[LakePartition]:
         """One partition per method, and one for the search around the labels."""
-        # The name without the file of its weights: no path of a machine is stored in the lake.
-        name = find_segmenter(self.segmenter)[0].name
-        partition = {"segmenter": name, "dataset": self.dataset, "split": self.split}
+        partition = {"segmenter": self.segmenter, "dataset": self.dataset, "split": self.split}
         return [
             LakePartition(schema.LABEL_QUALITY, {"method": method, **partition})
             for method in (*methods_with_labels(), SEARCH)

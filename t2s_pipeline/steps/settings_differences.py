@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from t2s_pipeline.core.overrides import flat
 from t2s_pipeline.datasets.registry import published_samples
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.recipe import Recipe
@@ -84,12 +85,4 @@ def _compared(experiment: Experiment) -> dict[str, Any]:
     settings = {key: value for key, value in experiment.as_json().items() if key not in FREE}
     del settings["prompter"], settings["segmenter"]
     settings["grpo"] = {key: value for key, value in settings["grpo"].items() if key not in FREE_IN_GRPO}
-    return dict(_flat(settings, ""))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return flat(settings)

@@ -8,12 +8,13 @@ can change settings of answering. Beside ``experiment.json`` it need not name on
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.overrides import flat
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.training.checkpoints import ANSWERS_AS, EXPORTED, MARKER
@@ -67,7 +68,8 @@ def answering_settings(folder: Path, stated_in: Path) -> AnsweringSettings:
     if isinstance(content.get("segmenter"), str) and (stated_in / content["segmenter"]).is_file():
         content["segmenter"] = str(stated_in / content["segmenter"])
     asked_with = stated_in / template if template else None
-    return AnsweringSettings(with_answering(stated, list(_overrides(content, ""))), step, asked_with)
+    texts = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in flat(content).items()]
+    return AnsweringSettings(with_answering(stated, texts), step, asked_with)
 
 
 def with_answering(stated: Experiment, overrides: Iterable[str]) -> Experiment:
@@ -95,12 +97,3 @@ def _content(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f'{file.name} must be like {{"experiment": "think2seg-rs-3b"}}')
     return content
-
-
-def _overrides(content: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    """Nested settings as ``key=value``."""
-    for key, value in content.items():
-        if isinstance(value, dict):
-            yield from _overrides(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}={value if isinstance(value, str) else json.dumps(value)}"

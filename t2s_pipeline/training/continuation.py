@@ -6,13 +6,13 @@ checkpoint cannot take on (other base weights, another form of the weights) stop
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.overrides import flat
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
@@ -79,17 +79,9 @@ def changed_settings(checkpoint: Checkpoint, now: Experiment) -> dict[str, tuple
 
     Names of models and of the run do not count: weights count by their content, and the run is its folder.
     """
-    before, after = _flat(Experiment.from_json(checkpoint.experiment).learned), _flat(now.learned)
+    before, after = flat(Experiment.from_json(checkpoint.experiment).learned), flat(now.learned)
     keys = [key for key in after if key not in ("name", "prompter", "segmenter")]
     return {key: (before[key], after[key]) for key in keys if before[key] != after[key]}
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Nested settings with dotted keys."""
-    flat: dict[str, object] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def other_settings(checkpoint: Checkpoint, now: Origin) -> list[str]:

@@ -1,6 +1,7 @@
 """Assets and the job `demo` record in Dagster what the library's steps left in the lake."""
 
 import functools
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from jobs.dataset_sensors import known_datasets  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
-from t2s_pipeline.lake.schema import CHECKPOINTS, PSEUDO_LABELS  # noqa: E402
+from t2s_pipeline.lake.schema import CHECKPOINTS, LABEL_QUALITY, PSEUDO_LABELS  # noqa: E402
 from t2s_pipeline.lake.store import list_partitions, read_partition  # noqa: E402
 from t2s_pipeline.training.checkpoints import MARKER  # noqa: E402
 from t2s_pipeline.worker.launcher import Launch  # noqa: E402
@@ -185,6 +186,26 @@ def test_labels_are_made_with_the_settings_asked_for(instance):
     assert list_partitions(home / "lake", PSEUDO_LABELS) == [
         {"method": "vision-reasoner", "dataset": "synthetic", "split": "test"}
     ]
+
+
+def test_labels_are_judged_under_a_segmenters_true_name(instance, tmp_path: Path):
+    # Weights that are not the published ones of sam2.1-small, in a file of that name.
+    file = tmp_path / "weights" / "sam2.1_hiera_small.pt"
+    file.parent.mkdir()
+    file.write_bytes(b"other weights")
+    run_demo(instance, methods=["vision-reasoner"])
+    judged = dg.materialize(
+        [datasets.scenes, datasets.read_split, labels.pseudo_labels, labels.label_quality],
+        selection=[labels.pseudo_labels, labels.label_quality],
+        instance=instance,
+        partition_key="synthetic-test",
+        resources={"worker": StandInLauncher()},
+        run_config=dg.RunConfig(ops={"label_quality": labels.QualityConfig(segmenter=str(file))}),
+    )
+    assert judged.success
+    quality = list_partitions(Path(WorkerLauncher().settings.home) / "lake", LABEL_QUALITY)
+    digest = hashlib.sha256(b"other weights").hexdigest()
+    assert {row["segmenter"] for row in quality} == {"sam2-mini", f"sam2.1-small-{digest[:8]}"}
 
 
 def test_seeds_are_runs_and_systems_of_their_own(instance):
