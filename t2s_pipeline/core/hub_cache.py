@@ -27,13 +27,6 @@ class NotInCacheError(InputError):
         self.command = command
 
 
-def cache_folder() -> Path:
-    """The folder of the local Hub cache, as HF_HUB_CACHE and HF_HOME say."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
-
-
 def cached_snapshot(hub_id: str, revision: str, patterns: Sequence[str]) -> Path:
     """The folder with a repository's files at one commit.
 

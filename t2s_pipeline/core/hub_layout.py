@@ -22,13 +22,14 @@ def newest_file(hub_id: str, file: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _repository(hub_id: str) -> Path:
-    return _cache() / f"models--{hub_id.replace('/', '--')}"
-
-
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """The folder of the local Hub cache, as HF_HUB_CACHE and HF_HOME say."""
     for variable, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
         if value := os.environ.get(variable):
             return Path(value).expanduser() / below
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "huggingface" / "hub"
+
+
+def _repository(hub_id: str) -> Path:
+    return cache_folder() / f"models--{hub_id.replace('/', '--')}"

@@ -177,9 +177,13 @@ def _write(file: Path, models: Iterable[ModelEntry]) -> None:
 
 def _text(entry: ModelEntry) -> str:
     fields = {key: value for key, value in asdict(entry).items() if key not in ("kind", "name") and value}
-    # A JSON string without escapes of surrogates is a TOML basic string.
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in fields.items()]
-    return f"\n[{entry.kind}s.{json.dumps(entry.name, ensure_ascii=False)}]\n" + "".join(lines)
+    lines = [f"{key} = {_toml(value)}\n" for key, value in fields.items()]
+    return f"\n[{entry.kind}s.{_toml(entry.name)}]\n" + "".join(lines)
+
+
+def _toml(value: str | int) -> str:
+    """A value as TOML. A JSON string without escapes of surrogates is a TOML basic string, except for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def place_of(entry: ModelEntry) -> Path:

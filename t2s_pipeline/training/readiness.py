@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.hub_cache import NotInCacheError, cache_folder, cached_file
+from t2s_pipeline.core.hub_cache import NotInCacheError, cached_file
+from t2s_pipeline.core.hub_layout import cache_folder
 from t2s_pipeline.prompters.weights import folder_of
 from t2s_pipeline.segmenters.registry import PublishedFile, find_segmenter
 

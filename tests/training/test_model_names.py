@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from t2s_pipeline.core import models
 from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER_FOLDER, EMBEDDED_SEGMENTER_FILE
@@ -128,6 +130,17 @@ def test_a_person_can_write_the_file(home: Path, folder: Path, tmp_path: Path, m
     # The first training completes the entry, so that it is known by its content from then on.
     assert with_names(experiment("think2seg-rs-3b", ["segmenter=our-sam"])).prompter.startswith("qwen2.5-vl-3b-")
     assert all(entry.sha256 for entry in models.entries() if entry.path)
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXT, TEXT)
+def test_any_text_survives_the_file(home: Path, name: str, licence: str):
+    entry = models.store(models.ModelEntry(models.PROMPTER, name, path="/models/one", licence=licence))
+    assert models.find_entry(models.PROMPTER, name) == entry
+    models.drop(name)
 
 
 @pytest.mark.parametrize(
