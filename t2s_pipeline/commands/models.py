@@ -84,7 +84,7 @@ def _print(known: "list[KnownModel]") -> None:
 
     table = text_table(("model", "here", "sha256", "licence", "gate"), right=("here",))
     for model in known:
-        size = f"{model.size / 1e9:.2f} GB" if model.here and model.size else "no"
+        size = _in_words(model.size) if model.here and model.size else "no"
         style = "" if model.here else "dim"
         cells = (size, model.sha256[:12], model.licence, "on the Hub" if model.gated else "no")
         table.add_row(Text(model.title, style=style), *(Text(cell, style=style) for cell in cells))
@@ -94,3 +94,8 @@ def _print(known: "list[KnownModel]") -> None:
         if model.source == "models.toml":
             console.print(f"{model.title}: {model.fault or model.place}", soft_wrap=True, highlight=False, markup=False)
     console.print("t2s models add NAME PATH gives a model a name; --json has every place.", style="dim")
+
+
+def _in_words(size: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
