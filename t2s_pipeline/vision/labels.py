@@ -76,8 +76,8 @@ def _plain(data: bytes, tags: TiffTags | None) -> Image.Image | None:
     """The picture if Pillow reads it in full depth and no pixel of it can be absent."""
     if not is_tiff(data):
         return None if is_deep_png(data) else loaded_picture(data, "label")
-    if tags is None or not tags.is_plain or tags.has_absent_pixels:
-        return None
+    if tags is None or not tags.is_plain or tags.has_absent_pixels or tags.has_unnamed_samples:
+        return None  # Pillow takes an unnamed sample for alpha
     try:
         return loaded_picture(data, "label")
     except UnusableFileError as error:

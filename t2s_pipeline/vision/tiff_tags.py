@@ -15,7 +15,7 @@ COMMON_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946})
 """None, CCITT, LZW, JPEG, deflate and PackBits: every build of Pillow reads them."""
 
 _KIND, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 254, 258, 259, 262, 274
-_SAMPLES, _PLANAR, _FORMAT, _NODATA = 277, 284, 339, 42113
+_SAMPLES, _PLANAR, _EXTRA, _FORMAT, _NODATA = 277, 284, 338, 339, 42113
 _PIXEL_SCALE, _TIE_POINT, _TRANSFORMATION, _GEO_KEYS = 33550, 33922, 34264, 34735
 _PROJECTED, _GEOGRAPHIC = 3072, 2048
 
@@ -60,6 +60,8 @@ class TiffTags:
     is_unsigned: bool
     """False for signed, float and complex samples."""
     samples: int
+    has_unnamed_samples: bool
+    """The file has samples beside its colours that are no alpha."""
     is_planar: bool
     min_is_white: bool
     compression: int
@@ -90,6 +92,7 @@ def tiff_tags(data: bytes) -> TiffTags | None:
             bits=max(_numbers(first, _BITS, 1)),
             is_unsigned=set(_numbers(first, _FORMAT, 1)) <= {1, 4},
             samples=int(first.get(_SAMPLES, 1)),
+            has_unnamed_samples=_EXTRA in first and not set(_numbers(first, _EXTRA, 0)) <= {1, 2},
             is_planar=first.get(_PLANAR, 1) == 2,
             min_is_white=first.get(_PHOTOMETRIC) == 0,
             compression=int(first.get(_COMPRESSION, 1)),

@@ -50,6 +50,15 @@ def test_any_depth_any_bands_and_any_absence_give_the_target(data):
     assert counts == ([str(ignored)] if ignored else [])
 
 
+@pytest.mark.parametrize("colours", [1, 3])
+def test_a_sample_beside_the_colours_that_is_no_alpha_is_a_band(colours):
+    values = np.zeros((colours + 1, 7, 5), dtype=np.uint8)
+    values[-1, 2, 3] = 1
+    photometric = "minisblack" if colours == 1 else "rgb"
+    assert read_label(tiff(values, photometric=photometric, alpha="unspecified")).mask.sum() == 1
+    assert not read_label(tiff(values, photometric=photometric, alpha="yes")).mask.any()
+
+
 @given(arrays.arrays(np.uint16, (6, 7), elements=st.sampled_from([0, 1, 255, 256, 65535])))
 def test_sixteen_bits_of_a_png_are_sixteen_bits(values):
     assert np.array_equal(read_label(png(values)).mask, values != 0)
