@@ -7,19 +7,17 @@ component, and only the rims of components can come within ``eps`` of each other
 
 import math
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from t2s_pipeline.pseudo_labels.label import Mask
+from t2s_pipeline.pseudo_labels.runs import NOTHING, Numbers, Runs, linked
 
-Numbers = npt.NDArray[np.int32]
-"""int32 (H, W): a number at each pixel, ``NOISE`` where there is none."""
-Indices = npt.NDArray[np.intp]
 Reach = list[tuple[int, int]]
 """Offsets (dy, dx)."""
 
-NOISE = -1
+NOISE = NOTHING
 FEW = 32
 """If at least one pixel in 32 has to be counted, counting all of them at once is faster."""
 
@@ -90,19 +88,15 @@ def _filled(framed: Mask, radius: int, eps: float, min_samples: int) -> Mask:
     for high in range(1, radius + 1):
         for wide in (high, high + 1):
             if high * high + wide * wide <= eps * eps and (2 * high + 1) * (2 * wide + 1) >= min_samples:
-                return _all_within(_all_within(framed, wide, axis=1), high, axis=0)
+                return _eroded(framed, high, wide)
     return np.zeros_like(framed)
 
 
-def _all_within(mask: Mask, reach: int, axis: int) -> Mask:
-    """Whether all pixels up to ``reach`` away along an axis are in the mask; false where those leave the image."""
-    result = np.zeros_like(mask)
-    lines, into = (mask, result) if axis == 0 else (mask.T, result.T)
-    inside = into[reach : len(lines) - reach]
-    inside[...] = True
-    for start in range(2 * reach + 1):
-        inside &= lines[start : start + len(inside)]
-    return result
+def _eroded(mask: Mask, reach_down: int, reach_across: int) -> Mask:
+    """Pixels whose rectangle of ``reach_down`` rows and ``reach_across`` columns on either side is all in the mask."""
+    rectangle = np.ones((2 * reach_down + 1, 2 * reach_across + 1), np.uint8)
+    eroded = cv2.erode(mask.view(np.uint8), rectangle, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(eroded, np.uint8).view(np.bool_)
 
 
 def _neighbours(framed: Mask, radius: int, eps: float) -> npt.NDArray[np.signedinteger]:
@@ -129,56 +123,20 @@ def _clusters_of_cores(cores: Mask, reach: Reach, eps: float) -> Numbers:
         clusters = np.full(cores.shape, NOISE, np.int32)
         clusters[cores] = np.arange(np.count_nonzero(cores))
         return clusters
-    starts, ends = _runs(cores)
+    runs = Runs.of_mask(cores)
     # Pixels side by side are within eps. Pixels that touch at a corner are so only if eps is at least √2.
     diagonal = eps * eps >= 2
-    component_of = _joined(starts, ends, cores.shape[1], diagonal)
+    component_of = runs.components(diagonal)
     count = int(component_of.max(initial=-1)) + 1
     cluster_of: npt.NDArray[np.integer] = np.arange(count)
     if count > 1 and diagonal:
-        cluster_of = _merged(_at_runs(cores.shape, starts, ends, component_of), count, cores, reach)
+        cluster_of = _merged(runs.painted(component_of), count, cores, reach)
     numbers = cluster_of[component_of]
     # Runs are in row order, so the first run of a cluster holds its first core.
     _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int32)
     rank[first.argsort()] = np.arange(first.size)
-    return _at_runs(cores.shape, starts, ends, rank[numbers])
-
-
-def _runs(mask: Mask) -> tuple[Indices, Indices]:
-    """Flat indices of the first pixel of each run in a row, and of the pixel after its last; the rim is empty."""
-    flat = mask.ravel()
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    return edges[::2], edges[1::2]
-
-
-def _joined(starts: Indices, ends: Indices, width: int, diagonal: bool) -> Numbers:
-    """Which connected component each run belongs to."""
-    # Runs of the row below that begin before this run's end and end after its start. Where corners count, one pixel
-    # more on either side.
-    more = 1 if diagonal else 0
-    low = np.searchsorted(ends, starts + (width - more), side="right")
-    high = np.searchsorted(starts, ends + (width + more), side="left")
-    below = np.maximum(high - low, 0)
-    above = np.repeat(np.arange(starts.size), below)
-    offset = np.arange(above.size) - np.repeat(np.cumsum(below) - below, below)
-    return _components(starts.size, above, low[above] + offset)
-
-
-def _components(count: int, firsts: npt.NDArray[np.integer], seconds: npt.NDArray[np.integer]) -> Numbers:
-    """Numbers of the connected components of ``count`` nodes, of which the pairs (first, second) are linked."""
-    links = scipy.sparse.coo_matrix((np.ones(firsts.size, bool), (firsts, seconds)), shape=(count, count))
-    numbers: Numbers = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
-    return numbers
-
-
-def _at_runs(shape: tuple[int, ...], starts: Indices, ends: Indices, numbers: npt.NDArray[np.integer]) -> Numbers:
-    """The numbers of runs at their pixels, ``NOISE`` elsewhere; int32."""
-    edges = np.zeros(2 * starts.size + 2, np.int64)
-    edges[1:-1:2], edges[2:-1:2], edges[-1] = starts, ends, shape[0] * shape[1]
-    values = np.full(2 * starts.size + 1, NOISE, np.int32)
-    values[1::2] = numbers
-    return np.repeat(values, np.diff(edges)).reshape(shape)
+    return runs.painted(rank[numbers])
 
 
 def _merged(components: Numbers, count: int, cores: Mask, reach: Reach) -> npt.NDArray[np.integer]:
@@ -187,7 +145,7 @@ def _merged(components: Numbers, count: int, cores: Mask, reach: Reach) -> npt.N
     The two nearest pixels of two components lie on their rims, because a pixel that has all eight neighbours in its
     component has a neighbour that is nearer.
     """
-    rim = np.flatnonzero(cores & ~_surrounded(cores))
+    rim = np.flatnonzero(cores & ~_eroded(cores, 1, 1))
     numbers, width = components.ravel(), components.shape[1]
     components_of_rim = numbers[rim]
     firsts, seconds = [], []
@@ -199,15 +157,7 @@ def _merged(components: Numbers, count: int, cores: Mask, reach: Reach) -> npt.N
             if near.any():
                 firsts.append(components_of_rim[near])
                 seconds.append(neighbours[near])
-    return _components(count, np.concatenate(firsts), np.concatenate(seconds)) if firsts else np.arange(count)
-
-
-def _surrounded(cores: Mask) -> Mask:
-    """Pixels that have all eight neighbours; false in the outermost rows and columns."""
-    result = np.zeros_like(cores)
-    lines = cores[:-2] & cores[1:-1] & cores[2:]
-    result[1:-1, 1:-1] = lines[:, :-2] & lines[:, 1:-1] & lines[:, 2:]
-    return result
+    return linked(count, np.concatenate(firsts), np.concatenate(seconds)) if firsts else np.arange(count)
 
 
 def _add_border(clusters: Numbers, others: Mask, reach: Reach) -> None:

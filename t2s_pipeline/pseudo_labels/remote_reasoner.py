@@ -1,14 +1,14 @@
 """RemoteReasoner's labels: a box around each connected region of the mask. Their converter is not published."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.pseudo_labels.label import Label, Labelling, Mask, on_square
+from t2s_pipeline.pseudo_labels.runs import Numbers, Runs
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,45 @@ class RemoteReasonerLabels(Labelling):
 
     def instances(self, mask: Mask) -> list[Mask]:
         """The regions that are labelled, bool (side, side) each."""
-        regions, areas = self._regions(mask)
-        return [regions == number for number in areas]
+        regions = _Regions.of(on_square(mask, self.side))
+        numbers = regions.runs.painted(regions.of_run)[1:-1, 1:-1]
+        return [numbers == number for number in self._large(regions)]
 
     def label(self, mask: Mask) -> list[Label]:
         """A label without points for each 8-connected region of a mask, bool (H, W), by first pixel in row order."""
-        regions, areas = self._regions(mask)
-        boxes = scipy.ndimage.find_objects(regions)
+        regions = _Regions.of(on_square(mask, self.side))
+        boxes = regions.runs.boxes(regions.of_run)
         labels = []
-        for number, area in areas.items():
-            rows, columns = boxes[number - 1]
-            labels.append(Label((columns.start, rows.start, columns.stop - 1, rows.stop - 1), (), area))
+        for number in self._large(regions):
+            x0, y0, x1, y1 = boxes[number]
+            labels.append(Label((x0 - 1, y0 - 1, x1 - 1, y1 - 1), (), int(regions.areas[number])))
         return labels
 
-    def _regions(self, mask: Mask) -> tuple[npt.NDArray[np.signedinteger], dict[int, int]]:
-        """The numbered regions (side, side), and by number the area of each region that is no speck."""
-        square = on_square(mask, self.side)
-        regions, count = scipy.ndimage.label(square, np.ones((3, 3)))
-        areas = np.bincount(regions.ravel(), minlength=count + 1)[1:]
-        large = np.flatnonzero(areas >= self.least_share * square.size).tolist()
-        if count and not large:
-            large = [int(areas.argmax())]
-        return regions, {index + 1: int(areas[index]) for index in large}
+    def _large(self, regions: "_Regions") -> list[int]:
+        """The numbers of the regions that are no specks."""
+        large: list[int] = np.flatnonzero(regions.areas >= self.least_share * self.side**2).tolist()
+        return large or ([int(regions.areas.argmax())] if regions.areas.size else [])
+
+
+@dataclass(frozen=True)
+class _Regions:
+    """The 8-connected regions of a mask, numbered by first pixel in row order.
+
+    Attributes:
+        runs: of the mask in a frame of one pixel.
+        of_run: the number of each run's region.
+        areas: the pixels of each region.
+    """
+
+    runs: Runs
+    of_run: Numbers
+    areas: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, square: Mask) -> Self:
+        """The regions of a mask, bool (side, side)."""
+        runs = Runs.of_mask(np.pad(square, 1))
+        of_run = runs.components(diagonal=True)
+        areas = np.zeros(int(of_run.max(initial=-1)) + 1, np.int64)
+        np.add.at(areas, of_run, runs.ends - runs.starts)
+        return cls(runs, of_run, areas)

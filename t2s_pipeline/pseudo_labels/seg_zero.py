@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
-import scipy
 
 from t2s_pipeline.pseudo_labels.label import (
     Label,
@@ -68,7 +66,7 @@ def interior_points(mask: Mask, count: int = 2) -> tuple[Pixel, ...]:
     rows, columns = within(slice(y0, y1 + 1), slice(x0, x1 + 1))
     part = mask[rows, columns]
     ys, xs = np.nonzero(part)
-    depth = _edge_distance_by_region(part)[ys, xs]
+    depth = edge_distance(np.ascontiguousarray(part))[ys, xs]
     indices = [int(depth.argmax())]
     apart = np.full(depth.size, np.iinfo(np.int64).max)
     # Whatever the median of an even number is taken to be between the two in the middle, nothing lies between them.
@@ -78,20 +76,6 @@ def interior_points(mask: Mask, count: int = 2) -> tuple[Pixel, ...]:
         far = apart > np.partition(apart, middle)[middle]
         indices.append(int(np.where(far, depth, 0).argmax()) if far.any() else indices[0])
     return tuple((int(xs[index]) + columns.start, int(ys[index]) + rows.start) for index in indices)
-
-
-def _edge_distance_by_region(mask: Mask) -> npt.NDArray[np.int32]:
-    """``edge_distance``, computed for one connected region after another, because its cost grows with the box.
-
-    The nearest pixel off a region touches the region, so it belongs to no other region.
-    """
-    regions, _ = scipy.ndimage.label(mask, np.ones((3, 3)))
-    distance = np.zeros(mask.shape, np.int32)
-    for number, box in enumerate(scipy.ndimage.find_objects(regions), start=1):
-        part = within(*box)
-        region = regions[part] == number
-        distance[part][region] = edge_distance(region)[region]
-    return distance
 
 
 def _scaled(value: int, native: int, side: int) -> int:

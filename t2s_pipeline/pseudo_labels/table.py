@@ -44,7 +44,8 @@ def label_samples(samples: pa.Table, labelling: Labelling, processes: int = 1) -
 
 
 def _rows(labelling: Labelling, sample_id: str, rle: ArrowRle) -> list[dict[str, Any]]:
-    mask = decode(Rle.from_arrow(rle))
+    # Row by row in memory, as the labellings need it.
+    mask = np.ascontiguousarray(decode(Rle.from_arrow(rle)))
     labels = labelling.label(mask)
     if not labels:
         return []

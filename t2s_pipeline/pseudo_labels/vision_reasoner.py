@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.pseudo_labels.dbscan import dbscan
-from t2s_pipeline.pseudo_labels.label import Label, Labelling, Mask, edge_distance, on_square, within
+from t2s_pipeline.pseudo_labels.label import Label, Labelling, Mask, PixelBox, edge_distance, on_square, within
+from t2s_pipeline.pseudo_labels.runs import numbered_runs
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class VisionReasonerLabels(Labelling):
     def label(self, mask: Mask) -> list[Label]:
         """A label for each cluster of a mask, bool (H, W), in the clusters' order; noise gets none."""
         clusters = dbscan(on_square(mask, self.side), self.eps, self.min_samples)
-        slices = scipy.ndimage.find_objects(clusters + 1)
-        return [_of_cluster(clusters, number, rows, columns) for number, (rows, columns) in enumerate(slices)]
+        runs, numbers = numbered_runs(clusters)
+        return [_of_cluster(clusters, number, box) for number, box in enumerate(runs.boxes(numbers))]
 
 
-def _of_cluster(clusters: npt.NDArray[np.int32], number: int, rows: slice, columns: slice) -> Label:
-    """The label of a cluster: its tight box, given by the slices, and its pixel farthest from its edge."""
-    part_rows, part_columns = within(rows, columns)
-    part = clusters[part_rows, part_columns] == number
+def _of_cluster(clusters: npt.NDArray[np.int32], number: int, box: PixelBox) -> Label:
+    """The label of a cluster: its tight box, and its pixel farthest from its edge."""
+    x0, y0, x1, y1 = box
+    rows, columns = within(slice(y0, y1 + 1), slice(x0, x1 + 1))
+    part = clusters[rows, columns] == number
     y, x = np.unravel_index(int(edge_distance(part).argmax()), part.shape)
-    box = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
-    point = (int(x) + part_columns.start, int(y) + part_rows.start)
+    point = (int(x) + columns.start, int(y) + rows.start)
     return Label(box, (point,), int(np.count_nonzero(part)))

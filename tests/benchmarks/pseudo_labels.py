@@ -64,7 +64,7 @@ def _add_part(mask: np.ndarray, size: float, rng: np.random.Generator) -> None:
 
 def label_all(rle: Rle) -> int:
     """All three labellings of a mask; how many instances they have."""
-    mask = decode(rle)
+    mask = np.ascontiguousarray(decode(rle))
     return sum(len(labelling.label(mask)) for labelling in LABELLINGS.values())
 
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.pseudo_labels.label import Label, edge_distance, on_square
+from t2s_pipeline.pseudo_labels.label import EXACT_SIDE, Label, edge_distance, on_square, tight_box
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS, labelling, parameters
 from t2s_pipeline.pseudo_labels.remote_reasoner import RemoteReasonerLabels
 from t2s_pipeline.pseudo_labels.seg_zero import SegZeroLabels
@@ -96,6 +97,32 @@ def test_a_mask_that_fills_the_image_has_its_edge_at_the_images():
     assert label == Label((0, 0, 8, 8), ((4, 4),), 81)
     # But a border of the image that a smaller mask touches is no edge: the target may go on beyond it.
     assert edge_distance(image(9, 9, (0, 0, 8, 3)))[0, 4] == 4**2
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(2, EXACT_SIDE + 40), st.integers(2, EXACT_SIDE + 40))
+def test_edge_distances_are_exact_on_either_side_of_the_size_where_the_method_changes(seed, height, width):
+    rng = np.random.default_rng(seed)
+    mask = np.ones((height, width), bool)
+    holes = rng.integers(1, 40)
+    mask[rng.integers(0, height, holes), rng.integers(0, width, holes)] = False
+    nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    expected = ((nearest - np.indices(mask.shape)) ** 2).sum(axis=0)
+    np.testing.assert_array_equal(edge_distance(mask), expected)
+
+
+@given(arrays.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14))))
+def test_remote_reasoners_regions_are_scipys_in_the_order_of_their_first_pixels(mask):
+    side = 14
+    numbers, count = ndimage.label(on_square(mask, side), np.ones((3, 3)))
+    # Below a share of one pixel nothing is a speck.
+    remote = RemoteReasonerLabels(side=side, least_share=0)
+    firsts = [int(np.flatnonzero(numbers == number + 1)[0]) for number in range(count)]
+    order = sorted(range(1, count + 1), key=lambda number: firsts[number - 1])
+    regions = [numbers == number for number in order]
+    np.testing.assert_array_equal(remote.instances(mask), regions or np.zeros((0,)))
+    expected = [Label(tight_box(region), (), int(region.sum())) for region in regions]
+    assert remote.label(mask) == expected
 
 
 @pytest.mark.parametrize("name", LABELLINGS)
