@@ -15,7 +15,6 @@ moved is found again, and an entry never stands for other weights without notice
 
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.locks import only_one
+from t2s_pipeline.core.outside_files import OutsideFileError, home_expanded, is_there, outside_toml, shown
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.core.weight_files import sha256_of, size_of, weight_files
 
@@ -75,7 +75,7 @@ class ModelEntry:
 def models_file() -> Path:
     """The file with the models of this machine. It need not exist."""
     named = os.environ.get(VARIABLE)
-    return Path(named).expanduser().absolute() if named else Settings.from_env().home / "models.toml"
+    return home_expanded(named).absolute() if named else Settings.from_env().home / "models.toml"
 
 
 def entries() -> list[ModelEntry]:
@@ -85,13 +85,13 @@ def entries() -> list[ModelEntry]:
         InputError: if the file cannot be read.
     """
     file = models_file()
-    if not file.is_file():
+    if not is_there(file):
         return []
     try:
-        content = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        content = outside_toml(file)
+    except OutsideFileError as fault:
         raise InputError(
-            f"{file} cannot be read ({fault}): correct it, or remove it and add the models again."
+            f"{file} cannot be read ({fault.detail}): correct it, or remove it and add the models again."
         ) from fault
     return [
         _entry(file, kind, name, fields)
@@ -116,7 +116,7 @@ def _entry(file: Path, kind: str, name: str, fields: Any) -> ModelEntry:
         raise InputError(f"{file}: the entry of {name} cannot be read ({fault}).") from fault
     wrong = [key for key, value in asdict(entry).items() if type(value) is not type(getattr(_EMPTY, key))]
     if wrong:
-        raise InputError(f"{file}: {wrong[0]} of {name} cannot be {getattr(entry, wrong[0])!r}.")
+        raise InputError(f"{file}: {wrong[0]} of {name} cannot be {shown(getattr(entry, wrong[0]))}.")
     if not entry.path and not (entry.hub_id and entry.revision):
         raise InputError(f"{file}: {name} needs a path, or hub_id and revision.")
     return entry
@@ -144,7 +144,7 @@ def store(entry: ModelEntry) -> ModelEntry:
     A path below the folder of the file is written relative to it, so that both can be moved together.
     """
     file = models_file()
-    path = file.parent / Path(entry.path).expanduser() if entry.path else None
+    path = file.parent / home_expanded(entry.path) if entry.path else None
     if path is not None:
         inside = path.is_relative_to(file.parent)
         entry = replace(entry, path=(path.relative_to(file.parent) if inside else path).as_posix())
@@ -192,8 +192,8 @@ def place_of(entry: ModelEntry) -> Path:
     Raises:
         InputError: if it cannot be found.
     """
-    path = models_file().parent / Path(entry.path).expanduser()
-    if path.exists():
+    path = models_file().parent / home_expanded(entry.path)
+    if os.path.exists(path):
         return path
     moved = _search(entry, path) if entry.sha256 else None
     if moved is None:
@@ -207,7 +207,7 @@ def place_of(entry: ModelEntry) -> Path:
 
 def _search(entry: ModelEntry, path: Path) -> Path | None:
     """Where the weights of an entry are now: below a folder that held them, or where other models are."""
-    others = [models_file().parent / Path(other.path).expanduser() for other in entries() if other.path]
+    others = [models_file().parent / home_expanded(other.path) for other in entries() if other.path]
     roots = dict.fromkeys(_existing_parent(place) for place in (path, *others, models_file()))
     seen = 0
     for root in roots:

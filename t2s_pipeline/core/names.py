@@ -3,8 +3,12 @@
 import re
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import shown
 
-RULE = "small letters and digits, with single . + _ - between them"
+LONGEST = 100
+"""Characters. Folders, files and locks put up to a hundred more around a name, and a file's name ends at 255."""
+
+RULE = f"small letters and digits, with single . + _ - between them, at most {LONGEST} characters"
 """The rule in words, for messages."""
 
 _NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
@@ -13,10 +17,10 @@ _NAME = re.compile(r"[a-z0-9]+([.+_-][a-z0-9]+)*")
 def is_name(text: str) -> bool:
     """Tell whether a text follows the rule.
 
-    >>> is_name("think2seg-mini"), is_name("Think2Seg"), is_name("a--b")
-    (True, False, False)
+    >>> is_name("think2seg-mini"), is_name("Think2Seg"), is_name("a--b"), is_name("a" * 101)
+    (True, False, False, False)
     """
-    return _NAME.fullmatch(text) is not None
+    return len(text) <= LONGEST and _NAME.fullmatch(text) is not None
 
 
 def require_name(text: str, kind: str) -> str:
@@ -30,5 +34,5 @@ def require_name(text: str, kind: str) -> str:
         InputError: if it does not follow the rule.
     """
     if not is_name(text):
-        raise InputError(f"{text!r} cannot be the name of a {kind}: use {RULE}.")
+        raise InputError(f"{shown(text)} cannot be the name of a {kind}: use {RULE}.")
     return text

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.outside_files import open_outside
 from t2s_pipeline.core.settings import Settings
 
 REMEMBERED_FROM = 1 << 26
@@ -26,13 +27,18 @@ def sha256_of(files: Sequence[Path]) -> str:
     """SHA-256 over the contents of files, one after the other.
 
     It is remembered below ``T2S_HOME/tmp/sha256`` until a file changes: its place on the disk, its size or its times.
+
+    Raises:
+        OutsideFileError: if one is no regular file or cannot be read.
     """
+    for path in files:
+        open_outside(path).close()
     note = _note(files) if size_of(files) >= REMEMBERED_FROM else None
     if note is not None and note.is_file():
         return note.read_text("ascii")
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
+        with open_outside(path) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     if note is not None and os.access(next(parent for parent in note.parents if parent.exists()), os.W_OK):

@@ -14,6 +14,7 @@ from typing import Any
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import OutsideFileError, is_there, outside_object
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
@@ -199,12 +200,11 @@ def _datasets_file(settings: Settings) -> Path:
 
 def _entries(settings: Settings) -> dict[str, object]:
     path = _datasets_file(settings)
-    if not path.is_file():
+    if not is_there(path):
         return {}
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): correct it, or delete it and ingest again.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object: correct it, or delete it and ingest again.")
-    return content
+        return dict(outside_object(path))
+    except OutsideFileError as fault:
+        raise InputError(
+            f"{path} cannot be read ({fault.detail}): correct it, or delete it and ingest again."
+        ) from fault

@@ -3,7 +3,6 @@
 Everything is checked before it is given to pycocotools, because its C code does not check its input.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import bounded_json, outside_bytes
 from t2s_pipeline.datasets.text_files import text_of
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import MAX_PIXELS
@@ -231,15 +231,8 @@ def read_json(path: Path) -> Any:
         InputError: if the file is missing, too large, or not JSON.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(f"{path} has more than {MAX_FILE_BYTES // 2**20} MB: split it into several files.")
-    try:
-        return json.loads(text_of(data))
-    except (ValueError, RecursionError) as error:
+        return bounded_json(text_of(outside_bytes(path, MAX_FILE_BYTES)))
+    except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}): download it again.") from error
 
 

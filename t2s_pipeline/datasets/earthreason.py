@@ -13,7 +13,6 @@ question at random from an unsorted listing, and replaces what it cannot load. T
 and sets aside what cannot be used, with the reason.
 """
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import bounded_json
 from t2s_pipeline.datasets.benchmark import Benchmark
 from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, as_text, composed, is_clutter, is_text, split_of
 from t2s_pipeline.datasets.records import Record, RejectRecord, SampleRecord, image_record, note_records
@@ -223,8 +223,8 @@ def parse_qa(data: bytes) -> Qa:
         UnusableFileError: reason ``invalid_json`` or ``invalid_qa``.
     """
     try:
-        content = json.loads(text_of(data))
-    except (ValueError, RecursionError) as error:
+        content = bounded_json(text_of(data))
+    except ValueError as error:
         raise UnusableFileError("invalid_json", f"{type(error).__name__}: {error}") from error
     if not isinstance(content, dict):
         raise UnusableFileError("invalid_qa", f"a {type(content).__name__} where an object was expected")

@@ -2,8 +2,8 @@
 
 import codecs
 import csv
-import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import bounded_json, open_outside
 from t2s_pipeline.datasets.csv_records import csv_table
 from t2s_pipeline.datasets.layout import as_text, is_text
 from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.datasets.text_files import text_of
 from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
+
+MAX_ROWS = 20_000_000
+"""The most rows of a Parquet table. A few kilobytes can state a thousand million."""
+BATCH = 256
+"""Rows of a Parquet table that are in memory at a time."""
 
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 NEEDED = ("image", "question")
@@ -57,7 +63,7 @@ def read_queries(path: Path, encoding: str = "") -> Iterator[Query | RejectRecor
         raise InputError(
             f"{path} has none of the endings {', '.join(ENDINGS)}: give a table of questions in one of these formats."
         )
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"There is no file {path}: give the table of questions with --queries.")
     rows: Iterator[tuple[int, dict[str, Any] | UnusableFileError]]
     if kind == ".parquet":
@@ -136,11 +142,11 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | UnusableFileEr
             yield number, UnusableFileError("invalid_text", "it is not UTF-8: save the table as UTF-8")
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_object)
+            row = bounded_json(line, object_pairs_hook=_object)
         except UnusableFileError as error:
             yield number, error
             continue
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             yield number, UnusableFileError("invalid_row", f"not JSON: {error}")
             continue
         missing = [column for column in NEEDED if not isinstance(row, dict) or column not in row]
@@ -159,16 +165,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UnusableFileError]]:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_outside(path) as stream, pq.ParquetFile(stream) as file:
             names = file.schema_arrow.names
             _require_columns(path, names)
+            if file.metadata.num_rows > MAX_ROWS:
+                raise InputError(f"{path} states {file.metadata.num_rows:,} rows; {MAX_ROWS:,} are allowed: split it.")
             columns = [column for column in COLUMNS if column in names]
             number = 0
-            for batch in file.iter_batches(batch_size=1024, columns=columns):
+            for batch in file.iter_batches(batch_size=BATCH, columns=columns):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a Parquet file ({error}): write it again.") from error
 
 

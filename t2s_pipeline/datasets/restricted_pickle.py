@@ -3,6 +3,10 @@
 A pickle is a program. Here it may only build lists, dicts, tuples, strings and numbers. Every operation is checked
 before the first one runs. An operation that looks up a name, calls a function or sets state is refused. The size of the
 file is limited, and so are the numbers for which the C implementation reserves memory.
+
+A pickle can put one list into many places. So a file of 300 bytes can hold a value that would be terabytes of text, or
+that lies inside of itself. Who shows such a value, or walks through it, never ends. The size of the value with every
+place counted is limited too, and so is its depth.
 """
 
 import io
@@ -13,9 +17,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import outside_bytes, require_shallow
 
 MAX_BYTES = 256 * 1024 * 1024
 """RRSIS-D's ``refs(unc).p`` has a few megabytes."""
+EXPANSION = 64
+"""The value may be so many times as large as the file, with a shared value counted at each of its places."""
+FREE = 1 << 16
+"""A value of this size is allowed whatever the size of the file is."""
+_WHOLE = 1 << 63
 
 PLAIN = frozenset(
     """
@@ -40,24 +50,40 @@ def read_pickle(path: Path) -> Any:
     Raises:
         InputError: if it is too large, damaged, or holds anything but plain values.
     """
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise InputError(
-            f"{path} has more than {MAX_BYTES // 2**20} MB, too much for an annotation file: download the original."
-        )
-    return loads(data, str(path))
+    return loads(outside_bytes(path, MAX_BYTES), str(path))
 
 
 def loads(data: bytes, name: str) -> Any:
     """As ``read_pickle``, from bytes; ``name`` is the name of the file in messages."""
     try:
         _inspect(data, name)
-        return _Plain(io.BytesIO(data), encoding="utf-8").load()
+        value = _Plain(io.BytesIO(data), encoding="utf-8").load()
+        require_shallow(value)
+        size = _size(value, {})
     except _DAMAGE as error:
         raise InputError(f"{name} is damaged ({type(error).__name__}: {error}): download it again.") from error
     except RecursionError as error:
         raise InputError(f"{name} is nested too deeply to be an annotation file.") from error
+    if size > max(FREE, EXPANSION * len(data)):
+        raise InputError(f"{name} was refused: its {len(data):,} bytes stand for a value of {size:.1e} characters.")
+    return value
+
+
+def _size(value: Any, sizes: dict[int, int]) -> int:
+    """The number of characters and values in a value, with shared ones counted at each of their places.
+
+    Args:
+        value: of limited depth.
+        sizes: the sizes of lists, tuples and dicts that are known, by ``id``.
+    """
+    if isinstance(value, str):
+        return 1 + len(value)
+    if not isinstance(value, list | tuple | dict):
+        return 1
+    if id(value) not in sizes:
+        inner = (part for pair in value.items() for part in pair) if isinstance(value, dict) else value
+        sizes[id(value)] = 1 + sum(_size(part, sizes) for part in inner)
+    return sizes[id(value)]
 
 
 def _inspect(data: bytes, name: str) -> None:
@@ -69,6 +95,8 @@ def _inspect(data: bytes, name: str) -> None:
                 f"{name} was refused: its operation {operation.name} could run code, and an annotation file "
                 "does not need it. Download the file from its publisher."
             )
+        if isinstance(argument, int) and abs(argument) > _WHOLE:
+            raise InputError(f"{name} was refused: it holds a whole number of more than 64 bits.")
         # The C implementation reserves memory for the highest number, not for how many numbers there are.
         if operation.name in _PUTS and isinstance(argument, int) and argument > seen:
             raise InputError(f"{name} was refused: it gives a value the number {argument} after {seen} operations.")

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import open_outside, shown
 from t2s_pipeline.datasets.coco import CocoMask
+from t2s_pipeline.datasets.query_files import BATCH, MAX_ROWS
 from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, PredictionReject, Size
 from t2s_pipeline.external.orientation import are_in_row_order, in_row_order, with_sides_exchanged
 from t2s_pipeline.external.run_length_forms import coco_form
@@ -22,6 +24,11 @@ from t2s_pipeline.vision.image_files import UnusableFileError
 
 MIN_SCORE = 0.5
 """The score from which a detection counts, if none is given."""
+
+ENLARGED = 16
+"""A mask may state so many times as many pixels as its image has."""
+FREE_PIXELS = 2048 * 2048
+"""A mask of this size is allowed for an image of any size: models answer at a size of their own."""
 
 EXCHANGED = "the size is written as width, height: read with exchanged sides"
 ROW_ORDER = "the run lengths of the file count row by row: read so"
@@ -59,18 +66,21 @@ def table_entries(path: Path) -> Iterator[MaskEntry | PredictionReject]:
         InputError: if the file cannot be read, or lacks a column.
     """
     try:
-        table = pq.read_table(path)
-        missing = set(_TABLE_COLUMNS) - set(table.column_names)
-        if missing:
-            raise InputError(f"{path} has no column {', '.join(sorted(missing))}: give sample_id and mask.")
-        columns = [*_TABLE_COLUMNS, *(name for name in ("question_index", "score") if name in table.column_names)]
-        rows = table.select(columns).to_pylist()
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file {path}.") from error
-    except pa.ArrowException as error:
+        with open_outside(path) as stream, pq.ParquetFile(stream) as file:
+            names = file.schema_arrow.names
+            missing = set(_TABLE_COLUMNS) - set(names)
+            if missing:
+                raise InputError(f"{path} has no column {', '.join(sorted(missing))}: give sample_id and mask.")
+            if file.metadata.num_rows > MAX_ROWS:
+                raise InputError(f"{path} states {file.metadata.num_rows:,} rows; {MAX_ROWS:,} are allowed: split it.")
+            columns = [*_TABLE_COLUMNS, *(name for name in ("question_index", "score") if name in names)]
+            place = 0
+            for batch in file.iter_batches(batch_size=BATCH, columns=columns):
+                for row in batch.to_pylist():
+                    yield _entry(f"{path.name}#{place}", row, "mask")
+                    place += 1
+    except (pa.ArrowException, UnicodeDecodeError, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a Parquet file: {' '.join(str(error).split())}") from error
-    for place, row in enumerate(rows):
-        yield _entry(f"{path.name}#{place}", row, "mask")
 
 
 def _entry(source: str, fields: Any, segmentation: str) -> MaskEntry | PredictionReject:
@@ -82,7 +92,7 @@ def _entry(source: str, fields: Any, segmentation: str) -> MaskEntry | Predictio
         return PredictionReject(source, "no_result", f"it has {reason}", str(key))
     index, score = fields.get("question_index"), fields.get("score")
     if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
-        return PredictionReject(source, "no_result", f"question_index {index!r} is no whole number", str(key))
+        return PredictionReject(source, "no_result", f"question_index {shown(index)} is no whole number", str(key))
     is_number = isinstance(score, int | float) and not isinstance(score, bool)
     return MaskEntry(source, str(key), index, fields[segmentation], float(score) if is_number else None)
 
@@ -151,15 +161,16 @@ def _mask(parts: list[MaskEntry], sizes: dict[str, Size]) -> ForeignMask | Predi
         if not forms:
             return ForeignMask(first.source, first.sample_id, first.question_index, None)
         native = sizes.get(first.sample_id)
-        size = _stated_size(forms) or native
-        if size is None:
-            detail = f"the split has no sample {first.sample_id}"
+        if native is None:  # before anything is decoded: a short text can state a hundred million pixels
+            detail = f"the split has no sample {shown(first.sample_id)}"
             return PredictionReject(first.source, "surplus", detail, first.sample_id)
+        size = _stated_size(forms) or native
+        _require_fitting(size, native)
         rle = CocoMask(tuple(forms)).mask(width=size[1], height=size[0])
     except UnusableFileError as fault:
         return PredictionReject(first.source, fault.reason, fault.detail, first.sample_id)
     mask = ForeignMask(first.source, first.sample_id, first.question_index, rle)
-    if native is None or size == native or size != native[::-1]:
+    if size == native or size != native[::-1]:
         return mask
     pixels = with_sides_exchanged(masks.decode(rle))
     if pixels is None:
@@ -168,6 +179,17 @@ def _mask(parts: list[MaskEntry], sizes: dict[str, Size]) -> ForeignMask | Predi
         )
         return PredictionReject(first.source, "sides_exchanged", detail, first.sample_id)
     return replace(mask, mask=masks.encode(pixels), note=EXCHANGED)
+
+
+def _require_fitting(size: Size, native: Size) -> None:
+    """Refuse a size that no answer to an image of the native size has.
+
+    Raises:
+        UnusableFileError: reason ``too_many_pixels``.
+    """
+    if size[0] * size[1] > max(ENLARGED * native[0] * native[1], FREE_PIXELS):
+        detail = f"{size[1]}×{size[0]} pixels, for an image of {native[1]}×{native[0]}"
+        raise UnusableFileError("too_many_pixels", detail)
 
 
 def _stated_size(forms: list[Any]) -> Size | None:

@@ -5,14 +5,18 @@ With ``MaskOptions.objects``, k is the number of an object, and the objects of a
 """
 
 import io
+import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import SHOWN
 from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, PredictionReject, Size
 from t2s_pipeline.external.soft_values import SoftTarget, target_of
 from t2s_pipeline.vision import masks
@@ -22,6 +26,8 @@ from t2s_pipeline.vision.labels import decode_label
 
 PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 ARRAYS = (".npy",)
+NUMPY_DAMAGE = (ValueError, OSError, EOFError, TypeError, SyntaxError, ArithmeticError, RecursionError, MemoryError)
+"""What NumPy raises for a damaged file. MemoryError comes from Python's parser, which reads the header."""
 
 _NUMBERED = re.compile(r"(.+)[/_-](\d+)")
 
@@ -39,7 +45,7 @@ def folder_masks(
     Raises:
         InputError: if the folder holds no file of a kind that is read.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = _files_below(folder)
     if not any(path.suffix.lower() in (*PICTURES, *ARRAYS) for path in files):
         endings = ", ".join((*PICTURES, *ARRAYS))
         raise InputError(f"{folder} holds no file that ends in {endings}: give the folder of <sample_id>.png.")
@@ -58,6 +64,18 @@ def folder_masks(
         else:
             objects[one.sample_id] = one
     yield from objects.values()
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """The files below a folder, by name, with folders that are named like a file.
+
+    A link to a folder is not followed, because it could lead back.
+    """
+    files: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        like_files = (name for name in folders if Path(name).suffix.lower() in (*PICTURES, *ARRAYS))
+        files += (Path(root, name) for name in (*like_files, *names) if not name.startswith("."))
+    return sorted(files)
 
 
 def _read(file: Path, relative: Path, sizes: dict[str, Size], options: MaskOptions) -> ForeignMask | PredictionReject:
@@ -114,16 +132,31 @@ def _array(file: Path) -> np.ndarray:
     Raises:
         UnusableFileError: if the file is damaged, holds objects, or has another number of dimensions.
     """
+    data = file_bytes(file)
     try:
-        values: np.ndarray = np.load(io.BytesIO(file_bytes(file)), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as fault:
-        raise UnusableFileError("invalid_mask", f"it is no NumPy array ({fault})") from fault
+        stated, dtype = _stated_array(io.BytesIO(data))
+        if len(data) < math.prod(stated) * dtype.itemsize or not dtype.itemsize:
+            raise ValueError(f"{len(data):,} bytes for an array of the shape {stated}")
+        values: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    except NUMPY_DAMAGE as fault:
+        reason = " ".join(str(fault).split())[:SHOWN]
+        raise UnusableFileError("invalid_mask", f"it is no NumPy array ({reason})") from fault
     values = np.squeeze(values) if values.ndim == 3 else values
     if values.ndim != 2:
         raise UnusableFileError("invalid_mask", f"an array of the shape {values.shape}; a mask has rows and columns")
     if values.size > MAX_PIXELS:
         raise UnusableFileError("too_many_pixels", f"{values.shape[1]}×{values.shape[0]} pixels")
     return values
+
+
+def _stated_array(file: io.BytesIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
+    """The shape and type that the header of a NumPy file states. The header decides how much memory is reserved."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if len(shape) > 3 or not all(0 <= side <= MAX_PIXELS for side in shape):
+        raise ValueError(f"{len(shape)} dimensions of up to {max(map(float, shape), default=0):.0e}")
+    return shape, dtype
 
 
 def _united(first: ForeignMask, second: ForeignMask) -> ForeignMask | PredictionReject:

@@ -1,10 +1,10 @@
 """The forms in which projects write a segmentation, brought to COCO's: run lengths ``{size, counts}`` or polygons."""
 
 import ast
-import json
 import re
 from typing import Any
 
+from t2s_pipeline.core.outside_files import bounded_json
 from t2s_pipeline.vision.image_files import UnusableFileError
 
 _BYTES_AS_TEXT = re.compile(r"b'[^']*'|b\"[^\"]*\"")
@@ -23,8 +23,8 @@ def coco_form(value: Any) -> Any:
     """
     if isinstance(value, str | bytes):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as fault:
+            value = bounded_json(value)
+        except ValueError as fault:
             raise UnusableFileError("invalid_mask", "a text that is no JSON of run lengths or polygons") from fault
     if not isinstance(value, dict):
         return value
@@ -50,7 +50,7 @@ def _counts(counts: Any) -> Any:
         return counts.decode("ascii", errors="replace")
     if isinstance(counts, str) and counts.startswith("[") and "," in counts:  # no comma in the alphabet of run lengths
         try:
-            return json.loads(counts)
+            return bounded_json(counts)
         except ValueError:
             return counts
     return _whole_numbers(counts)

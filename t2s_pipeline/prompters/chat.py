@@ -13,6 +13,7 @@ from transformers import BatchFeature, ProcessorMixin
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.families import Family, family_of
+from t2s_pipeline.prompters.library_faults import faults_named
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import PromptCombination
@@ -57,7 +58,8 @@ class Chat:
         self.family: Family = family_of(folder)
         # An explicit class of transformers: a class that the folder's files name is never imported.
         kind: type[ProcessorMixin] = getattr(transformers, self.family.processor)
-        self.processor = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with faults_named(folder, "tokenizer and image processor", "Copy the files of its base model again."):
+            self.processor = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.processor.tokenizer.padding_side = "left"
         self.frame = Frame.square(_side(self.family, self.processor))
         self.coordinates = self.family.coordinates(asking.coordinates)

@@ -5,13 +5,13 @@ to write, and the tokens that end its turn. Everything else (chat template, imag
 own processor files.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import OutsideFileError, outside_object, shown
 from t2s_pipeline.core.registry import Registry
 from t2s_pipeline.prompting.coordinates import Coordinates
 
@@ -182,15 +182,14 @@ def family_of(folder: Path) -> Family:
         InputError: if config.json cannot be read, or names none of the families.
     """
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        model_type = str(config["model_type"])
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise InputError(f"{folder} holds no prompter: its config.json cannot be read ({fault}).") from fault
-    if model_type not in FAMILIES:
-        hint = " For InternVL, use the port whose name ends in -hf." if "internvl" in model_type else ""
+        model_type = outside_object(folder / "config.json").get("model_type")
+    except OutsideFileError as fault:
+        raise InputError(f"{folder} holds no prompter: its config.json cannot be read ({fault.detail}).") from fault
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        hint = " For InternVL, use the port whose name ends in -hf." if "internvl" in shown(model_type) else ""
         names = ", ".join(family.name for family in FAMILIES.values())
         raise InputError(
-            f"{folder} holds a model of the type {model_type!r}, which is not supported: use one of {names}, or "
+            f"{folder} holds a model of the type {shown(model_type)}, which is not supported: use one of {names}, or "
             f"register its family.{hint}"
         )
     return FAMILIES[model_type]

@@ -1,13 +1,14 @@
 """A prompter by its name: the embedded miniature, a published model, or a folder with a checkpoint."""
 
-import json
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.names import is_name
+from t2s_pipeline.core.outside_files import home_expanded, is_there, outside_object, shown
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.families import published_model
+from t2s_pipeline.prompters.library_faults import faults_named
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompters.weights import entry_of, folder_of, weights_sha256
 from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
@@ -28,7 +29,7 @@ def load_prompter(name_or_path: str, device: str = "cpu", asking: Asking = AS_EM
         T2SError: if its output does not depend on the image.
     """
     folder = folder_of(name_or_path)
-    if (folder / ADAPTERS).is_file():
+    if is_there(folder / ADAPTERS):
         prompter = _with_adapters(_name(name_or_path), folder, device, asking)
     else:
         prompter = Prompter(_name(name_or_path), folder, device, asking)
@@ -40,20 +41,23 @@ def _with_adapters(name: str, folder: Path, device: str, asking: Asking) -> Prom
     """A base with the low-rank adapters of a folder, as training writes them, merged into its weights.
 
     Raises:
-        InputError: if the base that the adapters name is not on this machine.
+        InputError: if the base that the adapters name is not on this machine, or the adapters do not fit it.
     """
     from peft import PeftModel
 
-    base = json.loads((folder / ADAPTERS).read_text("utf-8"))["base_model_name_or_path"]
+    base = outside_object(folder / ADAPTERS).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise InputError(f"{folder / ADAPTERS} does not name the base of the adapters: copy the file again.")
     try:
         place = folder_of(base)
     except InputError as fault:
         raise InputError(
-            f"{folder} holds adapters for the base {base!r}, which is not on this machine. If you have it: "
+            f"{folder} holds adapters for the base {shown(base)}, which is not on this machine. If you have it: "
             f"t2s models add {base if is_name(base) else 'NAME'} PATH. {fault}"
         ) from fault
     prompter = Prompter(name, place, device, asking)
-    prompter.model = PeftModel.from_pretrained(prompter.model, folder).merge_and_unload().eval()
+    with faults_named(folder, f"adapters for the base {base}", f"Compare {ADAPTERS} with that of training."):
+        prompter.model = PeftModel.from_pretrained(prompter.model, folder).merge_and_unload().eval()
     prompter.sha256 = weights_sha256(folder)
     return prompter
 
@@ -85,4 +89,4 @@ def _name(name_or_path: str) -> str:
     entry = entry_of(name_or_path)
     if entry is not None:
         return entry.title
-    return name_or_path if published_model(name_or_path) else Path(name_or_path).expanduser().absolute().name
+    return name_or_path if published_model(name_or_path) else home_expanded(name_or_path).absolute().name

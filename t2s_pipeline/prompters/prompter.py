@@ -15,6 +15,7 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
+from t2s_pipeline.prompters.library_faults import faults_named
 from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination
 
@@ -42,14 +43,15 @@ class Prompter(Chat):
         kind: type[PreTrainedModel] = getattr(transformers, self.family.model)
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         # With output_loading_info the result is a pair, which the annotation in transformers does not say.
-        pair: Any = kind.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with faults_named(folder, "model", "Compare its config.json with its weights, or copy the folder again."):
+            pair: Any = kind.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
         model, report = pair
         # transformers fills missing weights with random numbers and only writes a log line about it.
         if report["missing_keys"] or report["mismatched_keys"]:

@@ -1,5 +1,6 @@
 """The files of a prompter: embedded, named in models.toml, in a folder, or in the Hub cache at a pinned commit."""
 
+import os
 from pathlib import Path
 
 from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER
@@ -7,6 +8,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_snapshot
 from t2s_pipeline.core.hub_layout import snapshot_folder
 from t2s_pipeline.core.models import PROMPTER, ModelEntry, entries, find_entry, place_of
+from t2s_pipeline.core.outside_files import home_expanded, shown
 from t2s_pipeline.core.weight_files import sha256_of, weight_files
 from t2s_pipeline.prompters.families import PublishedModel, published_model, published_models
 
@@ -33,8 +35,8 @@ def folder_of(name_or_path: str) -> Path:
     if model is None:
         names = ", ".join(dict.fromkeys([EMBEDDED_PROMPTER, *_own_names(), *published_models()]))
         raise InputError(
-            f"There is no prompter {name_or_path!r}: use {names}, owner/model@commit for another model of the Hub, or "
-            "a folder with a saved model."
+            f"There is no prompter {shown(name_or_path)}: use {names}, owner/model@commit for another model of the "
+            "Hub, or a folder with a saved model."
         )
     return cached_snapshot(model.hub_id, model.revision, FILES)
 
@@ -62,8 +64,8 @@ def _local_folder(name_or_path: str) -> Path | None:
     entry = entry_of(name_or_path)
     if entry is not None:
         return place_of(entry) if entry.path else None
-    folder = Path(name_or_path).expanduser()
-    return folder if name_or_path and folder.is_dir() else None
+    folder = home_expanded(name_or_path)
+    return folder if name_or_path and os.path.isdir(folder) else None
 
 
 def _of_the_hub(name: str) -> PublishedModel | None:

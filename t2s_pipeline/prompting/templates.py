@@ -8,12 +8,12 @@ A model of somebody else was trained on another text. ``read_template`` reads th
 """
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import OutsideFileError, outside_json, outside_toml
 from t2s_pipeline.prompting.combinations import Key, PromptCombination, Role, Shape
 from t2s_pipeline.prompting.coordinates import Coordinates
 
@@ -81,12 +81,9 @@ def read_template(path: Path) -> Template:
         InputError: if the file cannot be read or is no such template; the message names it.
     """
     try:
-        text = path.read_text("utf-8")
-        content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as fault:
-        raise InputError(f"The template {path} cannot be read ({fault.strerror}).") from fault
-    except ValueError as fault:  # also of a text that is not UTF-8
-        raise InputError(f"The template {path} is no TOML or JSON in UTF-8 ({fault}).") from fault
+        content = outside_json(path) if path.suffix.lower() == ".json" else outside_toml(path)
+    except OutsideFileError as fault:
+        raise InputError(f"The template {path} cannot be read ({fault.detail}).") from fault
     names = ("user", "system", "question")
     fits = isinstance(content, dict) and "user" in content and set(content) <= set(names)
     if not fits or not all(isinstance(value, str) for value in content.values()):

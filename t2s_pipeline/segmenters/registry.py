@@ -12,6 +12,7 @@ from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTER_FI
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_file
 from t2s_pipeline.core.models import SEGMENTER, ModelEntry, entries, find_entry, place_of
+from t2s_pipeline.core.outside_files import home_expanded, shown
 from t2s_pipeline.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -104,13 +105,14 @@ def find_segmenter(name_or_path: str) -> tuple[Segmenter, Path | None]:
     name, _, weights = name_or_path.partition("@")
     registered = _registered(name)
     if registered is not None:
-        return registered, Path(weights).expanduser() if weights else None
+        return registered, home_expanded(weights) if weights else None
     for segmenter in SEGMENTERS.values():
         if not weights and Path(name).stem == Path(_file_name(segmenter)).stem:
-            return segmenter, Path(name).expanduser()
+            return segmenter, home_expanded(name)
     models = [entry.name for entry in entries() if entry.kind == SEGMENTER]
     names = ", ".join(dict.fromkeys([*models, *SEGMENTERS]))
-    raise InputError(f"There is no segmenter {name_or_path!r}: use one of {names}, or NAME@FILE for other weights.")
+    named = shown(name_or_path)
+    raise InputError(f"There is no segmenter {named}: use one of {names}, or NAME@FILE for other weights.")
 
 
 def entry_of(name: str) -> ModelEntry | None:

@@ -5,9 +5,11 @@ weights under such a name have another title (``training/model_names.py``). What
 without being written into ``models.toml``.
 """
 
+import os
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.prompters import weights
 from t2s_pipeline.prompters.families import published_model
 from t2s_pipeline.segmenters import registry
@@ -24,13 +26,13 @@ def prompter_title(name_or_path: str) -> str:
     entry = weights.entry_of(name_or_path)
     if entry is not None:
         return entry.title
-    path = Path(name_or_path).expanduser()
-    return f"{FOLDER}{path.resolve().name}" if path.is_dir() else name_or_path
+    path = home_expanded(name_or_path)
+    return f"{FOLDER}{path.resolve().name}" if os.path.isdir(path) else name_or_path
 
 
 def recorded_prompter(text: str) -> str:
     """The title in recorded settings. Earlier releases recorded a folder's path, whose weights may have changed."""
-    return f"{FOLDER}{Path(text).name}" if Path(text).expanduser().is_absolute() else text
+    return f"{FOLDER}{Path(text).name}" if home_expanded(text).is_absolute() else text
 
 
 def same_prompter(title: str, other: str) -> bool:

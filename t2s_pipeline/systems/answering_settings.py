@@ -8,12 +8,14 @@ can change settings of answering. Beside ``experiment.json`` it need not name on
 """
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import is_there, outside_object, path_inside, shown
 from t2s_pipeline.core.overrides import flat
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
@@ -50,24 +52,24 @@ def answering_settings(folder: Path, stated_in: Path) -> AnsweringSettings:
     """
     content = _content(stated_in / ANSWERS_AS)
     name, step, template = content.pop("experiment", None), content.pop("step", 0), content.pop("template", "")
-    if not isinstance(step, int):
-        raise InputError(f"{ANSWERS_AS}: step {step!r} is no whole number")
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise InputError(f"{ANSWERS_AS}: step {shown(step)} is no whole number")
     if not isinstance(template, str):
-        raise InputError(f"{ANSWERS_AS}: template {template!r} is no name of a file")
+        raise InputError(f"{ANSWERS_AS}: template {shown(template)} is no name of a file")
     if not isinstance(name, str | None):
         raise InputError(f'{ANSWERS_AS} must be like {{"experiment": "think2seg-rs-3b"}}')
     if name is not None:
         stated = experiment(name)
-    elif (folder / EXPORTED).is_file():
+    elif is_there(folder / EXPORTED):
         stated = Experiment.from_json(_content(folder / EXPORTED))
     else:
         raise InputError(
             f"it has neither our marker {MARKER} nor {EXPORTED} of t2s export, and no {ANSWERS_AS} that names "
             'its settings: say as which experiment it answers, for example {"experiment": "think2seg-rs-3b"}'
         )
-    if isinstance(content.get("segmenter"), str) and (stated_in / content["segmenter"]).is_file():
+    if isinstance(content.get("segmenter"), str) and os.path.isfile(stated_in / content["segmenter"]):
         content["segmenter"] = str(stated_in / content["segmenter"])
-    asked_with = stated_in / template if template else None
+    asked_with = path_inside(stated_in, template) if template else None
     texts = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in flat(content).items()]
     return AnsweringSettings(with_answering(stated, texts), step, asked_with)
 
@@ -88,12 +90,4 @@ def with_answering(stated: Experiment, overrides: Iterable[str]) -> Experiment:
 
 def _content(file: Path) -> dict[str, Any]:
     """The object in a JSON file; empty if there is no such file."""
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as fault:
-        raise InputError(f"{file.name} is no JSON ({fault})") from fault
-    if not isinstance(content, dict):
-        raise InputError(f'{file.name} must be like {{"experiment": "think2seg-rs-3b"}}')
-    return content
+    return outside_object(file) if is_there(file) else {}

@@ -5,11 +5,13 @@ asked, how it generates and which segmenter follows. It covers neither the data 
 re-evaluation) nor the code (the steps' own fingerprints cover that).
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.outside_files import entries_of
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY
@@ -50,10 +52,11 @@ def candidates(settings: Settings) -> tuple[list[Candidate], list[UnusableFolder
     folders = _run_folders(settings)
     for folder in folders:
         try:
-            complete = checkpoints.complete(folder)
+            complete, faults = checkpoints.readable(folder)
         except InputError as fault:
             unusable.append(UnusableFolder(folder, str(fault)))
             continue
+        unusable += [UnusableFolder(path, str(fault)) for path, fault in faults.items()]
         for checkpoint in complete:
             try:
                 usable.append(_of_ours(folder.name, checkpoint))
@@ -96,4 +99,4 @@ def _fingerprint(weights: str, system: System) -> str:
 def _run_folders(settings: Settings) -> list[Path]:
     if not settings.runs.is_dir():
         return []
-    return sorted(path for path in settings.runs.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in entries_of(settings.runs) if os.path.isdir(path) and not path.name.startswith(".")]

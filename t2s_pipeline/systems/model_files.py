@@ -1,10 +1,19 @@
 """Whether a folder holds a whole model: weights, configuration, tokenizer and image processor."""
 
-import json
+import os
 import struct
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import (
+    INDEX_BYTES,
+    bounded_json,
+    entries_of,
+    is_there,
+    open_outside,
+    outside_object,
+    path_inside,
+)
 
 MAX_HEADER_BYTES = 100_000_000
 """The limit of the safetensors format for a file's header."""
@@ -25,7 +34,7 @@ def require_complete(folder: Path) -> list[Path]:
     Raises:
         InputError: naming what is missing.
     """
-    names = {file.name for file in folder.iterdir() if file.is_file()}
+    names = {file.name for file in entries_of(folder) if os.path.isfile(file)}
     weights = sorted(folder / name for name in names if name.endswith(".safetensors") and not name.startswith("."))
     if not weights or not names & {"config.json", "adapter_config.json"}:
         raise InputError("it holds no model: expected config.json (or adapter_config.json) and *.safetensors")
@@ -43,29 +52,29 @@ def require_complete(folder: Path) -> list[Path]:
 
 def _require_whole(file: Path) -> None:
     """The header of a safetensors file says how long the file is (https://huggingface.co/docs/safetensors)."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
+    with open_outside(file) as stream:
+        size = os.fstat(stream.fileno()).st_size
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
             raise InputError(f"{file.name} is not whole")
         try:
-            header = json.loads(stream.read(length))
+            header = bounded_json(stream.read(length))
             ends = [value["data_offsets"][1] for key, value in header.items() if key != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as fault:
+            is_whole = size == 8 + length + max(ends, default=0)
+        except (ValueError, LookupError, TypeError, AttributeError) as fault:
             raise InputError(f"{file.name} is no safetensors file") from fault
-    if size != 8 + length + max(ends, default=0):
+    if not is_whole:
         raise InputError(f"{file.name} is not whole")
 
 
 def _require_shards(path: Path) -> None:
     index = path / "model.safetensors.index.json"
-    if not index.is_file():
+    if not is_there(index):
         return
-    try:
-        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise InputError(f"{index.name} cannot be read") from fault
-    missing = sorted(str(shard) for shard in shards if not (path / str(shard)).is_file())
+    shards = outside_object(index, INDEX_BYTES).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+        raise InputError(f"{index.name} does not say which weights lie in which file")
+    missing = sorted(shard for shard in set(shards.values()) if not os.path.isfile(path_inside(path, shard)))
     if missing:
         raise InputError(f"{len(missing)} of its files are missing, the first: {missing[0]}")

@@ -119,4 +119,4 @@ def _other_runs(settings: Settings) -> list[str]:
     if not settings.runs.is_dir():
         return []
     names = sorted(path.name for path in settings.runs.iterdir() if not path.name.startswith("."))
-    return [name for name in names if name not in EXPERIMENTS and checkpoints.complete(settings.runs / name)]
+    return [name for name in names if name not in EXPERIMENTS and checkpoints.readable(settings.runs / name)[0]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.names import is_name
+from t2s_pipeline.core.outside_files import is_there, outside_object
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import experiment
@@ -36,12 +37,12 @@ def answers_as(settings: Settings, name: str) -> Experiment | None:
         InputError: if the file is damaged.
     """
     path = _file(settings, name)
-    if not is_name(name) or not path.is_file():
+    if not is_name(name) or not is_there(path):
         return None
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = outside_object(path)
         return with_answering(experiment(str(stored["experiment"])), map(str, stored.get("set", ())))
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (InputError, KeyError, TypeError) as fault:
         raise InputError(f"{path} is damaged ({fault}): remove it and score {name} again.") from fault
 
 

@@ -11,7 +11,7 @@ on another instruction, ``"template": "template.toml"`` names a file beside it w
 (``prompting/templates.py``).
 """
 
-import json
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from pathlib import Path
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.names import RULE, is_name
+from t2s_pipeline.core.outside_files import INDEX_BYTES, entries_of, outside_object
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.system import System
@@ -31,7 +32,7 @@ from t2s_pipeline.training.checkpoints import ANSWERS_AS
 
 QUIET_SECONDS = 3.0
 """A folder counts only after nothing in it was created or renamed for this time: a copy may still be running."""
-_STEP = re.compile(r"checkpoint-(\d+)")
+_STEP = re.compile(r"checkpoint-([0-9]{1,12})")
 _TRAINER_STATE = "trainer_state.json"
 
 
@@ -77,7 +78,7 @@ def look(
     """
     usable: list[ForeignCheckpoint] = []
     unusable: list[UnusableFolder] = []
-    for folder in _folders(settings.watched):
+    for folder in _folders(settings.watched) if settings.watched.is_dir() else ():
         if folder.name in reserved:
             reason = f"{folder.name} is the name of a run or base of ours: rename the folder"
             unusable.append(UnusableFolder(folder, reason))
@@ -94,7 +95,10 @@ def look_into(folder: Path) -> tuple[list[ForeignCheckpoint], list[UnusableFolde
         return [], [UnusableFolder(folder, f"rename it: a name is {RULE}")]
     usable: list[ForeignCheckpoint] = []
     unusable: list[UnusableFolder] = []
-    steps = {path: int(match[1]) for path in _folders(folder) if (match := _STEP.fullmatch(path.name))}
+    try:
+        steps = {path: int(match[1]) for path in _folders(folder) if (match := _STEP.fullmatch(path.name))}
+    except InputError as fault:
+        return [], [UnusableFolder(folder, str(fault))]
     if not steps or holds_model_files(folder):
         try:
             usable.append(_read(folder, folder.name, last_step=max(steps.values(), default=0)))
@@ -132,9 +136,7 @@ def reasons(settings: Settings, system: str) -> list[UnusableFolder]:
 
 
 def _folders(parent: Path) -> list[Path]:
-    if not parent.is_dir():
-        return []
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+    return [path for path in entries_of(parent) if os.path.isdir(path) and not path.name.startswith((".", "_"))]
 
 
 def _read(
@@ -152,9 +154,12 @@ def _read(
     Raises:
         InputError: if it is not complete, not settled, or does not say as what it answers.
     """
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    stats = [file.stat() for file in files]
     weights = require_complete(path)
+    files = [file for file in entries_of(path) if os.path.isfile(file) and not file.name.startswith(".")]
+    try:
+        stats = [file.stat() for file in files]
+    except OSError as fault:
+        raise InputError(f"its files change ({fault.strerror}): waiting until it is whole") from fault
     # A file's change time is that of its arrival here, whatever time of its making a copy keeps.
     if time.time() - max(stat.st_ctime for stat in stats) < QUIET_SECONDS:
         raise InputError("it was changed a moment ago: waiting until it is whole")
@@ -193,7 +198,7 @@ def _read(
 def _trainer_step(path: Path) -> int:
     """The step that the Trainer of transformers stored with a model; 0 if it stored none."""
     try:
-        step = json.loads((path / _TRAINER_STATE).read_text("utf-8"))["global_step"]
-    except (OSError, ValueError, KeyError, TypeError):
+        step = outside_object(path / _TRAINER_STATE, INDEX_BYTES).get("global_step")
+    except InputError:
         return 0
-    return step if isinstance(step, int) else 0
+    return step if isinstance(step, int) and step >= 0 else 0

@@ -1,11 +1,11 @@
 """The sizes of a prompter that decide its memory and time: by its name, or read from its config.json."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import is_there, outside_object
 from t2s_pipeline.prompters.families import FAMILIES
 from t2s_pipeline.prompters.weights import folder_if_here
 
@@ -107,7 +107,7 @@ def architecture(prompter: str) -> Architecture | None:
         InputError: if the folder's config.json is not that of a known kind of model.
     """
     folder = folder_if_here(prompter)
-    if folder is not None and (folder / "config.json").is_file():
+    if folder is not None and is_there(folder / "config.json"):
         return _read(folder)
     return published_architecture(prompter)
 
@@ -119,7 +119,7 @@ def published_architecture(name: str) -> Architecture | None:
 
 
 def _read(folder: Path) -> Architecture:
-    config = json.loads((folder / "config.json").read_text())
+    config = outside_object(folder / "config.json")
     text, vision = config.get("text_config", config), config.get("vision_config", {})
     try:
         heads = text["num_attention_heads"]
@@ -144,6 +144,8 @@ def _read(folder: Path) -> Architecture:
         )
     except KeyError as missing:
         raise InputError(f"{folder / 'config.json'} has no {missing}: this is no known kind of prompter.") from None
+    except (TypeError, AttributeError, IndexError, ArithmeticError, ValueError) as fault:
+        raise InputError(f"{folder / 'config.json'} has sizes that no prompter has ({fault}).") from fault
 
 
 def _patches_and_tokens(folder: Path, config: dict[str, Any], patch: int, merge: int) -> tuple[int, int]:
@@ -166,8 +168,8 @@ def _side(folder: Path, model_type: str, unit: int) -> int:
     """The side of the square within the processor's pixel budget and the full size, as the prompter computes it."""
     budget = (FAMILIES[model_type].side if model_type in FAMILIES else 840) ** 2
     for name in ("processor_config.json", "preprocessor_config.json"):
-        if (folder / name).is_file():
-            config = json.loads((folder / name).read_text())
+        if is_there(folder / name):
+            config = outside_object(folder / name)
             config = config.get("image_processor", config)
             size = config.get("size", {})
             budget = min(budget, size.get("longest_edge") or config.get("max_pixels") or budget)

@@ -9,20 +9,22 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.atomic_files import atomic_file, flush
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import entries_of, is_there, outside_object, shown
 
 MARKER = "COMPLETE.json"
 EXPORTED = "experiment.json"
 """The settings of an exported checkpoint, as ``Experiment.as_json`` gives them."""
 ANSWERS_AS = "evaluate.json"
 """How a checkpoint without our marker is evaluated (``systems/answering_settings.py``)."""
-_NAME = re.compile(r"checkpoint-(\d+)")
+_NAME = re.compile(r"checkpoint-([0-9]{1,12})")
 _STAGING = ".staging"
 
 
@@ -70,22 +72,57 @@ def read(path: Path) -> Checkpoint | None:
     Raises:
         InputError: if the marker cannot be read.
     """
-    try:
-        fields = json.loads((path / MARKER).read_text())
-        return Checkpoint(path=path, **fields)
-    except FileNotFoundError:
+    if not is_there(path / MARKER):
         return None
-    except (ValueError, TypeError) as fault:
+    try:
+        checkpoint = Checkpoint(path=path, **outside_object(path / MARKER))
+        _require_types(checkpoint)
+        return checkpoint
+    except (InputError, ValueError, TypeError) as fault:
         raise InputError(f"{path / MARKER} is damaged ({fault}). Remove the folder {path}.") from fault
 
 
+def _require_types(checkpoint: Checkpoint) -> None:
+    """Check that every field has its type, that steps are possible and that the time is one.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    for field in fields(checkpoint):
+        value = getattr(checkpoint, field.name)
+        kind = {"path": Path, "step": int, "steps": int, "experiment": dict}.get(field.name, str)
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
+            raise ValueError(f"its {field.name} is {shown(value)}")
+    datetime.fromisoformat(checkpoint.created_at)
+
+
 def complete(run_folder: Path) -> list[Checkpoint]:
-    """The complete checkpoints of a run, oldest first; empty if the run has no folder."""
-    if not run_folder.is_dir():
-        return []
-    folders = [path for path in run_folder.iterdir() if _NAME.fullmatch(path.name)]
-    checkpoints = [checkpoint for checkpoint in map(read, folders) if checkpoint is not None]
-    return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
+    """The complete checkpoints of a run, oldest first; empty if the run has no folder.
+
+    Raises:
+        InputError: if the marker of one cannot be read.
+    """
+    checkpoints, faults = readable(run_folder)
+    if faults:
+        raise next(iter(faults.values()))
+    return checkpoints
+
+
+def readable(run_folder: Path) -> tuple[list[Checkpoint], dict[Path, InputError]]:
+    """The complete checkpoints of a run, oldest first, and what is wrong with the folders whose marker is damaged."""
+    checkpoints: list[Checkpoint] = []
+    faults: dict[Path, InputError] = {}
+    if not os.path.isdir(run_folder):
+        return checkpoints, faults
+    for path in entries_of(run_folder):
+        if _NAME.fullmatch(path.name):
+            try:
+                checkpoint = read(path)
+            except InputError as fault:
+                faults[path] = fault
+            else:
+                checkpoints += [checkpoint] if checkpoint is not None else []
+    return sorted(checkpoints, key=lambda checkpoint: checkpoint.step), faults
 
 
 def latest(run_folder: Path) -> Checkpoint | None:
@@ -134,9 +171,9 @@ def update_settings(checkpoint: Checkpoint, experiment: dict[str, Any]) -> None:
 
 
 def _marker(checkpoint: Checkpoint) -> str:
-    fields = asdict(checkpoint)
-    del fields["path"]
-    return json.dumps(fields, indent=1, sort_keys=True)
+    content = asdict(checkpoint)
+    del content["path"]
+    return json.dumps(content, indent=1, sort_keys=True)
 
 
 def set_aside(run_folder: Path) -> Path | None:

@@ -10,6 +10,7 @@ import torch
 
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.outside_files import outside_object
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.families import published_model
 from t2s_pipeline.prompters.load import load_prompter
@@ -83,7 +84,7 @@ def _save_model(source: Path, target: Path, dtype: torch.dtype) -> None:
 
 def _copy_adapters(source: Path, target: Path) -> None:
     shutil.copy2(source / "adapter_model.safetensors", target / "adapter_model.safetensors")
-    content = json.loads((source / "adapter_config.json").read_text("utf-8"))
+    content = outside_object(source / "adapter_config.json")
     # peft takes a Hub id here, and on this machine our own commands take it too.
     published = published_model(content["base_model_name_or_path"])
     base = published.hub_id if published else content["base_model_name_or_path"]

@@ -4,6 +4,7 @@ Settings, tables and model cards hold names only, so that they mean the same on 
 model in a table is true: other weights under such a name appear as ``<name>-<start of their hash>``.
 """
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.models import PROMPTER, SEGMENTER, ModelEntry, find_entry, find_weights, place_of, store
 from t2s_pipeline.core.names import require_name
+from t2s_pipeline.core.outside_files import OutsideFileError, entries_of, home_expanded, outside_bytes
 from t2s_pipeline.core.weight_files import sha256_of, size_of, weight_files
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.families import family_of, published_model
@@ -41,11 +43,11 @@ def without_paths(experiment: Experiment) -> Experiment:
         experiment = with_names(experiment)
     except InputError:
         pass  # a model that is no longer here has no other name than the last part of its path
-    prompter, segmenter = Path(experiment.prompter).expanduser(), experiment.segmenter.partition("@")[0]
+    prompter, segmenter = home_expanded(experiment.prompter), experiment.segmenter.partition("@")[0]
     return replace(
         experiment,
         prompter=prompter.name if prompter.is_absolute() else experiment.prompter,
-        segmenter=Path(segmenter).stem if Path(segmenter).expanduser().is_absolute() else segmenter,
+        segmenter=Path(segmenter).stem if home_expanded(segmenter).is_absolute() else segmenter,
     )
 
 
@@ -72,7 +74,7 @@ def segmenter_name(name_or_path: str) -> str:
     segmenter, file = find_segmenter(name_or_path)
     if file is None:
         return segmenter.name
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(f"The checkpoint of {segmenter.name} is not at {file}.")
     weights = segmenter.weights
     if isinstance(weights, Path) and sha256_of([file]) == sha256_of([weights]):
@@ -81,7 +83,7 @@ def segmenter_name(name_or_path: str) -> str:
 
 
 def _is_folder(name_or_path: str) -> bool:
-    return Path(name_or_path).expanduser().is_dir()
+    return os.path.isdir(home_expanded(name_or_path))
 
 
 def register(path: Path, name: str | None = None, network: str = "", replacing: bool = False) -> ModelEntry:
@@ -98,7 +100,7 @@ def register(path: Path, name: str | None = None, network: str = "", replacing: 
         InputError: if there is no model, the name cannot be used, or it stands for other weights.
     """
     path = path.expanduser().absolute()
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"There is nothing at {path}.")
     if name in (EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER):
         raise InputError(f"{name} is the name of an embedded model: choose another name.")
@@ -214,7 +216,7 @@ def _segmenter_file(path: Path) -> Path:
     """The file itself, or the only checkpoint in a folder."""
     if path.is_file():
         return path
-    files = [file for file in sorted(path.iterdir()) if file.suffix in (".pt", ".pth")] or weight_files(path)
+    files = [file for file in entries_of(path) if file.suffix in (".pt", ".pth")] or weight_files(path)
     if len(files) != 1:
         raise InputError(
             f"{path} holds no model: expected config.json and *.safetensors of a prompter, or one file of a segmenter."
@@ -247,9 +249,10 @@ def _slug(path: Path) -> str:
 def licence_of(folder: Path) -> str:
     """The licence that a folder's model card states; empty if there is no card, or it states none."""
     card = folder / "README.md"
-    if not card.is_file():
+    try:
+        text = outside_bytes(card).decode("utf-8", errors="replace")
+    except OutsideFileError:
         return ""
-    text = card.read_text("utf-8", errors="replace")
     front = text.split("---")[1] if text.startswith("---") and text.count("---") >= 2 else ""
     fields = dict(re.findall(r"^(license|license_name):\s*[\"']?([^\"'\n]+)", front, re.MULTILINE))
     return (fields.get("license_name") or fields.get("license") or "").strip()

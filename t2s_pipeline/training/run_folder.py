@@ -15,6 +15,7 @@ import pyarrow as pa
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint as fingerprint_from
+from t2s_pipeline.core.outside_files import outside_object
 from t2s_pipeline.core.revision import revision
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, PSEUDO_LABELS, SAMPLES, TRAINING_LOG
@@ -223,5 +224,5 @@ def _name_base(staged: Path, base: str) -> None:
     """Write the name of the base into the configuration of adapters, in place of the path that it was loaded from."""
     file = staged / "adapter_config.json"
     if file.is_file():
-        content = json.loads(file.read_text("utf-8"))
+        content = outside_object(file)
         file.write_text(json.dumps({**content, "base_model_name_or_path": base}, indent=2, sort_keys=True), "utf-8")

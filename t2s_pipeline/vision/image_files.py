@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import OutsideFileError, open_outside
 from t2s_pipeline.vision.geometry import MAX_PIXELS
 
 MAX_BYTES = 1_000_000_000
@@ -134,8 +135,10 @@ def file_bytes(path: Path) -> bytes:
         UnusableFileError: reason ``unreadable_file``, or ``file_too_large`` above ``MAX_BYTES``.
     """
     try:
-        with path.open("rb") as file:
+        with open_outside(path) as file:
             data = file.read(MAX_BYTES + 1)
+    except OutsideFileError as error:
+        raise UnusableFileError("unreadable_file", error.detail) from error
     except OSError as error:
         raise UnusableFileError("unreadable_file", f"{error.strerror or error}") from error
     if len(data) > MAX_BYTES:

@@ -74,7 +74,7 @@ def test_the_environment_comes_first_and_a_contradiction_is_told(settings, tmp_p
     ("content", "words"),
     [
         ("{", "is not JSON"),
-        ("[]", "holds no JSON object"),
+        ("[]", "it holds a list and no object"),
         ('{"mine": 7}', "entry of the dataset mine .* has other keys"),
         ('{"mine": {"images": "/nowhere", "annotations": "/nowhere"}}', "/nowhere of the dataset mine is missing"),
         ('{"mine": "/nowhere"}', "/nowhere of the dataset mine is missing"),

@@ -201,7 +201,7 @@ def test_any_bytes_are_either_questions_or_refused(data):
     ("data", "reason"),
     [
         (b"[" * 100_000, "invalid_json"),
-        (b'{"questions": [' + b"9" * 10_000 + b"]}", "invalid_json"),
+        (b'{"questions": [' + b"9" * 10_000 + b"]}", "invalid_qa"),
         (b'{"questions": ["\\ud800"], "answer": []}', "invalid_qa"),
         (b'{"questions": ["a"]}', "invalid_qa"),
         (b'{"questions": [1], "answer": []}', "invalid_qa"),

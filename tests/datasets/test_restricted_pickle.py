@@ -19,9 +19,10 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import restricted_pickle
 from t2s_pipeline.datasets.restricted_pickle import PLAIN, loads, read_pickle
 
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
 PLAIN_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
+    st.none() | st.booleans() | INTEGERS | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | INTEGERS, inner),
     max_leaves=20,
 )
 
@@ -126,9 +127,47 @@ def test_a_damaged_pickle_is_plain_values_or_one_sentence(value, data):
         pass
 
 
+def doubled(levels: int, innermost: object) -> object:
+    """Each level holds the level below twice. A pickle stores it once."""
+    value = innermost
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+def inside_itself() -> object:
+    value: list[object] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param(doubled(40, "x"), "stand for a value of", id="a list that doubles 40 times"),
+        pytest.param(doubled(200, "x"), "more than 64 levels", id="a list of 200 levels"),
+        pytest.param({"a": doubled(40, {"k": 1})}, "stand for a value of", id="the same inside of a dict"),
+        pytest.param([["x" * 10_000] * 1000] * 1000, "stand for a value of", id="a long text at a million places"),
+        pytest.param(inside_itself(), "more than 64 levels", id="a list inside of itself"),
+        pytest.param([10**5000], "more than 64 bits", id="a number that Python does not print"),
+    ],
+)
+def test_a_small_pickle_of_an_endless_value_is_refused(value, reason):
+    data = pickle.dumps(value, 4)
+    assert len(data) < 25_000
+    with pytest.raises(InputError, match=reason):
+        loads(data, "x")
+
+
+def test_a_pickle_may_share_what_is_small():
+    sentence = {"raw": "a ship", "tokens": ["a", "ship"]}
+    value = [{"ref_id": i, "split": "train", "sentences": [sentence] * 3} for i in range(1000)]
+    assert loads(pickle.dumps(value, 2), "x") == value
+
+
 def test_a_file_above_the_cap_is_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "refs(unc).p"
     path.write_bytes(pickle.dumps([1, 2, 3]))
     monkeypatch.setattr(restricted_pickle, "MAX_BYTES", 5)
-    with pytest.raises(InputError, match="more than 0 MB"):
+    with pytest.raises(InputError, match="more than 5 bytes"):
         read_pickle(path)

@@ -126,7 +126,7 @@ def test_a_question_is_never_taken_for_a_placeholder(question, user):
         ('user = "{Question}"\nprompt = "x"', "nothing else"),
         ("user = 3", "under the key `user`"),
         ('system = "x"', "under the key `user`"),
-        ("user = ", "is no TOML or JSON"),
+        ("user = ", "it is not TOML"),
     ],
 )
 def test_a_file_that_is_no_template_is_refused_by_name(tmp_path, content, words):
@@ -140,7 +140,7 @@ def test_a_template_that_is_missing_or_not_utf_8_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml cannot be read"):
         read_template(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes('user = "{Question} größer"'.encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin\.toml is no TOML or JSON in UTF-8"):
+    with pytest.raises(InputError, match=r"latin\.toml cannot be read \(it is not UTF-8"):
         read_template(tmp_path / "latin.toml")
 
 

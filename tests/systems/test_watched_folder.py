@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import struct
 from pathlib import Path
 
 import pytest
@@ -16,31 +15,13 @@ from t2s_pipeline.systems import watched_folder as elsewhere
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.watched_folder import find, look
-from t2s_pipeline.training.checkpoints import MARKER, Checkpoint
-
-MINI = EXPERIMENTS["think2seg-mini"]
+from tests.systems.checkpoint_folders import MINI, put
 
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> Settings:
     monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 0.0)
     return Settings(tmp_path, tmp_path / "python")
-
-
-def put(folder: Path, marker: bool = False, at: int = 20, **told) -> Path:
-    """A model of one tensor of eight bytes, with our marker or with ``evaluate.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "tokenizer.json", "preprocessor_config.json"):
-        (folder / name).write_text("{}")
-    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
-    if marker:
-        made = "2026-01-01T00:00:00+00:00"
-        fields = vars(Checkpoint(folder, "think2seg-mini", at, 60, MINI.as_json(), "f", "d", "abc", made))
-        (folder / MARKER).write_text(json.dumps({key: value for key, value in fields.items() if key != "path"}))
-    if told:
-        (folder / "evaluate.json").write_text(json.dumps(told))
-    return folder
 
 
 def names(settings: Settings) -> list[str]:
@@ -162,8 +143,8 @@ def remove_shard(folder: Path) -> None:
         (lambda folder: (folder / "model.safetensors").write_bytes(b"{}"), "is not whole"),
         (lambda folder: (folder / "config.json").unlink(), "holds no model"),
         (lambda folder: (folder / "evaluate.json").unlink(), "say as which experiment"),
-        (lambda folder: (folder / "evaluate.json").write_text("{"), "is no JSON"),
-        (lambda folder: (folder / "evaluate.json").write_text("[]"), "must be like"),
+        (lambda folder: (folder / "evaluate.json").write_text("{"), "is not JSON"),
+        (lambda folder: (folder / "evaluate.json").write_text("[]"), "holds a list and no object"),
         (
             lambda folder: (folder / "tokenizer.json").unlink(),
             "tokenizer.json is missing, or tokenizer.model, or vocab",
