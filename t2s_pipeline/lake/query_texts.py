@@ -11,7 +11,8 @@ from enum import Enum
 import pyarrow as pa
 
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.lake.views import Limits, checked_query, text_literal
+from t2s_pipeline.lake.table_views import text_literal
+from t2s_pipeline.lake.views import Limits, checked_query
 
 _EXACT = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|BIGNUM|DECIMAL\(\d+, ?\d+\)")
 _REAL = re.compile(r"FLOAT|DOUBLE")

@@ -9,16 +9,17 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from t2s_pipeline.core.atomic_files import is_abandoned, owner_mark
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.lake.schema import TABLES
+from t2s_pipeline.lake.publishing import steady
 from t2s_pipeline.lake.store import Partition, list_partitions, partition_file
-from t2s_pipeline.lake.together import recover
+from t2s_pipeline.lake.table import Table
 
 _ALIAS = "t2s-lake-"
 _PATTERN_CHARACTERS = frozenset("*?[\\")
@@ -48,8 +49,8 @@ class Snapshot:
     """
 
     folder: Path
-    files: Mapping[str, tuple[SnapshotFile, ...]]
-    outside: tuple[Path, ...]
+    files: dict[str, tuple[SnapshotFile, ...]]
+    outside: list[Path]
     removable: tuple[Path, ...]
 
     def remove(self) -> None:
@@ -61,8 +62,8 @@ class Snapshot:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def take_snapshot(lake: Path, scratch: Path) -> Snapshot:
-    """Make a folder with a link to each partition of the lake.
+def take_snapshot(lake: Path, scratch: Path, tables: Iterable[Table]) -> Snapshot:
+    """Make a folder with a link to each partition of the tables, as they are at one moment.
 
     The links are hard links. Where those are not possible (a table on another file system, a read-only T2S_HOME), they
     are symbolic links. Such a partition must not be replaced while it is read. Links that killed processes left are
@@ -71,33 +72,57 @@ def take_snapshot(lake: Path, scratch: Path) -> Snapshot:
     Args:
         lake: the lake.
         scratch: a folder on the same file system, for the links.
+        tables: the tables.
 
     Raises:
         InputError: if the lake has partitions as another release lays them out, or if neither the lake's path nor that
             of temporary files can be given to DuckDB.
     """
-    recover(lake)
     temporary = Path(tempfile.gettempdir())
-    for former in (*scratch.glob("lake-*"), *temporary.glob(f"{_ALIAS}*")):
-        if is_abandoned(former.name):
-            former.unlink() if former.is_symlink() else shutil.rmtree(former, ignore_errors=True)
-    partitions = {table.name: list_partitions(lake, table) for table in TABLES.values()}
+    remove_abandoned(scratch)
     home = _new_folder(scratch, temporary)
     folder = _plain_name(home, temporary)
-    removable = (home,) if folder == home else (folder, home)
-    files: dict[str, tuple[SnapshotFile, ...]] = {}
-    outside: list[Path] = []
-    for name, of_table in partitions.items():
-        linked: list[SnapshotFile] = []
-        for partition in of_table:
-            source = partition_file(lake, TABLES[name], partition)
-            path = folder / name / f"{len(linked)}.parquet"
-            path.parent.mkdir(exist_ok=True)
-            with suppress(FileNotFoundError):  # removed since it was listed
-                outside += _link(source, path)
-                linked.append(SnapshotFile(path, source, partition))
-        files[name] = tuple(linked)
-    return Snapshot(folder, files, tuple(outside), removable)
+    snapshot = Snapshot(folder, {}, [], (home,) if folder == home else (folder, home))
+    try:
+        with steady(lake) as unfinished:
+            for table in tables:
+                snapshot.files[table.name] = tuple(_linked(lake, table, unfinished, snapshot))
+    except BaseException:
+        snapshot.remove()
+        raise
+    return snapshot
+
+
+def remove_abandoned(scratch: Path) -> None:
+    """Remove the snapshots of processes that no longer run."""
+    for former in (*scratch.glob("lake-*"), *Path(tempfile.gettempdir()).glob(f"{_ALIAS}*")):
+        if is_abandoned(former.name):
+            former.unlink(missing_ok=True) if former.is_symlink() else shutil.rmtree(former, ignore_errors=True)
+
+
+def _linked(lake: Path, table: Table, unfinished: dict[Path, Path], snapshot: Snapshot) -> Iterator[SnapshotFile]:
+    """Link the partitions of a table, in their order.
+
+    Args:
+        lake: the lake.
+        table: the table.
+        unfinished: place in the lake → the temporary file that belongs there.
+        snapshot: takes the files that symbolic links lead to.
+    """
+    partitions = {partition_file(lake, table, partition): partition for partition in list_partitions(lake, table)}
+    for place in unfinished:
+        if place.is_relative_to(lake / table.name) and place not in partitions:
+            columns = (part.partition("=")[::2] for part in place.parent.relative_to(lake / table.name).parts)
+            partitions[place] = {column: unquote(value) for column, value in columns}
+    folder = snapshot.folder / table.name
+    folder.mkdir()
+    number = 0
+    for source, partition in partitions.items():
+        path = folder / f"{number}.parquet"
+        with suppress(FileNotFoundError):  # somebody has deleted it since it was listed
+            snapshot.outside.extend(_link(unfinished.get(source, source), path))
+            yield SnapshotFile(path, source, partition)
+            number += 1
 
 
 def _new_folder(scratch: Path, temporary: Path) -> Path:

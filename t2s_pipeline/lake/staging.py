@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from t2s_pipeline.core.atomic_files import atomic_file
-from t2s_pipeline.lake.row_groups import conform
-from t2s_pipeline.lake.store import Partition, damage_named, partition_file, write_partition
+from t2s_pipeline.lake.checked_file import CheckedFile
+from t2s_pipeline.lake.publishing import STAGING
+from t2s_pipeline.lake.store import Partition, partition_file, write_partition
 from t2s_pipeline.lake.table import Table
-from t2s_pipeline.lake.together import STAGING
+from t2s_pipeline.lake.table_writer import TableWriter
 from t2s_pipeline.lake.versions import VERSION_KEY
+
+_ROWS_AT_ONCE = 65_536
 
 
 class StagedPartition:
@@ -46,8 +48,8 @@ class StagedPartition:
         names = list(columns)
         keys: set[tuple[Any, ...]] = set()
         for piece in self._pieces():
-            with damage_named(piece):
-                rows = pq.ParquetFile(piece).read(columns=names)
+            with CheckedFile(piece) as file:
+                rows = file.read(names)
             keys.update(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
         return keys
 
@@ -58,10 +60,15 @@ class StagedPartition:
             InputError: if a column is missing, unknown, or does not fit its type.
             T2SError: if the disk is full.
         """
-        checked = conform(self._table, rows)
+        schema = self._table.schema.with_metadata({VERSION_KEY: str(self._table.version)})
         with atomic_file(self.folder / f"{self._next:08d}.parquet") as temporary:
-            checked = checked.replace_schema_metadata({VERSION_KEY: str(self._table.version)})
-            pq.write_table(checked, temporary, compression="zstd")
+            writer = TableWriter(self._table, temporary, schema)
+            try:
+                for batch in rows.to_batches():
+                    writer.add(batch)
+                writer.finish()
+            finally:
+                writer.abandon()
         self._next += 1
 
     def commit(self) -> int:
@@ -73,5 +80,5 @@ class StagedPartition:
 
 
 def _batches(piece: Path) -> Iterator[pa.RecordBatch]:
-    with damage_named(piece), pq.ParquetFile(piece) as file:
-        yield from file.iter_batches()
+    with CheckedFile(piece) as file:
+        yield from file.batches(_ROWS_AT_ONCE)

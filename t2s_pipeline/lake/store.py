@@ -11,12 +11,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.errors import DamagedFileError, InputError, NotMaterializedError
+from t2s_pipeline.lake.checked_file import CheckedFile
 from t2s_pipeline.lake.folders import FILE_NAME, look_into
-from t2s_pipeline.lake.table import Table
-from t2s_pipeline.lake.together import TableWriter, recover, replacing
+from t2s_pipeline.lake.image_bytes import damaged_image
+from t2s_pipeline.lake.publishing import recover
+from t2s_pipeline.lake.schema import IMAGES
+from t2s_pipeline.lake.table import Rows, Table
+from t2s_pipeline.lake.table_writer import TableWriter
+from t2s_pipeline.lake.together import replacing
 from t2s_pipeline.lake.versions import refuse_newer, require_known_folders, require_version, version_of
 
 Partition = dict[str, str]
@@ -96,11 +100,12 @@ def read_partition(lake: Path, table: Table, partition: Partition, columns: Iter
         NotMaterializedError: if it does not exist.
         InputError: if the file is damaged or of another release.
     """
-    path = partition_file(lake, table, partition)
-    file = _open(lake, table, partition)
-    with file, damage_named(path):
-        names = None if columns is None else list(columns)
-        return table.with_new_columns(file.read(columns=names).replace_schema_metadata(None), names)
+    names = None if columns is None else list(columns)
+    with _open(lake, table, partition) as file:
+        with_hash = _with_hash(table, file, names)
+        rows = _of_intact_images(table, file, file.read(with_hash))
+        rows = rows.select(names) if names != with_hash else rows
+        return table.with_new_columns(rows.replace_schema_metadata(None), names)
 
 
 def scan(
@@ -125,49 +130,51 @@ def scan(
         NotMaterializedError: if it does not exist; at the call, not at the first batch.
         InputError: if the file is damaged or of another release.
     """
-    path = partition_file(lake, table, partition)
     file = _open(lake, table, partition)
-    return _batches(table, path, file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
+    return _batches(table, file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
 
 
-def _batches(
-    table: Table, path: Path, file: pq.ParquetFile, rows: int, columns: list[str] | None
-) -> Iterator[pa.RecordBatch]:
-    with file, damage_named(path):
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
+def _batches(table: Table, file: CheckedFile, rows: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    with file:
+        with_hash = _with_hash(table, file, columns)
+        for batch in file.batches(rows, with_hash):
+            batch = _of_intact_images(table, file, batch)
+            batch = batch.select(columns) if columns != with_hash else batch
             yield table.with_new_columns(batch.replace_schema_metadata(None), columns)
 
 
-def _open(lake: Path, table: Table, partition: Partition) -> pq.ParquetFile:
+def _with_hash(table: Table, file: CheckedFile, columns: list[str] | None) -> list[str] | None:
+    """The columns, with those that the bytes of an image are checked with, if the file has no digests."""
+    if columns is None or file.is_sealed or table is not IMAGES or "bytes" not in columns:
+        return columns
+    return list(dict.fromkeys([*columns, "image_id", "sha256"]))
+
+
+def _of_intact_images(table: Table, file: CheckedFile, rows: Rows) -> Rows:
+    """The rows. In a file without digests, the bytes of the images are compared with their hashes.
+
+    Raises:
+        DamagedFileError: naming an image that was not stored so.
+    """
+    if table is IMAGES and not file.is_sealed and "bytes" in rows.schema.names:
+        image = damaged_image(rows)
+        if image is not None:
+            raise DamagedFileError(file.path, f"the bytes of image {image} differ from their hash")
+    return rows
+
+
+def _open(lake: Path, table: Table, partition: Partition) -> CheckedFile:
     recover(lake)
     path = partition_file(lake, table, partition)
     try:
-        with damage_named(path):
-            file = pq.ParquetFile(path)
+        file = CheckedFile(path)
     except FileNotFoundError as error:
         list_partitions(lake, table)  # says so if the partition lies there as an earlier release wrote it
         raise NotMaterializedError(
             f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first ({path} is missing)."
         ) from error
-    require_version(table, path, version_of(file.metadata.metadata))
+    require_version(table, path, version_of(file.entries))
     return file
-
-
-@contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Turn the errors of pyarrow for a damaged file into one sentence that names the file.
-
-    Raises:
-        InputError: that sentence.
-    """
-    try:
-        yield
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        # An OSError with a number comes from the system (no such file, no permission), one without from a codec.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is damaged ({reason}): delete it and materialize it again.") from error
 
 
 def _worded(partition: Partition) -> str:
@@ -193,8 +200,8 @@ def fingerprint_of(lake: Path, table: Table, partition: Partition) -> str | None
 def _footer_entries(path: Path) -> dict[bytes, bytes] | None:
     """The entries of the file's footer; None if the file is missing or damaged."""
     try:
-        with damage_named(path):
-            return pq.read_metadata(path).metadata or {}
+        with CheckedFile(path) as file:
+            return file.entries
     except (FileNotFoundError, InputError):
         return None
 

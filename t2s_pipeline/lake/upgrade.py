@@ -11,18 +11,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.atomic_files import beside, disk_room, flush
+from t2s_pipeline.core.errors import DamagedFileError, InputError
 from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.checked_file import CheckedFile
 from t2s_pipeline.lake.folders import look_into
+from t2s_pipeline.lake.publishing import STAGING, changing, recover, replace_if_unchanged
 from t2s_pipeline.lake.revisions import former_layouts, revised_partition, revised_rows
 from t2s_pipeline.lake.schema import TABLES
-from t2s_pipeline.lake.store import FINGERPRINT_KEY, Partition, list_partitions, partition_file, replacing_partitions
+from t2s_pipeline.lake.store import (
+    FINGERPRINT_KEY,
+    Partition,
+    fingerprint_of,
+    list_partitions,
+    partition_file,
+    replacing_partitions,
+    scan,
+)
 from t2s_pipeline.lake.table import Table
-from t2s_pipeline.lake.together import STAGING, recover
-from t2s_pipeline.lake.versions import file_version, refuse_newer, require_current_file
+from t2s_pipeline.lake.table_writer import TableWriter
+from t2s_pipeline.lake.versions import VERSION_KEY, file_version, refuse_newer, require_current_file, version_of
 
 
 @dataclass(frozen=True)
@@ -83,15 +92,65 @@ def upgrade(settings: Settings) -> list[UpgradedPartition]:
         recover(lake)
         files = list(_files_of_changed_tables(lake))
         _require_no_newer(lake)
-        upgraded = [partition for file in files if (partition := _rewrite(lake, file))]
+        upgraded = [item for file in files if (item := _rewrite(lake, file))]
+        without_digests, damaged = _without_digests(lake)
+        for table, partition in without_digests:
+            try:
+                upgraded += _with_digests(lake, table, partition)
+            except DamagedFileError as error:
+                damaged.append(error.path)
         _remove_old_pieces(lake)
-    damaged = [str(file.path) for file in files if file.version is None]
+    damaged += [file.path for file in files if file.version is None]
     if damaged:
         raise InputError(
-            f"Damaged and therefore not upgraded: {', '.join(damaged)}. Delete each and materialize it again. "
-            "All other partitions are up to date."
+            f"Damaged and therefore not upgraded: {', '.join(sorted({str(path) for path in damaged}))}. "
+            "All other partitions are up to date. `t2s lake repair` removes these and says how to make them again."
         )
     return upgraded
+
+
+def _without_digests(lake: Path) -> tuple[list[tuple[Table, Partition]], list[Path]]:
+    """The partitions whose files have no digests, and the files that are damaged."""
+    partitions: list[tuple[Table, Partition]] = []
+    damaged: list[Path] = []
+    for table in TABLES.values():
+        for path, partition in look_into(lake / table.name, table.partition_by).partitions.items():
+            try:
+                with CheckedFile(path) as file:
+                    if not file.is_sealed and version_of(file.entries) == table.version:
+                        partitions.append((table, partition))
+            except DamagedFileError as error:
+                damaged.append(error.path)
+    return partitions, damaged
+
+
+def _with_digests(lake: Path, table: Table, partition: Partition) -> list[UpgradedPartition]:
+    """Write the rows as a file with digests; nothing if another process has replaced the partition meanwhile.
+
+    Raises:
+        DamagedFileError: if the file is damaged.
+    """
+    path = partition_file(lake, table, partition)
+    former = path.stat()
+    fingerprint = fingerprint_of(lake, table, partition) or ""
+    entries = {FINGERPRINT_KEY: fingerprint.encode(), VERSION_KEY: str(table.version).encode()}
+    temporary = beside(path)
+    try:
+        with disk_room(path):
+            writer = TableWriter(table, temporary, table.schema.with_metadata(entries))
+            try:
+                for batch in scan(lake, table, partition):
+                    writer.add(batch)
+                writer.finish()
+            finally:
+                writer.abandon()
+            flush(temporary)
+        with changing(lake):
+            is_used = replace_if_unchanged(temporary, path, former)
+        flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return [UpgradedPartition(table.name, partition, writer.rows)] if is_used else []
 
 
 def _files_of_changed_tables(lake: Path) -> Iterator[_File]:
@@ -113,14 +172,15 @@ def _rewrite(lake: Path, file: _File) -> UpgradedPartition | None:
     rows: int | None = None
     # A stopped upgrade may have written the file at its new place already, and not removed the former one.
     if place == file.path or file_version(table, place) != table.version:
-        with pq.ParquetFile(file.path) as source:
-            fingerprint = (source.metadata.metadata or {}).get(FINGERPRINT_KEY, b"").decode()
+        with CheckedFile(file.path) as source:
+            fingerprint = source.entries.get(FINGERPRINT_KEY, b"").decode()
             with replacing_partitions(lake, (table,), partition, fingerprint) as (writer,):
-                for batch in source.iter_batches(batch_size=table.rows_per_group):
+                for batch in source.batches(table.rows_per_group):
                     writer.add(revised_rows(table, batch, file.version))
         rows = writer.rows
     if place != file.path:
-        file.path.unlink()
+        with changing(lake):
+            file.path.unlink()
         _remove_empty(file.path.parent, lake / table.name)
     return None if rows is None else UpgradedPartition(table.name, partition, rows)
 

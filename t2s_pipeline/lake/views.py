@@ -7,7 +7,7 @@ settings cannot be changed. Only the orchestrator's environment has DuckDB; the 
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,17 @@ import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.questions import Question, questions
-from t2s_pipeline.lake.schema import PUBLISHED_METRICS, TABLES
+from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.snapshot import Snapshot, take_snapshot
-from t2s_pipeline.lake.table import Table
-from t2s_pipeline.lake.versions import require_current_file
+from t2s_pipeline.lake.table_views import (
+    check_tables,
+    create_empty_tables,
+    name_literal,
+    open_table,
+    scanned_tables,
+    text_literal,
+)
 
 
 @dataclass(frozen=True)
@@ -38,27 +43,18 @@ class Limits:
 def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPyConnection:
     """A locked connection in which each table and each question is a view; missing tables are empty.
 
-    The published numbers come with the package, so they are there in an empty lake too.
+    The published numbers come with the package, so they are there in an empty lake too. Every file of the lake is
+    compared with its digests first.
 
     Keep the connection as long as you use its results: the files that it reads are removed with it.
 
     Raises:
-        InputError: naming the file of ``sql/`` that is not one SELECT or does not fit the tables, or a partition of
-            another release.
+        InputError: naming the file of ``sql/`` that is not one SELECT or does not fit the tables, or a partition that
+            is damaged or of another release.
     """
-    limits = limits or Limits()
     connection, snapshot = open_tables(settings)
     create_question_views(connection, questions(settings))
-    scratch = _scratch(settings)
-    connection.execute(f"SET allowed_directories = [{text_literal(f'{snapshot.folder}/')}]")
-    connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(path)) for path in snapshot.outside)}]")
-    connection.execute(f"SET temp_directory = {text_literal(str(scratch / 'spill'))}")
-    connection.execute(f"SET memory_limit = '{limits.memory_mb}MiB'")
-    connection.execute(f"SET max_temp_directory_size = '{limits.spill_mb}MiB'")
-    connection.execute("SET enable_external_file_cache = false")
-    connection.execute("SET python_enable_replacements = false")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    _lock(connection, settings, snapshot, limits or Limits())
     return connection
 
 
@@ -66,14 +62,36 @@ def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot
     """A connection that is not locked yet, with one view per table, and the files that it reads.
 
     Raises:
-        InputError: naming the table whose files cannot be read, or a partition of another release.
+        InputError: naming a partition that is damaged or of another release.
     """
-    connection = duckdb.connect()
-    snapshot = take_snapshot(settings.lake, _scratch(settings))
-    weakref.finalize(connection, snapshot.remove)
+    connection, snapshot = _connection(settings)
     for table in TABLES.values():
-        _create_table_view(connection, table, snapshot)
+        open_table(connection, table, snapshot)
+    check_tables(snapshot, TABLES)
     return connection, snapshot
+
+
+def _connection(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot]:
+    """A connection with an empty table for each table of the lake, and the lake's files as they are now."""
+    connection = duckdb.connect()
+    snapshot = take_snapshot(settings.lake, _scratch(settings), TABLES.values())
+    weakref.finalize(connection, snapshot.remove)
+    create_empty_tables(connection)
+    return connection, snapshot
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, settings: Settings, snapshot: Snapshot, limits: Limits) -> None:
+    """Keep the connection from everything but the files of the snapshot, and its settings from changes."""
+    connection.execute(f"SET allowed_directories = [{text_literal(f'{snapshot.folder}/')}]")
+    connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(path)) for path in snapshot.outside)}]")
+    # A folder for each connection: DuckDB gives its files the same names in every process.
+    connection.execute(f"SET temp_directory = {text_literal(str(snapshot.folder / 'spill'))}")
+    connection.execute(f"SET memory_limit = '{limits.memory_mb}MiB'")
+    connection.execute(f"SET max_temp_directory_size = '{limits.spill_mb}MiB'")
+    connection.execute("SET enable_external_file_cache = false")
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def _scratch(settings: Settings) -> Path:
@@ -102,27 +120,64 @@ def query(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Tabl
 def checked_query(settings: Settings, sql: str, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection for one SELECT that was checked. The errors of DuckDB inside the block become sentences.
 
+    Only the tables that the SELECT reads are opened. Their files are compared with their digests first. So a damaged
+    file disturbs only the queries that need its table.
+
     Raises:
         InputError: as ``query``.
     """
-    with connect(settings, limits) as connection:
+    connection, snapshot = _connection(settings)
+    with connection:
+        create_question_views(connection, questions(settings))
+        connection.execute("PRAGMA explain_output = 'all'")
+        _lock(connection, settings, snapshot, limits)
         try:
-            _one_select(connection, sql)
-            # DuckDB allows INSERT, UPDATE, DELETE and COPY TO in the WITH clause of a SELECT, but only at the top
-            # level. Inside another SELECT, DuckDB refuses a statement that writes, before it runs.
-            connection.execute(f"EXPLAIN SELECT * FROM query({text_literal(sql)})")
-            with _time_limit(connection, limits.seconds):
+            with _time_limit(connection, limits):
+                _one_select(connection, sql)
+                _open_what_is_read(connection, sql, snapshot)
                 yield connection
         except duckdb.OutOfMemoryException as error:
-            raise InputError(
-                f"The query needs more than {limits.memory_mb} MB of memory: ask for fewer rows, or raise the limit."
-            ) from error
+            raise InputError(too_much_memory(limits)) from error
         except duckdb.Error as error:
             raise InputError(_sentence(error)) from error
 
 
+def _open_what_is_read(connection: duckdb.DuckDBPyConnection, sql: str, snapshot: Snapshot) -> None:
+    """Open the tables that the SELECT reads, and check their files.
+
+    DuckDB itself says which tables these are: while a table is not opened, an empty one has its name, and the plan of
+    the query names the tables that it scans.
+
+    Raises:
+        InputError: if DuckDB finds an error in the SELECT, or a partition is damaged or of another release.
+    """
+    opened: set[str] = set()
+    while True:
+        # DuckDB allows INSERT, UPDATE, DELETE and COPY TO in the WITH clause of a SELECT, but only at the top level.
+        # Inside another SELECT, DuckDB refuses a statement that writes, before it runs.
+        explained = f"EXPLAIN (FORMAT JSON) SELECT * FROM query({text_literal(sql)})"
+        plans = dict(connection.execute(explained).fetchall())
+        scanned = scanned_tables(plans["logical_plan"]) & snapshot.files.keys() - opened
+        if not scanned:
+            break
+        for name in sorted(scanned):
+            open_table(connection, TABLES[name], snapshot)
+        opened |= scanned
+    check_tables(snapshot, opened, plans["physical_plan"])
+
+
+def too_much_memory(limits: Limits) -> str:
+    """The sentence for a query that needs more memory than it may use."""
+    return f"The query needs more than {limits.memory_mb} MB of memory: ask for fewer rows, or raise the limit."
+
+
+def too_much_time(limits: Limits) -> str:
+    """The sentence for a query that takes longer than it may."""
+    return f"The query was stopped after {limits.seconds:g} seconds: ask for fewer rows, or raise the limit."
+
+
 @contextmanager
-def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+def _time_limit(connection: duckdb.DuckDBPyConnection, limits: Limits) -> Iterator[None]:
     """Interrupt the query of the connection after this time.
 
     Raises:
@@ -134,7 +189,7 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterat
         time_is_up.set()
         connection.interrupt()
 
-    timer = threading.Timer(seconds, stop)
+    timer = threading.Timer(limits.seconds, stop)
     timer.daemon = True
     timer.start()
     try:
@@ -142,67 +197,9 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterat
     except duckdb.InterruptException as error:
         if not time_is_up.is_set():
             raise KeyboardInterrupt from error
-        raise InputError(
-            f"The query was stopped after {seconds:g} seconds: ask for fewer rows, or raise the limit."
-        ) from error
+        raise InputError(too_much_time(limits)) from error
     finally:
         timer.cancel()
-
-
-def _create_table_view(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot) -> None:
-    """Create the view of a table: its partition columns, then its columns, null where no file has one.
-
-    The values of the partition columns are those that ``list_partitions`` gives. DuckDB could read them from the paths,
-    but then a folder above the lake that is named like a partition counts too.
-
-    The published numbers are those of this release, whatever an earlier one wrote into the lake.
-    """
-    if table is PUBLISHED_METRICS:
-        connection.register(table.name, published_metrics())
-        return
-    files = snapshot.files[table.name]
-    partition_columns = [pa.field(name, pa.string()) for name in table.partition_by]
-    # A registered Arrow table needs no file access, and has exactly the types of the table.
-    empty = pa.schema([*partition_columns, *table.schema]).empty_table()
-    if not files:
-        connection.register(table.name, empty)
-        return
-    try:
-        for file in files:
-            require_current_file(table, file.path)
-        paths = ", ".join(text_literal(str(file.path)) for file in files)
-        source = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false, filename = true)"
-        in_files = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-        columns = [_partition_column(name, [file.partition[name] for file in files]) for name in table.partition_by]
-        for name in table.schema.names:
-            columns.append(name_literal(name) if name in in_files else _null_column(connection, empty, name))
-        connection.execute(f"CREATE VIEW {name_literal(table.name)} AS SELECT {', '.join(columns)} FROM {source}")
-    except InputError as error:
-        raise InputError(_naming_sources(str(error), snapshot, table)) from None
-    except duckdb.Error as error:
-        reason = _naming_sources(_sentence(error), snapshot, table)
-        raise InputError(
-            f"Table {table.name} cannot be read ({reason}): delete the damaged file and materialize it again."
-        ) from error
-
-
-def _partition_column(name: str, values: Sequence[str]) -> str:
-    """The column as an expression of the file's number. DuckDB evaluates it per file, and so skips other partitions."""
-    listed = ", ".join(map(text_literal, values))
-    return f"list_extract([{listed}], 1 + CAST(parse_filename(filename, true) AS BIGINT)) AS {name_literal(name)}"
-
-
-def _null_column(connection: duckdb.DuckDBPyConnection, empty: pa.Table, name: str) -> str:
-    """A column that no file has: null, of the type that the table says."""
-    (kind,) = connection.from_arrow(empty.select([name])).types
-    return f"CAST(NULL AS {kind}) AS {name_literal(name)}"
-
-
-def _naming_sources(message: str, snapshot: Snapshot, table: Table) -> str:
-    """The message with the names of the lake's files in place of those of the snapshot."""
-    for file in snapshot.files[table.name]:
-        message = message.replace(str(file.path), str(file.source))
-    return message
 
 
 def create_question_views(connection: duckdb.DuckDBPyConnection, views: list[Question]) -> None:
@@ -252,13 +249,3 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.State
 def _sentence(error: duckdb.Error) -> str:
     """The message of DuckDB on one line, without the excerpt of the SQL text."""
     return " ".join(str(error).split("\n\nLINE ")[0].split())
-
-
-def text_literal(value: str) -> str:
-    """A SQL string literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def name_literal(value: str) -> str:
-    """A SQL identifier."""
-    return '"' + value.replace('"', '""') + '"'

@@ -21,7 +21,7 @@ from t2s_pipeline.commands.row_formats import print_table, write_csv, write_json
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.lake.query_texts import Form, QueryTexts, query_for_parquet, query_texts  # noqa: E402
-from t2s_pipeline.lake.views import text_literal  # noqa: E402
+from t2s_pipeline.lake.table_views import text_literal  # noqa: E402
 
 VALUES = {
     "1::TINYINT": 1,

@@ -1,5 +1,7 @@
 """A partition is replaced whole or not at all, remembers what it was made from, and streams."""
 
+import hashlib
+import io
 import subprocess
 import sys
 import textwrap
@@ -10,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.errors import DamagedFileError, InputError, NotMaterializedError
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, REJECTS
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import (
@@ -40,7 +43,8 @@ def images(count: int, size: int = 10) -> pa.Table:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    paths = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("publishing."))
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def test_what_is_written_is_read_back_and_remembers_its_origin(tmp_path):
@@ -269,3 +273,34 @@ def test_a_piece_that_does_not_fit_is_refused_and_stages_nothing(tmp_path):
     with pytest.raises(InputError):
         staged.append(pa.table({"nonsense": [1]}))
     assert staged.keys(["source"]) == set()
+
+
+def test_an_image_in_a_file_without_digests_is_compared_with_its_hash(tmp_path):
+    """An earlier release wrote no digests. A PNG that was made from another file has its own checksums."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 9), "red").save(buffer, "PNG")
+    made = buffer.getvalue()
+    stored = {"a": b"a jpeg file", "b": made}
+    hashes = {"a": hashlib.sha256(b"a jpeg file").hexdigest(), "b": hashlib.sha256(b"a 16-bit file").hexdigest()}
+    path = partition_file(tmp_path, IMAGES, VAL)
+
+    def write(files: dict[str, bytes]) -> None:
+        row = {"file_name": "", "width": 1, "height": 1}
+        rows = [{**row, "image_id": name, "sha256": hashes[name], "bytes": data} for name, data in files.items()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows, schema=IMAGES.schema), path)
+
+    def reads() -> list[list[bytes]]:
+        batches = list(scan(tmp_path, IMAGES, VAL, ["bytes"]))
+        assert all(batch.schema.names == ["bytes"] for batch in batches)
+        return [read_partition(tmp_path, IMAGES, VAL, ["bytes"])["bytes"].to_pylist(), batches[0]["bytes"].to_pylist()]
+
+    write(stored)
+    assert reads() == [list(stored.values())] * 2
+    for name, data in (("a", b"A jpeg file"), ("b", made[:60] + b"?" + made[61:]), ("b", made[:-5])):
+        write({**stored, name: data})
+        with pytest.raises(DamagedFileError, match=f"the bytes of image {name} differ"):
+            read_partition(tmp_path, IMAGES, VAL, ["bytes"])
+        with pytest.raises(DamagedFileError, match=f"the bytes of image {name} differ"):
+            list(scan(tmp_path, IMAGES, VAL))
+        assert read_partition(tmp_path, IMAGES, VAL, ["image_id"]).num_rows == 2

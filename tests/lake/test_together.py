@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.lake.publishing import STAGING
 from t2s_pipeline.lake.schema import REJECTS, SELECTIONS
 from t2s_pipeline.lake.store import fingerprint_of, read_partition, replacing_partitions
-from t2s_pipeline.lake.together import STAGING
 
 VAL = {"dataset": "x", "split": "val"}
 TABLES = (REJECTS, SELECTIONS)
@@ -35,7 +35,7 @@ def test_both_appear_with_their_fingerprint(tmp_path):
     write(tmp_path, "one")
     assert marks(tmp_path) == ["one", "one"]
     assert {fingerprint_of(tmp_path, table, VAL) for table in TABLES} == {"one"}
-    assert not list((tmp_path / STAGING).iterdir())
+    assert not list((tmp_path / STAGING).glob("*.json"))
 
 
 def test_neither_appears_if_one_fails(tmp_path):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,8 @@ from t2s_pipeline.lake.database import build_database  # noqa: E402
 from t2s_pipeline.lake.questions import questions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, PUBLISHED_METRICS, REJECTS, TABLES  # noqa: E402
 from t2s_pipeline.lake.store import list_partitions, partition_file, write_partition  # noqa: E402
-from t2s_pipeline.lake.views import Limits, connect, query, text_literal  # noqa: E402
+from t2s_pipeline.lake.table_views import text_literal  # noqa: E402
+from t2s_pipeline.lake.views import Limits, connect, query  # noqa: E402
 
 
 @pytest.fixture
@@ -308,10 +310,47 @@ def test_a_mistake_is_told_in_one_line(settings):
     assert "\n" not in str(told.value)
 
 
-def test_a_damaged_partition_is_named(settings):
-    put(settings, "val", "a").write_bytes(b"not parquet at all")
-    with pytest.raises(InputError, match="Table rejects cannot be read"):
-        query(settings, "SELECT 1")
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: path.write_bytes(b"not parquet at all"), "is damaged"),
+        (truncate, "is damaged .*cut off"),
+        (make_pipe, "is damaged .it is a pipe"),
+        (make_folder, "is damaged .it is a folder"),
+    ],
+)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM rejects",
+        "SELECT 1 FROM rejects LIMIT 0",
+        "FROM query('FROM rejects')",
+        "FROM query_table('rejects')",
+        "FROM on_rejects",
+    ],
+)
+def test_a_damaged_partition_is_named_and_other_queries_go_on(settings, spoil, words, sql):
+    path = put(settings, "val", "a")
+    put(settings, "test", "b")
+    ask(settings, "on_rejects", "SELECT count(*) AS n FROM rejects WHERE split = 'test'")
+    spoil(path)
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))} {words}"):
+        query(settings, sql)
+    assert query(settings, "SELECT count(*) AS n FROM completions").to_pylist() == [{"n": 0}]
 
 
 def test_a_reader_sees_each_partition_whole_while_it_is_replaced(settings):
@@ -366,7 +405,7 @@ def test_what_a_killed_reader_left_is_cleared(settings):
     script = (
         "import os, sys; from pathlib import Path\n"
         "from t2s_pipeline.lake.snapshot import take_snapshot\n"
-        "assert take_snapshot(Path(sys.argv[1]), Path(sys.argv[2])); os._exit(9)\n"
+        "assert take_snapshot(Path(sys.argv[1]), Path(sys.argv[2]), []); os._exit(9)\n"
     )
     place = settings.home / "tmp"
     subprocess.run([sys.executable, "-c", script, settings.lake, place], check=False)
