@@ -9,11 +9,14 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
+from t2s_pipeline.core.atomic_files import beside
+from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.progress import SentenceProgress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.steps.runner import Runner
-from t2s_pipeline.worker.launcher import GRACE_SECONDS, Launch, plain_launch
+from t2s_pipeline.worker.launcher import plain_launch
 from t2s_pipeline.worker.process_ids import tags_of_this_process
+from t2s_pipeline.worker.stopping import GRACE_SECONDS
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -41,10 +44,12 @@ class WorkerLauncher(dg.ConfigurableResource[None]):
         def launch(arguments: Sequence[str]) -> None:
             # A later process can then see whether this run was abandoned (jobs/housekeeping.py).
             context.instance.add_run_tags(context.run_id, tags_of_this_process())
+            # Not a temporary folder: the next session removes the file of a process that was killed.
+            messages = beside(settings.home / "tmp" / "pipes" / "messages")
             with dg.open_pipes_session(
                 context=context,
-                context_injector=dg.PipesTempFileContextInjector(),
-                message_reader=dg.PipesTempFileMessageReader(),
+                context_injector=dg.PipesEnvContextInjector(),
+                message_reader=dg.PipesFileMessageReader(str(messages)),
             ) as session:
                 plain_launch(settings, self.grace_seconds, dict(session.get_bootstrap_env_vars()))(arguments)
 

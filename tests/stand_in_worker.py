@@ -21,7 +21,9 @@ from t2s_pipeline.steps.fingerprints import known_sha256
 from t2s_pipeline.training.continuation import changes, record_start, require_continuable, settings_to_train
 from t2s_pipeline.training.run_folder import RunFolder
 from t2s_pipeline.vision import masks
-from t2s_pipeline.worker.launcher import WorkerError
+from t2s_pipeline.worker.failures import WorkerError
+from t2s_pipeline.worker.options import SERVE
+from t2s_pipeline.worker.serve import serve
 
 SQUARE = masks.encode(np.ones((168, 168), bool)).as_arrow()
 
@@ -127,5 +129,12 @@ class StandIn:
         write_partition(self.home / "lake", table, where, pa.Table.from_pylist(full, table.schema), mark)
 
 
+def _run(arguments: Sequence[str]) -> int:
+    StandIn(Settings.from_env())(arguments)
+    return 0
+
+
 if __name__ == "__main__":
-    StandIn(Settings.from_env())(sys.argv[1:])
+    if sys.argv[1:] == [SERVE]:
+        sys.exit(serve(_run))
+    _run(sys.argv[1:])

@@ -38,9 +38,9 @@ from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompters.load import load_answerer
+from t2s_pipeline.prompters.load import kept_answerer
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
-from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.segmenters.load import kept_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.run_lengths import Runs
 
@@ -110,8 +110,8 @@ class _Sampler:
     @classmethod
     def load(cls, system: System, sampling: Sampling, device: str) -> "_Sampler":
         generation = replace(system.generation, temperature=sampling.temperature)
-        prompter = load_answerer(system.prompter, generation, device, system.asking)
-        return cls(system, sampling, generation, prompter, load_segmenter(system.segmenter, device))
+        prompter = kept_answerer(system.prompter, generation, device, system.asking)
+        return cls(system, sampling, generation, prompter, kept_segmenter(system.segmenter, device))
 
     def measure(self, window: Window, images: Images) -> pa.Table:
         """Rows of ``agreement`` for the questions of a window."""

@@ -32,7 +32,7 @@ from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.base import Completion
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompters.load import load_answerer
+from t2s_pipeline.prompters.load import kept_answerer
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 
 BATCHES_PER_WINDOW = 4
@@ -75,7 +75,7 @@ def generate_completions(
     done = total - count_items(remaining)
     progress.start(f"{system.name} answers {dataset}-{split}:", total, done)
     if remaining:
-        prompter = load_answerer(system.prompter, system.generation, device, system.asking)
+        prompter = kept_answerer(system.prompter, system.generation, device, system.asking)
         settings = _settings(prompter, system, max_questions)
         images = decoded(lake, partition, remaining)
         tokens, start = 0, time.perf_counter()

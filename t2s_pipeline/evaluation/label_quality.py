@@ -29,7 +29,7 @@ from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
 from t2s_pipeline.pseudo_labels.labellings import recorded
 from t2s_pipeline.pseudo_labels.table import read_labels
 from t2s_pipeline.segmenters.embedding import Embedding
-from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.segmenters.load import kept_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE, Frame, PromptObject
@@ -91,7 +91,7 @@ def judge_labels(
     methods = methods_with_labels()
     labels = {name: read_labels(lake, method.labels, split_partition) for name, method in methods.items()}
     labellings = {name: _labelling(lake, method.labels, split_partition) for name, method in methods.items()}
-    segmenter = load_segmenter(segmenter_name, device)
+    segmenter = kept_segmenter(segmenter_name, device)
     rows: dict[str, list[Row]] = {method: [] for method in (*methods, SEARCH)}
     done = 0
     progress.start(f"{segmenter.name} segments the labels of {dataset}-{split}:", len(samples), 0)

@@ -27,7 +27,7 @@ from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombi
 from t2s_pipeline.prompting.lax import Readings, parse_both
 from t2s_pipeline.prompting.parsing import Answer, FormatError
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
-from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.segmenters.load import kept_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.masks import Rle, encode
@@ -74,7 +74,7 @@ def segment_completions(
     done = answers.num_rows - count_items(remaining)
     progress.start(f"{system.segmenter} segments {system.name} on {dataset}-{split}:", answers.num_rows, done)
     if remaining:
-        segmenter = load_segmenter(system.segmenter, device, EmbeddingCache.under(home))
+        segmenter = kept_segmenter(system.segmenter, device, EmbeddingCache.under(home))
         images = decoded(lake, partition, remaining)
         failures: Counter[str | None] = Counter()
         for window in remaining:

@@ -5,10 +5,10 @@ one lesson per category in the scene, and there are some lessons about a categor
 """
 
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 
+from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
 from t2s_pipeline.datasets.synthetic.queries import CATEGORIES, questions_for
 from t2s_pipeline.datasets.synthetic.scenes import paint_scene
@@ -52,8 +52,8 @@ def paint_lessons(count: int, side: int, cells: int, seed: int, workers: int = 2
         workers: processes that paint.
     """
     jobs = [(seed, index, side, cells) for index in range(count)]
-    with get_context("fork").Pool(workers) as pool:
-        painted = pool.map(_paint, jobs, chunksize=64)
+    with process_pool(workers) as pool:
+        painted = list(pool.map(_paint, jobs, chunksize=64))
     images, cover, cell_box, objects = zip(*painted, strict=True)
     return Lessons(np.stack(images), np.stack(cover), np.stack(cell_box), tuple(objects))
 

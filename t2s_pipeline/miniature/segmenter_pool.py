@@ -1,12 +1,12 @@
 """A pool of synthetic scenes in memory, so that training does not wait for a scene to be painted."""
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
 from t2s_pipeline.datasets.synthetic.scenes import paint_scene
 
@@ -51,7 +51,7 @@ def paint_pool(stream: int, count: int, workers: int = 1, foreign_share: float =
     seeds = [(stream, index) for index in range(count)]
     paint = partial(paint_pooled_scene, foreign_share=foreign_share)
     if workers > 1:
-        with ProcessPoolExecutor(workers) as processes:
+        with process_pool(workers) as processes:
             scenes = list(processes.map(paint, seeds, chunksize=32))
     else:
         scenes = [paint(seed) for seed in seeds]

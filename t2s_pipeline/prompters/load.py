@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.model_slot import ModelSlot, file_states
 from t2s_pipeline.core.names import is_name
 from t2s_pipeline.core.outside_files import home_expanded, is_there, outside_object, shown
 from t2s_pipeline.prompters.base import GenerationSettings
@@ -82,6 +83,22 @@ def load_answerer(
     from t2s_pipeline.prompters.vllm import VllmPrompter
 
     return VllmPrompter(_name(name_or_path), folder_of(name_or_path), settings, asking)
+
+
+_KEPT: ModelSlot[Chat] = ModelSlot()
+
+
+def kept_answerer(
+    name_or_path: str, settings: GenerationSettings, device: str = "cpu", asking: Asking = AS_EMBEDDED
+) -> Chat:
+    """The prompter of ``load_answerer``: the one that this process loaded last, if it is the same and its files too.
+
+    Who takes it changes nothing in it.
+    """
+    # Only vLLM is set up for the settings; transformers gets them with each batch.
+    prepared = settings if settings.backend != "transformers" else settings.backend
+    key = (name_or_path, prepared, device, asking, file_states(folder_of(name_or_path)))
+    return _KEPT.get(key, lambda: load_answerer(name_or_path, settings, device, asking))
 
 
 def _name(name_or_path: str) -> str:

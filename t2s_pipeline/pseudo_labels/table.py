@@ -1,15 +1,14 @@
 """The pseudo-labels of a split as rows of the table ``pseudo_labels``, and back."""
 
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.lake.schema import PSEUDO_LABELS
 from t2s_pipeline.lake.store import Partition, read_partition
 from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
@@ -36,8 +35,7 @@ def label_samples(samples: pa.Table, labelling: Labelling, processes: int = 1) -
     """
     ids, rles = (samples[column].to_pylist() for column in ("sample_id", "mask"))
     several = processes > 1 and len(ids) >= ENOUGH_FOR_PROCESSES
-    # The processes are spawned and not forked, because the orchestrator has threads.
-    with ProcessPoolExecutor(processes, get_context("spawn")) if several else nullcontext() as pool:
+    with process_pool(processes) if several else nullcontext() as pool:
         rows_of = partial(_rows, labelling)
         by_sample = map(rows_of, ids, rles) if pool is None else pool.map(rows_of, ids, rles, chunksize=32)
         return pa.Table.from_pylist([row for rows in by_sample for row in rows], schema=PSEUDO_LABELS.schema)

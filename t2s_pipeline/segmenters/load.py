@@ -11,6 +11,7 @@ from torch import Tensor
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_file
+from t2s_pipeline.core.model_slot import ModelSlot, file_states
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.registry import PublishedFile, Segmenter, find_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
@@ -48,6 +49,21 @@ def load_segmenter(name_or_path: str, device: str = "cpu", cache: EmbeddingCache
             f"{path} does not fit {segmenter.name}: it is of another model, or not in sam2's own layout."
         ) from error
     return Sam2Segmenter(model, segmenter.name, sha256, device, cache=cache)
+
+
+_KEPT: ModelSlot[Sam2Segmenter] = ModelSlot()
+
+
+def kept_segmenter(name_or_path: str, device: str = "cpu", cache: EmbeddingCache | None = None) -> Sam2Segmenter:
+    """The segmenter of ``load_segmenter``: the one that this process loaded last, if it is the same and its file too.
+
+    Who takes it changes nothing in it.
+    """
+    segmenter, file = find_segmenter(name_or_path)
+    path = file or _default_weights(segmenter)
+    store = None if cache is None else (cache.folder, cache.max_bytes)
+    key = (segmenter.name, device, store, file_states(path) if path.is_file() else path)
+    return _KEPT.get(key, lambda: load_segmenter(name_or_path, device, cache))
 
 
 def _default_weights(segmenter: Segmenter) -> Path:

@@ -15,9 +15,12 @@ _NOT_COUNTED = {
     f"t2s_pipeline.{module}"
     for module in (
         "core.atomic_files",
+        "core.children",
         "core.errors",
         "core.fingerprints",
         "core.hub_layout",
+        "core.model_slot",
+        "core.launch",
         "core.locks",
         "core.models",
         "core.progress",
@@ -52,7 +55,6 @@ _NOT_COUNTED = {
         "training.run_folder",
         "training.samples",
         "training.trackers",
-        "worker.launcher",
     )
 }
 """Modules that no result depends on: how work is launched, reported and stored. Experiments and recipes count by

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import EMBEDDED
@@ -18,7 +19,6 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import Partition, fingerprint_of
 from t2s_pipeline.lake.summaries import Number, numbers
 from t2s_pipeline.lake.table import Table
-from t2s_pipeline.worker.launcher import Launch
 
 
 @dataclass(frozen=True)

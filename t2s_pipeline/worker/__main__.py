@@ -6,6 +6,7 @@
     python -m t2s_pipeline.worker generate --system zero-shot-mini --dataset synthetic --split val
     python -m t2s_pipeline.worker segment  --system zero-shot-mini --dataset synthetic --split val
     python -m t2s_pipeline.worker judge-labels --segmenter sam2-mini --dataset synthetic --split val
+    python -m t2s_pipeline.worker serve        (for a launcher: it runs the commands that the launcher sends)
 
 Without Dagster it shows its progress on stderr. A fault that the user can correct gives one sentence on stderr and
 exit code 1. SIGTERM stops it cleanly with exit code 143. No incomplete file is left under a final name.
@@ -39,8 +40,10 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.training.continuation import settings_to_train
 from t2s_pipeline.worker import tether
-from t2s_pipeline.worker.launcher import ERROR_PREFIX, GRACE_SECONDS
-from t2s_pipeline.worker.options import worker_parser
+from t2s_pipeline.worker.failures import ERROR_PREFIX
+from t2s_pipeline.worker.options import SERVE, worker_parser
+from t2s_pipeline.worker.serve import serve
+from t2s_pipeline.worker.stopping import GRACE_SECONDS
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -53,17 +56,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code. For a training with several ranks this process becomes torchrun."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = worker_parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    tether.hold(GRACE_SECONDS)
+    try:
+        return _guarded(lambda: serve(run_command)) if options.command == SERVE else run_command(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    options = worker_parser().parse_args(arguments)
     names_home = options.home is not None and "T2S_HOME" not in os.environ
     if names_home:
         # The file with the models is there.
         os.environ["T2S_HOME"] = str(_home(options))
-    before = signal.signal(signal.SIGTERM, _terminate)
-    tether.hold(GRACE_SECONDS)
     try:
-        if (command := _torchrun(arguments)) is not None:
-            os.execv(command[0], command)
-        with _progress() as progress:
-            COMMANDS[options.command](options, progress)
+        return _guarded(lambda: _run(options, arguments))
+    finally:
+        if names_home:
+            del os.environ["T2S_HOME"]
+
+
+def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    if (command := _torchrun(arguments)) is not None:
+        tether.announce_other_program()
+        os.execv(command[0], command)
+    with _progress() as progress:
+        COMMANDS[options.command](options, progress)
+    return 0
+
+
+def _guarded(run: Callable[[], int]) -> int:
+    """The exit code of ``run``. A fault of the user and a request to stop become one line on stderr."""
+    try:
+        return run()
     except T2SError as fault:
         # Always one line: the launcher takes the last line as the sentence.
         print(f"{ERROR_PREFIX}{' '.join(str(fault).split())}", file=sys.stderr)
@@ -71,11 +98,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Terminated, KeyboardInterrupt):
         print("stopped; finished work is kept", file=sys.stderr)
         return TERMINATED
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if names_home:
-            del os.environ["T2S_HOME"]
-    return 0
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -89,9 +111,17 @@ def _progress() -> Iterator[Progress]:
     if not is_first_rank():
         yield NoProgress()
     elif launched_by_dagster():
-        from dagster_pipes import open_dagster_pipes
+        from dagster_pipes import (
+            PipesContext,
+            PipesDefaultContextLoader,
+            PipesDefaultMessageWriter,
+            PipesMappingParamsLoader,
+        )
 
-        with open_dagster_pipes() as context:
+        # Not ``open_dagster_pipes``: it opens one session per process, and a process that serves has one per command.
+        with PipesContext(
+            PipesMappingParamsLoader(os.environ), PipesDefaultContextLoader(), PipesDefaultMessageWriter()
+        ) as context:
             yield PipesProgress(context)
     else:
         yield StderrProgress()

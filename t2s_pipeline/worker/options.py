@@ -3,13 +3,17 @@
 import argparse
 from pathlib import Path
 
+SERVE = "serve"
+"""The command that runs the commands which its launcher sends, one after the other."""
+
 
 def worker_parser() -> argparse.ArgumentParser:
     """The parser of the worker's command line; ``command`` in its result is the name of the command."""
     parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description="Work that loads a model.")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="{generate,segment,agree,judge-labels,train,export}"
+        dest="command", required=True, metavar="{generate,segment,agree,judge-labels,train,export,serve}"
     )
+    commands.add_parser(SERVE, help="run commands that a launcher sends over standard input")
     for name, text, add_options in (
         ("generate", "let a system answer the questions of a split", _generate_options),
         ("segment", "segment a system's answers", _system_options),

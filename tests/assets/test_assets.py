@@ -14,12 +14,12 @@ from assets import datasets, labels, predictions, results, training  # noqa: E40
 from assets.resources import WorkerLauncher  # noqa: E402
 from jobs.dataset_sensors import known_datasets  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.core.launch import Launch  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
 from t2s_pipeline.lake.schema import CHECKPOINTS, LABEL_QUALITY, PSEUDO_LABELS  # noqa: E402
 from t2s_pipeline.lake.store import list_partitions, read_partition  # noqa: E402
 from t2s_pipeline.training.checkpoints import MARKER  # noqa: E402
-from t2s_pipeline.worker.launcher import Launch  # noqa: E402
 from tests.data.make_earthreason import HERE as EARTHREASON  # noqa: E402
 from tests.data.make_phrases import RISBENCH  # noqa: E402
 from tests.stand_in_worker import StandIn  # noqa: E402

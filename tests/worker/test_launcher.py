@@ -8,7 +8,10 @@ import pytest
 
 from t2s_pipeline.core.errors import MissingWorkerError
 from t2s_pipeline.core.settings import REPO, Settings
-from t2s_pipeline.worker.launcher import WorkerError, failure, plain_launch, stop, worker_command
+from t2s_pipeline.worker.failures import WorkerError, failure
+from t2s_pipeline.worker.launcher import plain_launch
+from t2s_pipeline.worker.process import worker_command
+from t2s_pipeline.worker.stopping import stop
 
 
 def interpreter(folder: Path, body: str) -> Settings:
@@ -47,6 +50,14 @@ def test_a_crash_shows_its_last_lines():
     error = failure(["train", "--home", "h"], 3, ["Traceback", "ValueError: boom"])
     assert "exit code 3" in str(error) and "ValueError: boom" in str(error)
     assert "SIGKILL" in str(failure(["train"], -9, [])) and "memory" in str(failure(["train"], -9, []))
+
+
+def test_a_missing_package_is_one_sentence_that_says_what_to_do(tmp_path: Path):
+    traceback = ["Traceback (most recent call last):", '  File "x.py", line 1', "    import torch"]
+    told = failure(["train"], 1, [*traceback, "ModuleNotFoundError: No module named 'torch'"])
+    assert "No module named 'torch'" in str(told) and "make setup" in str(told) and "Traceback" not in str(told)
+    told = failure(["train"], 1, [*traceback, "ImportError: libcudart.so.12: cannot open shared object file"])
+    assert "libcudart.so.12" in str(told) and "make setup" in str(told)
 
 
 def test_the_sentence_is_found_above_what_torchrun_adds():

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from t2s_pipeline.core.atomic_files import disk_room
+from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 
@@ -101,9 +100,7 @@ def _fill(folder: Path, settings: _Settings, workers: int, progress: bool) -> No
         if workers == 1 or len(tasks) < 8:
             collect(map(_write_scene, tasks))
         else:
-            # spawn: a forked copy of a process with threads (Dagster's, torch's) can hang
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+            with process_pool(min(workers, len(tasks))) as pool:
                 collect(pool.map(_write_scene, tasks, chunksize=8))
     marker = {"settings": asdict(settings), "fingerprint": fingerprint.hexdigest()}
     (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
