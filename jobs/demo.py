@@ -8,6 +8,7 @@ work is still valid.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -33,9 +34,11 @@ from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
+from t2s_pipeline.steps.step import Step, StepReport
 from t2s_pipeline.steps.training import Train
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
+from t2s_pipeline.worker.side_by_side import side_by_side
 
 SEGMENTER = "sam2-mini"
 EMBEDDED_EXPERIMENTS = {name: method.embedded.name for name, method in embedded_methods().items() if method.embedded}
@@ -134,10 +137,13 @@ def label(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
 def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
     """Training: GRPO on the mask reward of the frozen segmenter, one run per experiment and seed."""
     runner = worker.runner(context, plan.fresh)
-    for experiment in plan.experiments:
+
+    def train_one(experiment: str) -> list[StepReport]:
         with observed(context.instance, runner.settings, experiment):
-            reports = runner.run(Train(experiment, plan.overrides))
-        record(context, runner.settings, reports)
+            return runner.run(Train(experiment, plan.overrides))
+
+    jobs = [partial(train_one, experiment) for experiment in plan.experiments]
+    side_by_side(jobs, partial(record, context, runner.settings))
     return plan
 
 
@@ -154,10 +160,12 @@ def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
         for candidate in candidates(runner.settings)[0]
         if candidate.run in runs and candidate.validates
     ]
-    for name in (*plan.systems, *trained):
+    names = (*plan.systems, *trained)
+    for name in names:
         announce(context, name)
-        answering = resolve(name, runner.settings)
-        record(context, runner.settings, evaluate(runner, answering, plan.dataset, VALIDATION))
+    answering = [resolve(name, runner.settings) for name in names]
+    jobs = [partial(evaluate, runner, system, plan.dataset, VALIDATION) for system in answering]
+    side_by_side(jobs, partial(record, context, runner.settings))
     record(context, runner.settings, runner.run(Summarize()))
     best = {
         choice.run: choice.system
@@ -174,26 +182,20 @@ def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
 def complete(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
     """Completions: each system answers every question of the other splits."""
     runner = worker.runner(context, plan.fresh)
-    for system, dataset, split in _evaluations(runner, plan):
-        record(context, runner.settings, runner.run(Complete(system, dataset, split)))
+    jobs = [partial(runner.run, Complete(*evaluation)) for evaluation in _evaluations(runner, plan)]
+    side_by_side(jobs, partial(record, context, runner.settings))
     return plan
 
 
 @dg.op(pool=GPU)
 def segment(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
-    """Masks: the frozen segmenter makes a mask of each answer's prompts."""
+    """Masks and upper limits: the frozen segmenter gets each answer's prompts, and the labels of the last split."""
     runner = worker.runner(context, plan.fresh)
-    for system, dataset, split in _evaluations(runner, plan):
-        record(context, runner.settings, runner.run(Segment(system, dataset, split)))
-    return plan
-
-
-@dg.op(pool=GPU)
-def judge(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
-    """Upper limits: the frozen segmenter gets the labels of the last split as prompts. Nothing without labels."""
-    runner = worker.runner(context, plan.fresh)
+    steps: list[Step] = [Segment(*evaluation) for evaluation in _evaluations(runner, plan)]
     if plan.labels:
-        record(context, runner.settings, runner.run(Judge(SEGMENTER, plan.dataset, plan.splits[-1])))
+        # First, because it takes longer than the others.
+        steps.insert(0, Judge(SEGMENTER, plan.dataset, plan.splits[-1]))
+    side_by_side([partial(runner.run, step) for step in steps], partial(record, context, runner.settings))
     return plan
 
 
@@ -228,5 +230,5 @@ def _evaluations(runner: Runner, plan: DemoPlan) -> Iterator[tuple[System, str, 
 
 @dg.job(executor_def=dg.in_process_executor)
 def demo() -> None:
-    """Everything once: files, tables, labels, training, validation, completions, masks, upper limits, scores, page."""
-    show(score(judge(segment(complete(validate(train(label(tables(files())))))))))
+    """Everything once: files, tables, labels, training, validation, completions, masks and limits, scores, page."""
+    show(score(segment(complete(validate(train(label(tables(files()))))))))

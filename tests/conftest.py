@@ -18,6 +18,9 @@ settings.load_profile("t2s")
 # Commands would record what they did in a process that outlives the test. commands/test_catalog.py tests that they do.
 os.environ.setdefault("T2S_CATALOG", "off")
 
+# The tests share the cores. worker/test_side_by_side.py and jobs/test_whole_way.py test several workers at once.
+os.environ.setdefault("T2S_SIDE_BY_SIDE", "1")
+
 # A suite started in the background of a script ignores interrupts, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -25,11 +25,12 @@ PR_SET_PDEATHSIG = 1
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 3000) -> None:
     """Serve Dagster's web UI until Ctrl-C. Runs, logs and assets are kept for the next start."""
     from t2s_pipeline.commands.catalog import start_recording
-    from t2s_pipeline.commands.instance import prepare
+    from t2s_pipeline.commands.instance import create_history, prepare
 
     require_free(port)
     settings = Settings.from_env()
     environment = prepare(settings)
+    create_history(settings, environment)
     start_recording(settings)
     # `dagster dev` prints on every start that another package has a newer command.
     environment["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded:FutureWarning"

@@ -7,7 +7,8 @@ a ``Launch``.
 import atexit
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.settings import Settings
@@ -43,19 +44,25 @@ class WarmWorkers:
         # A process reads most variables only when it starts. So it serves one environment.
         kind = (settings.worker_python, tuple(sorted(worker_environment(settings).items())))
         process = self._take(kind) or WorkerProcess(settings, [SERVE], {}, grace)
+        try:
+            stays = self._request(process, arguments, variables)
+        except EndedWhileIdle:
+            process = WorkerProcess(settings, [SERVE], {}, grace)
+            stays = self._request(process, arguments, variables)
+        if stays:
+            with self._lock:
+                self._idle.append((kind, process))
+
+    def _request(self, process: WorkerProcess, arguments: Sequence[str], variables: Mapping[str, str]) -> bool:
+        """Let the process run the command; whether it takes another one. If not, it is stopped here."""
         stays = False
         try:
-            stays = process.request(arguments, variables)
-        except EndedWhileIdle:
-            process.stop()
-            process = WorkerProcess(settings, [SERVE], {}, grace)
-            stays = process.request(arguments, variables)
+            with _running(process):
+                stays = process.request(arguments, variables)
         finally:
-            if stays:
-                with self._lock:
-                    self._idle.append((kind, process))
-            else:
+            if not stays:
                 process.stop()
+        return stays
 
     def close(self) -> None:
         """End all processes that are idle."""
@@ -74,6 +81,25 @@ class WarmWorkers:
         for process in others:
             process.stop()
         return taken
+
+
+_RUNNING: set[WorkerProcess] = set()
+
+
+@contextmanager
+def _running(process: WorkerProcess) -> Iterator[None]:
+    """List the process as one that runs a command."""
+    _RUNNING.add(process)
+    try:
+        yield
+    finally:
+        _RUNNING.discard(process)
+
+
+def stop_running() -> None:
+    """Let every thread of this process that waits for a worker stop it: its launch fails within a second."""
+    for process in list(_RUNNING):
+        process.interrupt()
 
 
 WARM_WORKERS = WarmWorkers()
@@ -108,7 +134,8 @@ def plain_launch(
         WARM_WORKERS.close()
         process = WorkerProcess(settings, arguments, variables or {}, grace)
         try:
-            process.finish(arguments)
+            with _running(process):
+                process.finish(arguments)
         finally:
             process.stop()
 

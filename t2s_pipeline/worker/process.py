@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.worker.channel import Accepted, Receiver, Reply, Request, send
-from t2s_pipeline.worker.failures import ERROR_PREFIX, failure, silent
+from t2s_pipeline.worker.failures import ERROR_PREFIX, WorkerError, failure, silent
 from t2s_pipeline.worker.pulse import Pulse
 from t2s_pipeline.worker.stopping import stop
 from t2s_pipeline.worker.tether import TETHERED
@@ -93,6 +93,7 @@ class WorkerProcess:
         command = worker_command(settings, arguments)
         self._grace, self._has_served, self._is_working = grace, False, False
         self._channel, theirs = socket.socketpair()
+        self._is_interrupted = False
         self._receiver, self._pulse = Receiver(self._channel), Pulse()
         self._output: _Output | None = _Output()
         with theirs:
@@ -153,6 +154,10 @@ class WorkerProcess:
             raise failure(arguments, reply.code, list(output.last))
         return reply.stays
 
+    def interrupt(self) -> None:
+        """Let the thread that waits for this process stop waiting: it gets a WorkerError within a second."""
+        self._is_interrupted = True
+
     def stop(self) -> None:
         """Stop the process and everything that it started."""
         self._channel.close()
@@ -182,6 +187,8 @@ class WorkerProcess:
                 ):
                     if has_ended and source in sources:
                         ready.unregister(source)
+                if self._is_interrupted:
+                    raise WorkerError(f"The worker `{arguments[0]}` was stopped.")
                 if fault := self._pulse.fault():
                     raise silent(arguments, fault)
 

@@ -28,7 +28,7 @@ SYSTEMS = {"zero-shot-mini", "think2seg-mini", "seg-zero-mini", "vision-reasoner
 
 def t2s(home: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "t2s_pipeline.cli", *arguments]
-    environment = {**os.environ, "T2S_HOME": str(home)}
+    environment = {**os.environ, "T2S_HOME": str(home), "T2S_SIDE_BY_SIDE": "2"}
     return subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=1800)
 
 

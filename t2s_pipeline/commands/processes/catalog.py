@@ -4,10 +4,9 @@ import json
 import os
 import sys
 
-import dagster as dg
-
 from assets.events import record_without_run
 from t2s_pipeline.commands.catalog import waiting_files
+from t2s_pipeline.commands.processes.history import open_history
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.core.settings import Settings
@@ -21,7 +20,7 @@ def main() -> int:
     """
     os.nice(5)
     settings = Settings.from_env()
-    with only_one(settings.home, "Dagster's catalog"), dg.DagsterInstance.get() as instance:
+    with only_one(settings.home, "Dagster's catalog"), open_history(settings) as instance:
         for path in waiting_files(settings):
             reports = [StepReport(**report) for report in json.loads(path.read_text("utf-8"))]
             try:

@@ -15,11 +15,13 @@ from sqlalchemy.exc import OperationalError
 from assets.partitions import runs
 from assets.terminal import TERMINAL
 from jobs.housekeeping import close_abandoned
+from t2s_pipeline.commands.processes.history import open_history
 from t2s_pipeline.commands.processes.pool_slot import wait_visibly
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.definitions import defs
+from t2s_pipeline.worker.launcher import WARM_WORKERS
 from t2s_pipeline.worker.process_ids import tags_of_this_process
 
 
@@ -56,7 +58,7 @@ def execute(
     sys.excepthook = report_crash
     treat_signals_as_interrupts()
     try:
-        with dg.DagsterInstance.get() as instance:
+        with open_history(settings) as instance:
             close_abandoned(instance)
             wait_visibly(instance, lambda message: print(message, file=terminal))
             if training is not None:
@@ -82,6 +84,7 @@ def execute(
 
 def leave(code: int) -> NoReturn:
     """End this process now. Threads of Dagster would keep it for seconds, although everything is recorded."""
+    WARM_WORKERS.close()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
