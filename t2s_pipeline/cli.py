@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.commands.ask import ask
 from t2s_pipeline.commands.compare import compare
 from t2s_pipeline.commands.database import database
 from t2s_pipeline.commands.demo import demo
@@ -44,6 +45,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
     ui,
     doctor,
+    ask,
     ingest,
     export_dataset,
     label,

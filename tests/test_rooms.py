@@ -21,6 +21,7 @@ ROOMS = (
     "rewards",
     "training",
     "systems",
+    "scenes",
     "reporting",
     "worker",
     "steps",
@@ -35,7 +36,8 @@ ROOMS = (
 )
 """Lowest first: a room imports only rooms above it in this list. docs/architecture.md says what each holds."""
 
-MOST_ARROWS = 130
+MOST_ARROWS = 139
+"""130, and nine with the room `scenes`: six to what it uses, three from the worker, the steps and the commands."""
 LOOSE = {"__init__", "cli", "definitions"}
 """The only modules that lie at the top of the package, beside the rooms."""
 

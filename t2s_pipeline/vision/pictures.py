@@ -14,12 +14,10 @@ from PIL import Image
 
 from t2s_pipeline.vision.image_files import UnusableFileError, is_deep_png, is_tiff, loaded_picture
 from t2s_pipeline.vision.pixel_rules import Note
-from t2s_pipeline.vision.rasters import RasterFile, open_raster
+from t2s_pipeline.vision.rasters import open_raster
+from t2s_pipeline.vision.stretch import bands_in_words, default_bands, limits, require_bands, stretched
 from t2s_pipeline.vision.tiff_tags import Grid, tiff_tags
 
-PERCENTILES = (1, 99)
-"""The limits of the stretch."""
-_COLOURS = ("red", "green", "blue")
 _FASTEST = 1
 """zlib's level for the PNG files: a lossless picture for the lake, not a small one."""
 
@@ -104,7 +102,7 @@ def _plain(data: bytes) -> tuple[Grid | None, Image.Image | None]:
 def _chosen(pixels: NDArray[np.uint8], bands: tuple[int, ...]) -> NDArray[np.uint8]:
     """The chosen channels of an 8-bit picture, (H, W) or (H, W, 3)."""
     channels = pixels[..., None] if pixels.ndim == 2 else pixels
-    _require_bands(bands, channels.shape[2])
+    require_bands(bands, channels.shape[2])
     chosen: NDArray[np.uint8] = np.ascontiguousarray(channels[..., [band - 1 for band in bands]])
     return chosen[..., 0] if len(bands) == 1 else chosen
 
@@ -116,55 +114,23 @@ def _from_bands(data: bytes, bands: tuple[int, ...]) -> tuple[NDArray[np.uint8],
         if palette is not None and not bands:
             indices, _ = file.band(1)
             return palette[np.minimum(indices, len(palette) - 1)], ()
-        shown, is_assumed = (bands, False) if bands else _default_bands(file)
-        _require_bands(shown, len(file.colours))
+        shown, is_assumed = (bands, False) if bands else default_bands(file.colours)
+        require_bands(shown, len(file.colours))
         layers = [file.band(band) for band in shown]
         is_eight_bit = file.is_eight_bit
     notes = []
     if is_assumed:
         meaning = "red, green, blue" if len(shown) == 3 else "grey"
-        detail = f"of {len(file.colours)} bands, {_listed(shown)} shown as {meaning}: --bands names others"
+        detail = f"of {len(file.colours)} bands, {bands_in_words(shown)} shown as {meaning}: --bands names others"
         notes.append(Note("assumed_bands", detail))
     if is_eight_bit:
         return _stacked([values for values, _ in layers]), tuple(notes)
-    low, high = _limits(layers)
-    notes.append(Note("stretched", f"{_listed(shown)}: {low:.9g} becomes 0, {high:.9g} becomes 255", is_warning=False))
+    low, high = limits(values[present] for values, present in layers)
+    detail = f"{bands_in_words(shown)}: {low:.9g} becomes 0, {high:.9g} becomes 255"
+    notes.append(Note("stretched", detail, is_warning=False))
     if low == high:
         notes.append(Note("no_contrast", f"1 % to 99 % of its values are {low:.9g}: the picture has one grey value"))
-    return _stacked([_stretched(values, present, low, high) for values, present in layers]), tuple(notes)
-
-
-def _default_bands(file: RasterFile) -> tuple[tuple[int, ...], bool]:
-    """The bands that are shown if nobody names them, and whether this is an assumption."""
-    if set(_COLOURS) <= set(file.colours):
-        return tuple(file.colours.index(colour) + 1 for colour in _COLOURS), False
-    count = sum(colour != "alpha" for colour in file.colours)
-    return ((1, 2, 3), count > 3) if count >= 3 else ((1,), count > 1)
-
-
-def _listed(bands: tuple[int, ...]) -> str:
-    return f"band{'s' if len(bands) > 1 else ''} {', '.join(map(str, bands))}"
-
-
-def _require_bands(bands: tuple[int, ...], count: int) -> None:
-    if max(bands) > count:
-        raise UnusableFileError("missing_band", f"band {max(bands)} is asked for, and the file has {count}")
-
-
-def _limits(layers: list[tuple[NDArray[np.generic], NDArray[np.bool_]]]) -> tuple[float, float]:
-    """The percentiles of the present values of all shown bands together."""
-    values = np.concatenate([values[present] for values, present in layers])
-    if values.size == 0:
-        raise UnusableFileError("no_values", "every pixel is nodata or not finite")
-    low, high = np.percentile(values, PERCENTILES)
-    return float(low), float(high)
-
-
-def _stretched(values: NDArray[np.generic], present: NDArray[np.bool_], low: float, high: float) -> NDArray[np.uint8]:
-    """A band as uint8 (H, W); absent values are 0."""
-    scaled = np.where(present, values, low).astype(np.float64)
-    scaled = np.clip((scaled - low) / max(high - low, 1e-9), 0, 1) * 255
-    return scaled.round().astype(np.uint8)
+    return _stacked([stretched(values, present, low, high) for values, present in layers]), tuple(notes)
 
 
 def _stacked(bands: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -247,6 +247,13 @@ def _agree(options: argparse.Namespace, progress: Progress) -> None:
     measure_agreement(_home(options), system, *split, sampling, options.fingerprint, progress, device)
 
 
+def _ask(options: argparse.Namespace, progress: Progress) -> None:
+    device = _prepare(options)
+    from t2s_pipeline.scenes.worker import answer_requests
+
+    answer_requests(options.requests, progress, device)
+
+
 def _home(options: argparse.Namespace) -> Path:
     return options.home.expanduser().resolve() if options.home else Settings.from_env().home
 
@@ -281,6 +288,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Progress], None]] = {
     "segment": _segment,
     "agree": _agree,
     "judge-labels": _judge,
+    "ask": _ask,
     "train": _train,
     "export": _export,
 }

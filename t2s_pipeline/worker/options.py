@@ -11,7 +11,9 @@ def worker_parser() -> argparse.ArgumentParser:
     """The parser of the worker's command line; ``command`` in its result is the name of the command."""
     parser = argparse.ArgumentParser(prog="python -m t2s_pipeline.worker", description="Work that loads a model.")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="{generate,segment,agree,judge-labels,train,export,serve}"
+        dest="command",
+        required=True,
+        metavar="{generate,segment,agree,judge-labels,ask,train,export,serve}",
     )
     commands.add_parser(SERVE, help="run commands that a launcher sends over standard input")
     for name, text, add_options in (
@@ -19,6 +21,7 @@ def worker_parser() -> argparse.ArgumentParser:
         ("segment", "segment a system's answers", _system_options),
         ("agree", "let a system answer several times, and measure the agreement", _agree_options),
         ("judge-labels", "segment with the labels of a split as prompts", _judge_options),
+        ("ask", "answer questions about scenes", _ask_options),
         ("train", "train a prompter with GRPO", _train_options),
         ("export", "write a checkpoint as a folder for plain transformers", _export_options),
     ):
@@ -59,6 +62,11 @@ def _judge_options(command: argparse.ArgumentParser) -> None:
     _split_options(command)
     rounds = "rounds of the search around the labels; 0 means no search"
     command.add_argument("--rounds", type=int, default=1, help=rounds)
+
+
+def _ask_options(command: argparse.ArgumentParser) -> None:
+    requests = "file with a system and what it is asked (scenes/request.py)"
+    command.add_argument("--requests", type=Path, required=True, metavar="FILE", help=requests)
 
 
 def _train_options(command: argparse.ArgumentParser) -> None:

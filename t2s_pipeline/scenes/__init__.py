@@ -1,0 +1,1 @@
+"""Scenes of any size: read by windows, asked, and answered with a mask and objects on the map."""

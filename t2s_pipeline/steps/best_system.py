@@ -1,0 +1,74 @@
+"""The system that answers if nobody names one: the best one whose models are on this machine."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER
+from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.models import SEGMENTER
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.datasets.registry import EMBEDDED
+from t2s_pipeline.methods.experiments import BASELINE, RELEASED, ZERO_SHOT
+from t2s_pipeline.methods.system import System
+from t2s_pipeline.prompters.weights import folder_if_here
+from t2s_pipeline.reporting.leaderboard import best_giou, checkpoint_choices
+from t2s_pipeline.systems.candidates import candidates
+from t2s_pipeline.systems.resolve import resolve
+from t2s_pipeline.training.model_list import known_models
+
+ORDER = ("sam2.1-large", "sam2.1-base-plus", "sam2.1-small", "sam2.1-tiny")
+"""Segmenters, the best first. Others that have a name on this machine come next, the embedded one last."""
+
+
+@dataclass(frozen=True)
+class SystemChoice:
+    """A system, and why it was chosen, as the end of a sentence."""
+
+    system: System
+    reason: str
+
+
+def best_system(settings: Settings) -> SystemChoice:
+    """The best system whose models are on this machine.
+
+    Systems of full size come before those that know the embedded scenes only. Among the others, the order is: the best
+    checkpoint on val, a checkpoint that was not evaluated, a released model, an untrained base.
+    """
+    choices = list(_available(settings))
+    full_size = [choice for choice in choices if not knows_drawn_scenes_only(choice.system)]
+    return (full_size or choices)[0]
+
+
+def knows_drawn_scenes_only(system: System) -> bool:
+    """Whether a system was taught on the embedded scenes and on nothing else."""
+    return system.dataset == EMBEDDED
+
+
+def best_segmenter() -> str:
+    """The best segmenter on this machine, for prompts that a person gives."""
+    names = [model.name for model in known_models() if model.kind == SEGMENTER and model.here]
+    others = [name for name in names if name not in ORDER and name != EMBEDDED_SEGMENTER]
+    return next(name for name in (*ORDER, *others, EMBEDDED_SEGMENTER) if name in names)
+
+
+def segments_prompts(settings: Settings, segmenter: str = "") -> System:
+    """A system that only segments what a person prompts; by default with the best segmenter of this machine."""
+    name = segmenter or best_segmenter()
+    return replace(resolve(BASELINE, settings), name=name, segmenter=name)
+
+
+def _available(settings: Settings) -> Iterator[SystemChoice]:
+    scores = best_giou(settings)
+    for choice in sorted(checkpoint_choices(settings), key=lambda choice: -scores[choice.run]):
+        try:
+            system = resolve(choice.system, settings)
+        except T2SError:
+            continue  # a checkpoint of the tables that was removed from the disk
+        yield SystemChoice(system, f"the best checkpoint here, gIoU {scores[choice.run]:.1f} on val")
+    for candidate in reversed(candidates(settings)[0]):
+        yield SystemChoice(candidate.system, "a checkpoint here that was not evaluated yet")
+    segmenters = {model.name for model in known_models() if model.kind == SEGMENTER and model.here}
+    for experiments, what in ((RELEASED, "a released model"), (ZERO_SHOT, "an untrained base")):
+        for name, experiment in experiments.items():
+            if folder_if_here(experiment.prompter) is not None and experiment.segmenter in segmenters:
+                yield SystemChoice(resolve(name, settings), f"{what} whose weights are here")
