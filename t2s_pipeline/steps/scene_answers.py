@@ -13,6 +13,7 @@ from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.core.weight_files import sha256_of
@@ -25,7 +26,6 @@ from t2s_pipeline.scenes.scene import OpenScene, open_scene
 from t2s_pipeline.scenes.typed_prompts import read_prompts
 from t2s_pipeline.scenes.view import Tiling
 from t2s_pipeline.steps.fingerprints import code_fingerprint, known_sha256, weights_fingerprint
-from t2s_pipeline.worker.launcher import Launch
 
 MAX_QUESTION = 2_000
 """The most characters of a question. The longest one of the benchmarks has fewer than 500."""
