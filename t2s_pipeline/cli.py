@@ -40,6 +40,7 @@ from t2s_pipeline.commands.train import train
 from t2s_pipeline.commands.ui import ui
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.core.visible import shortened, visible
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
@@ -125,7 +126,7 @@ def main() -> None:
 
 def fail(message: str) -> None:
     """Print one line on stderr and exit with code 1."""
-    print(f"t2s: {' '.join(message.split())}", file=sys.stderr)
+    print(f"t2s: {visible(shortened(' '.join(message.split())))}", file=sys.stderr)
     sys.exit(1)
 
 

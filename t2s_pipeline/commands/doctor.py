@@ -37,11 +37,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
 
 
 def _print(diagnosis: "Diagnosis", settings: Settings) -> None:
-    from rich.console import Console
+    from t2s_pipeline.commands.printing import VisibleConsole, print_indented
 
-    from t2s_pipeline.commands.printing import print_indented
-
-    console = Console(highlight=False)
+    console = VisibleConsole(highlight=False)
     machine = diagnosis.machine
     gpus = ", ".join(f"{memory:.0f} GB" for memory in machine.gpus)
     console.print("This machine", style="bold")

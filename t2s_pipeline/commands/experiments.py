@@ -49,14 +49,12 @@ class PublishedResult:
 
 
 def _list(settings: Settings) -> None:
-    from rich.console import Console
-
-    from t2s_pipeline.commands.printing import text_table
+    from t2s_pipeline.commands.printing import VisibleConsole, text_table
     from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, ZERO_SHOT
     from t2s_pipeline.training import checkpoints
 
     published = _published()
-    console = Console()
+    console = VisibleConsole()
     # Where the models do not fit beside the numbers, `t2s experiments NAME` shows them.
     models = ("prompter", "segmenter", "prompts") if console.width >= WIDTH_WITH_MODELS else ()
     table = text_table(("experiment", "tables", *models, "val", "test", "step"), right=("val", "test", "step"))
@@ -101,11 +99,10 @@ def _published() -> dict[str, PublishedResult]:
 
 def _show(experiment: "Experiment") -> None:
     """Print every setting in the form that ``--set`` takes."""
-    from rich.console import Console
-
+    from t2s_pipeline.commands.printing import VisibleConsole
     from t2s_pipeline.core.overrides import flat
 
-    console = Console(highlight=False)
+    console = VisibleConsole(highlight=False)
     for key, value in flat(experiment.as_json()).items():
         console.print(f"[bold]{key}[/bold]={value}", soft_wrap=True)
     console.print(f"fingerprint of what is learned: {experiment.fingerprint[:12]}", style="dim")

@@ -15,8 +15,7 @@ def leaderboard(
     import json
     import math
 
-    from rich.console import Console
-
+    from t2s_pipeline.commands.printing import VisibleConsole
     from t2s_pipeline.reporting.leaderboard import as_tables, board_rows
 
     settings = Settings.from_env()
@@ -27,5 +26,5 @@ def leaderboard(
             row |= {key: None for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
-        console = Console()
+        console = VisibleConsole()
         console.print(as_tables(settings, dataset, console.width))

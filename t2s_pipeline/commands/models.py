@@ -77,10 +77,9 @@ def remove(name: Annotated[str, typer.Argument(help="The name of a model of mode
 
 
 def _print(known: "list[KnownModel]") -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    from t2s_pipeline.commands.printing import text_table
+    from t2s_pipeline.commands.printing import VisibleConsole, text_table
 
     table = text_table(("model", "here", "sha256", "licence", "gate"), right=("here",))
     for model in known:
@@ -88,7 +87,7 @@ def _print(known: "list[KnownModel]") -> None:
         style = "" if model.here else "dim"
         cells = (size, model.sha256[:12], model.licence, "on the Hub" if model.gated else "no")
         table.add_row(Text(model.title, style=style), *(Text(cell, style=style) for cell in cells))
-    console = Console()
+    console = VisibleConsole()
     console.print(table)
     for model in known:
         if model.source == "models.toml":

@@ -56,15 +56,14 @@ def _print_json(plan: "TrainingPlan") -> None:
 
 
 def _print(plan: "TrainingPlan") -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    from t2s_pipeline.commands.printing import print_command
+    from t2s_pipeline.commands.printing import VisibleConsole, print_command
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for label, text in [*_settings(plan), *_needs(plan)]:
         table.add_row(f"[dim]{label}[/dim]", text)
-    console = Console()
+    console = VisibleConsole()
     console.print(table)
     console.print(
         "Numbers for GPUs are estimates: bytes and operations are counted, nothing was measured.", style="dim"

@@ -2,14 +2,26 @@
 
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from t2s_pipeline.core.visible import visible
+
 WIDTH_OF_FILES = 200
 """Characters per line where the output goes to a file or another program instead of a terminal."""
+
+
+class VisibleConsole(Console):
+    """A console on which no text acts on the terminal: only the styles of this program do."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As ``Console.render``, with control characters of texts as escapes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def text_table(headings: Sequence[str], right: Sequence[str] = ()) -> Table:
@@ -27,8 +39,8 @@ def text_table(headings: Sequence[str], right: Sequence[str] = ()) -> Table:
 
 def wide_console() -> Console:
     """A console as wide as the terminal, or 200 characters wide where there is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_OF_FILES, soft_wrap=False)
+    console = VisibleConsole()
+    return console if console.is_terminal else VisibleConsole(width=WIDTH_OF_FILES, soft_wrap=False)
 
 
 def print_indented(console: Console, text: str, indent: int = 2, style: str = "") -> None:

@@ -13,17 +13,22 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from t2s_pipeline.commands.printing import WIDTH_OF_FILES
+from t2s_pipeline.commands.printing import WIDTH_OF_FILES, VisibleConsole
 from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.visible import visible
 from t2s_pipeline.lake.query_texts import QueryTexts
 
 CELL = 60
 """The most characters of a cell in a printed table; a longer text is cut."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""The beginnings of a formula in Excel, LibreOffice and Google Sheets; the last four are full-width forms."""
+
 NULL = "NULL"
 """A null value in a printed table."""
 
 _TEXT_OR_NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|-?\b(?:Infinity|NaN)\b')
+_ALLOWED_CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _QUOTED = {"NaN": '"nan"', "Infinity": '"inf"', "-Infinity": '"-inf"'}
 
 
@@ -36,14 +41,30 @@ def write_json(result: QueryTexts, out: TextIO) -> None:
     out.write("[")
     for i, row in enumerate(_rows(result.rows)):
         values = (f"{name}: {_strict(value or 'null')}" for name, value in zip(names, row, strict=True))
-        out.write((",\n " if i else "\n ") + "{" + ", ".join(values) + "}")
+        out.write((",\n " if i else "\n ") + "{" + _escaped(", ".join(values)) + "}")
     out.write("\n]\n")
 
 
-def write_csv(result: QueryTexts, out: TextIO) -> None:
-    """Write a header and the rows. Null is an empty field, and an empty text is ``""``, as DuckDB writes them."""
-    for row in (_distinct(result.names), *_rows(result.rows)):
-        out.write(",".join(map(_csv_field, row)) + "\n")
+def write_csv(result: QueryTexts, out: TextIO, for_spreadsheet: bool = False) -> None:
+    """Write a header and the rows. Null is an empty field, and an empty text is ``""``, as DuckDB writes them.
+
+    Args:
+        result: the rows.
+        out: where they are written to.
+        for_spreadsheet: texts that a spreadsheet would take for a formula get an apostrophe. Otherwise the values are
+            exact, for programs.
+    """
+    is_text = [for_spreadsheet and not numeric for numeric in result.numeric]
+    out.write(",".join(_csv_field(_harmless(name) if for_spreadsheet else name) for name in _distinct(result.names)))
+    out.write("\n")
+    for row in _rows(result.rows):
+        cells = (_harmless(value) if text else value for value, text in zip(row, is_text, strict=True))
+        out.write(",".join(map(_csv_field, cells)) + "\n")
+
+
+def _harmless(value: str | None) -> str | None:
+    """A text with an apostrophe before it if a spreadsheet would compute it."""
+    return f"'{value}" if value is not None and value.lstrip(" \n").startswith(_FORMULA) else value
 
 
 def write_parquet(rows: pa.Table, path: Path) -> None:
@@ -54,13 +75,13 @@ def write_parquet(rows: pa.Table, path: Path) -> None:
 
 def print_table(result: QueryTexts, limit: int) -> None:
     """Print the first ``limit`` rows, with numbers aligned to the right; then the number of all rows."""
-    console = Console()
+    console = VisibleConsole()
     if not console.is_terminal:
         # The output goes to a file or a pager: lines keep their full length instead of being folded at 80 characters.
-        console = Console(width=max(WIDTH_OF_FILES, 22 * len(result.names)), soft_wrap=True)
+        console = VisibleConsole(width=max(WIDTH_OF_FILES, 22 * len(result.names)), soft_wrap=True)
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name, numeric in zip(result.names, result.numeric, strict=True):
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
     cells = [[_cell(value) for value in row] for row in _rows(result.rows.slice(0, limit))]
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
@@ -99,6 +120,11 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return list(unique)
 
 
+def _escaped(text: str) -> str:
+    """JSON with the control characters that it allows as escapes: the same value, and a terminal shows it."""
+    return _ALLOWED_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def _strict(value: str) -> str:
     """The JSON value with a text in place of a number that is not finite."""
     return _TEXT_OR_NOT_FINITE.sub(lambda match: _QUOTED.get(match[0], match[0]), value)
@@ -112,5 +138,5 @@ def _csv_field(value: str | None) -> str:
 
 
 def _cell(value: str | None) -> str:
-    text = NULL if value is None else " ".join(value.split())
+    text = NULL if value is None else visible(" ".join(value.split()))
     return text if len(text) <= CELL else text[: CELL - 1] + "…"

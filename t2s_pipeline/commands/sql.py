@@ -9,6 +9,7 @@ import typer
 
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.core.visible import visible
 
 if TYPE_CHECKING:
     from t2s_pipeline.lake.views import Limits
@@ -24,6 +25,13 @@ def sql(
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the SELECT from this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header. NULL is an empty field.")] = False,
+    for_spreadsheet: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet",
+            help="With --csv: put ' before texts that a spreadsheet would compute (they begin with = + - @).",
+        ),
+    ] = False,
     parquet: Annotated[
         Path | None, typer.Option("--parquet", metavar="OUT", help="Write a Parquet file instead of printing.")
     ] = None,
@@ -50,6 +58,8 @@ def sql(
     limits = Limits(seconds, memory_mb)
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise InputError("Give at most one of --json, --csv and --parquet.")
+    if for_spreadsheet and not as_csv:
+        raise InputError("--spreadsheet needs --csv.")
     text = _statement(query, file)
     if text is None:
         _prompt(settings, limit, limits)
@@ -60,7 +70,7 @@ def sql(
     elif as_json:
         row_formats.write_json(query_texts(settings, text, Form.JSON, limits), _utf8_output())
     elif as_csv:
-        row_formats.write_csv(query_texts(settings, text, Form.TEXT, limits), _utf8_output())
+        row_formats.write_csv(query_texts(settings, text, Form.TEXT, limits), _utf8_output(), for_spreadsheet)
     else:
         row_formats.print_table(query_texts(settings, text, Form.CUT, limits), limit)
 
@@ -133,6 +143,6 @@ def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
         try:
             print_table(query_texts(settings, statement, Form.CUT, limits), limit)
         except T2SError as error:
-            print(error, file=sys.stderr)
+            print(visible(str(error)), file=sys.stderr)
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)

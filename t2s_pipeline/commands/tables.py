@@ -18,14 +18,12 @@ def tables(
 
 
 def _list(settings: Settings) -> None:
-    from rich.console import Console
-
-    from t2s_pipeline.commands.printing import text_table
+    from t2s_pipeline.commands.printing import VisibleConsole, text_table
     from t2s_pipeline.lake.questions import questions
     from t2s_pipeline.lake.schema import TABLES
     from t2s_pipeline.lake.store import list_partitions
 
-    console = Console()
+    console = VisibleConsole()
     listing = text_table(("table", "partitions", "one row is"))
     for table in TABLES.values():
         partitions = len(list_partitions(settings.lake, table))
@@ -42,10 +40,9 @@ def _list(settings: Settings) -> None:
 
 
 def _describe(settings: Settings, name: str) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    from t2s_pipeline.commands.printing import text_table
+    from t2s_pipeline.commands.printing import VisibleConsole, text_table
     from t2s_pipeline.core.errors import InputError
     from t2s_pipeline.lake.questions import PARTITION_MEANINGS, meaning, questions
     from t2s_pipeline.lake.schema import TABLES
@@ -54,7 +51,7 @@ def _describe(settings: Settings, name: str) -> None:
     views = {view.name: view for view in questions(settings)}
     if name not in TABLES and name not in views:
         raise InputError(f"There is no table or view {name}: `t2s tables` lists them.")
-    console = Console()
+    console = VisibleConsole()
     table = TABLES.get(name)
     console.print(Text(table.meaning if table else views[name].comment), style="bold")
     listing = text_table(("column", "type", "meaning"))

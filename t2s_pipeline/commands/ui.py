@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,16 +15,32 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import REPO, Settings
 
 HOST = "127.0.0.1"
+TOKEN, HOSTS = "T2S_UI_TOKEN", "T2S_UI_HOSTS"
+"""Environment variables of the web server: its token, and further host names that are separated by commas."""
 PR_SET_PDEATHSIG = 1
 """Of prctl(2)."""
 
 
-def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 3000) -> None:
-    """Serve Dagster's web UI until Ctrl-C. Runs, logs and assets are kept for the next start."""
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 3000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="Answer requests for this host name too: that of a proxy of yours. Can be given several times.",
+        ),
+    ] = None,
+) -> None:
+    """Serve Dagster's web UI until Ctrl-C. Runs, logs and assets are kept for the next start.
+
+    Only pages of the UI and programs with its token (the file T2S_HOME/ui_token) can change anything: docs/security.md.
+    """
     from t2s_pipeline.commands.catalog import start_recording
     from t2s_pipeline.commands.instance import create_history, prepare
 
@@ -35,10 +52,21 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127
     # `dagster dev` prints on every start that another package has a newer command.
     environment["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded:FutureWarning"
     print(f"Dagster's web UI: http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
-    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(REPO / "workspace.yaml")]
+    environment |= {TOKEN: new_token(settings.home / "ui_token"), HOSTS: ",".join(allow_host or ())}
+    command = [sys.executable, "-m", "t2s_pipeline.commands.processes.services"]
+    command += ["--workspace", str(REPO / "workspace.yaml")]
     services = Services([*command, "--host", HOST, "--port", str(port)], environment, settings.logs / "ui.log")
     if not services.serve():
         raise T2SError(f"Dagster's services have ended. Their output is above and in {services.log}.")
+
+
+def new_token(file: Path) -> str:
+    """A new token of the web UI, which replaces the one in the file. Only this user can read the file."""
+    token = secrets.token_urlsafe(32)
+    with atomic_file(file) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(f"{token}\n", "ascii")
+    return token
 
 
 class Services:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from t2s_pipeline.core.visible import visible
+
 if TYPE_CHECKING:
     from dagster_pipes import PipesContext
 
@@ -88,12 +90,12 @@ class StderrProgress(_Throttled):
     def _show(self, done: int, line: str) -> None:
         end = "\n" if not self._terminal or done >= self._total else ""
         start = f"\r\x1b[2K{_bar(done, self._total)} " if self._terminal else ""
-        print(f"{start}{line}", end=end, file=self._stream, flush=True)
+        print(f"{start}{visible(line)}", end=end, file=self._stream, flush=True)
 
     def say(self, message: str, warning: bool = False) -> None:
         """Write one sentence."""
         start = "\r\x1b[2K" if self._terminal else ""
-        print(f"{start}{'warning: ' if warning else ''}{message}", file=self._stream, flush=True)
+        print(f"{start}{'warning: ' if warning else ''}{visible(message)}", file=self._stream, flush=True)
 
     def result(self, **metadata: Number) -> None:
         """Write the numbers as one sentence."""

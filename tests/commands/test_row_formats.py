@@ -209,3 +209,48 @@ def test_a_long_value_is_cut_before_it_leaves_duckdb(settings):
     sql = "SELECT repeat('y', 10000000) AS x, encode(repeat('y', 10000000)) AS b"
     lengths = [len(text) for text in query_texts(settings, sql, Form.CUT).rows.to_pylist()[0].values()]
     assert lengths == [500, 500]
+
+
+def text_result(*values: str) -> QueryTexts:
+    """A text and a number per row."""
+    rows = pa.table({"text": list(values), "number": ["-1"] * len(values)})
+    return QueryTexts(("text", "number"), (False, True), rows)
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", " =1", "＝1", '=HYPERLINK("http://x")']
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_csv_is_exact_for_programs_and_harmless_for_spreadsheets(text):
+    plain, safe = io.StringIO(), io.StringIO()
+    write_csv(text_result(text), plain)
+    write_csv(text_result(text), safe, for_spreadsheet=True)
+    cells = [list(csv.reader(io.StringIO(out.getvalue(), newline="")))[1] for out in (plain, safe)]
+    assert cells[0] == [text, "-1"]
+    assert cells[1] == [f"'{text}", "-1"]  # a number stays a number
+
+
+def test_ordinary_texts_are_the_same_for_spreadsheets():
+    plain, safe = io.StringIO(), io.StringIO()
+    result = text_result("a ship", "x=1", "1-2", "")
+    write_csv(result, plain)
+    write_csv(result, safe, for_spreadsheet=True)
+    assert plain.getvalue() == safe.getvalue()
+
+
+ACTING = "\x1b]0;owned\x07\x1b[2J\x9b1A\u202e"
+
+
+def test_a_value_or_a_column_cannot_act_on_the_terminal(capsys):
+    rows = pa.table([[ACTING]], names=[ACTING])
+    print_table(QueryTexts((ACTING,), (False,), rows), 10)
+    shown = capsys.readouterr().out
+    assert not set(shown) & set("\x1b\x07\x9b\u202e") and "\\x1b]0;owned\\x07" in shown
+
+
+def test_json_has_acting_characters_as_escapes_and_the_same_value():
+    out = io.StringIO()
+    rows = pa.table({"a": [json.dumps(ACTING, ensure_ascii=False)]})
+    write_json(QueryTexts(("a",), (False,), rows), out)
+    assert not set(out.getvalue()) & set("\x1b\x07\x9b\u202e")
+    assert json.loads(out.getvalue()) == [{"a": ACTING}]

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from t2s_pipeline.core.locks import only_one
+from tests.processes import PATIENCE
 
 
 def test_a_free_lock_is_taken_without_a_word(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_a_waiting_lock_says_what_it_waits_for_and_is_taken_when_free(tmp_path: 
 
         thread = threading.Thread(target=second)
         thread.start()
-        assert waits.wait(10)
+        assert waits.wait(PATIENCE)
         order.append("first")
-    thread.join(10)
+    thread.join(PATIENCE)
     assert order == ["Waiting for another process, which works on samples train.", "first", "second"]

@@ -66,3 +66,9 @@ def test_work_in_the_orchestrator_is_reported_every_ten_seconds_and_not_at_its_e
         now += 1.0
         progress.advance(done)
     assert [line.split(" (")[0] for line in sentences] == ["reading val 10/30", "reading val 20/30"]
+
+
+def test_a_sentence_about_a_file_cannot_act_on_the_terminal():
+    stream = io.StringIO()
+    StderrProgress(stream).say("bad\x1b[2J.png\x07")
+    assert stream.getvalue() == "bad\\x1b[2J.png\\x07\n"

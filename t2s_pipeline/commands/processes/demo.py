@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
-
+from t2s_pipeline.commands.printing import VisibleConsole
 from t2s_pipeline.commands.processes.execute import execute, leave
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
@@ -24,7 +23,7 @@ def main(config: Mapping[str, Any]) -> int:
 
     def show(terminal: TextIO) -> None:
         dataset = catalog.add_dataset(settings, Path(config["scenes"])) if config["scenes"] else EMBEDDED_DATASET
-        Console(file=terminal).print(as_tables(settings, dataset))
+        VisibleConsole(file=terminal).print(as_tables(settings, dataset))
         print(f"Results page:   {settings.page}", file=terminal)
         print("Web UI:         make ui   (then http://127.0.0.1:3000)", file=terminal)
         print('Query in SQL:   .venv/bin/t2s sql "select * from leaderboard"', file=terminal)
