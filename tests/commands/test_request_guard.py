@@ -130,7 +130,7 @@ def test_the_services_start_the_guarded_web_server_and_the_daemon_as_it_is(monke
 
     started: list[list[str]] = []
     monkeypatch.setattr(dev, "open_ipc_subprocess", lambda parts, **options: started.append(list(parts)))
-    monkeypatch.setattr(services._cli, "main", lambda: None)
+    monkeypatch.setattr("dagster._cli.main", lambda: None)
     monkeypatch.setattr("sys.argv", ["services"])
     services.main()
     dev.open_ipc_subprocess(["python", "-m", "dagster_webserver", "--port", "1"], pass_fds=[3])

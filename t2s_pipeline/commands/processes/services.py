@@ -5,19 +5,23 @@ the name of the module is replaced where the process is started. If a release of
 another way, nothing is served.
 """
 
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
-
-from dagster import _cli
-from dagster._cli import dev
 
 UNGUARDED = "dagster_webserver"
 GUARDED = "t2s_pipeline.commands.processes.web_server"
 
 
 def main() -> None:
-    """Start the services and wait until they end."""
+    """Start the services and wait until they end.
+
+    Raises:
+        AttributeError: if this release of Dagster starts processes in another way. Nothing is served then.
+    """
+    command_line: Any = importlib.import_module("dagster._cli")
+    dev: Any = importlib.import_module("dagster._cli.dev")
     start = dev.open_ipc_subprocess
 
     def start_guarded(parts: Sequence[str], **options: Any) -> Any:
@@ -31,7 +35,7 @@ def main() -> None:
 
     dev.open_ipc_subprocess = start_guarded
     sys.argv = ["dagster", "dev", *sys.argv[1:]]
-    _cli.main()
+    command_line.main()
 
 
 if __name__ == "__main__":
