@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +24,9 @@ CELL = 60
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 """The beginnings of a formula in Excel, LibreOffice and Google Sheets; the last four are full-width forms."""
+
+GROUP_ROWS, GROUP_BYTES = 65_536, 16 * 1024 * 1024
+"""A row group of a Parquet file that is written has at least this many rows or bytes."""
 
 NULL = "NULL"
 """A null value in a printed table."""
@@ -67,10 +71,27 @@ def _harmless(value: str | None) -> str | None:
     return f"'{value}" if value is not None and value.lstrip(" \n").startswith(_FORMULA) else value
 
 
-def write_parquet(rows: pa.Table, path: Path) -> None:
-    """Write a Parquet file; after a failure there is no file."""
-    with atomic_file(path) as temporary:
-        pq.write_table(rows.rename_columns(_distinct(rows.column_names)), temporary, compression="zstd")
+def write_parquet(rows: pa.RecordBatchReader, path: Path) -> int:
+    """Write a Parquet file and return the number of rows; after a failure there is no file."""
+    names = _distinct(rows.schema.names)
+    schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
+    count = 0
+    with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in _large_batches(rows, schema):
+            writer.write_table(batch)
+            count += len(batch)
+    return count
+
+
+def _large_batches(rows: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows in tables of at least ``GROUP_ROWS`` rows or ``GROUP_BYTES`` bytes: a row group each."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in rows:
+        waiting.append(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        if sum(map(len, waiting)) >= GROUP_ROWS or sum(part.nbytes for part in waiting) >= GROUP_BYTES:
+            yield pa.Table.from_batches(waiting, schema)
+            waiting = []
+    yield pa.Table.from_batches(waiting, schema)
 
 
 def print_table(result: QueryTexts, limit: int) -> None:
@@ -82,14 +103,15 @@ def print_table(result: QueryTexts, limit: int) -> None:
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name, numeric in zip(result.names, result.numeric, strict=True):
         table.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
-    cells = [[_cell(value) for value in row] for row in _rows(result.rows.slice(0, limit))]
+    rows = _rows(result.rows)
+    cells = [[_cell(value) for value in row] for row in islice(rows, limit)]
+    count = len(cells) + sum(1 for _ in rows)
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     if Measurement.get(console, console.options.update(max_width=100_000), table).maximum <= console.width:
         console.print(table)
     else:
         _print_records(console, result.names, cells)
-    count = len(result.rows)
     shown = f", {limit:,} shown (--limit, --json and --csv give more)" if count > limit else ""
     console.print(f"{count:,} row{'' if count == 1 else 's'}{shown}", style="dim")
 
@@ -103,8 +125,8 @@ def _print_records(console: Console, names: Sequence[str], cells: list[list[str]
             console.print(Text.assemble((f"{name:<{width}}  ", "bold"), cell), soft_wrap=True)
 
 
-def _rows(rows: pa.Table) -> Iterator[tuple[str | None, ...]]:
-    for batch in rows.to_batches(max_chunksize=1024):
+def _rows(rows: pa.Table | pa.RecordBatchReader) -> Iterator[tuple[str | None, ...]]:
+    for batch in rows.to_batches(max_chunksize=1024) if isinstance(rows, pa.Table) else rows:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 

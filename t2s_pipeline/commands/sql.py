@@ -1,9 +1,10 @@
 """`t2s sql`: query the lake in SQL, once or at a prompt."""
 
 import sys
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +13,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.core.visible import visible
 
 if TYPE_CHECKING:
-    from t2s_pipeline.lake.views import Limits
+    from t2s_pipeline.commands.sql_process import SqlRequest
 
 
 def sql(
@@ -38,8 +39,12 @@ def sql(
     limit: Annotated[
         int, typer.Option("--limit", min=1, help="Rows to print in a table; JSON and CSV have all rows.")
     ] = 200,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Stop a query after this time.")] = 120.0,
-    memory_mb: Annotated[int, typer.Option("--memory", min=64, metavar="MB", help="Memory limit of a query.")] = 2048,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.1, help="Stop a query after this time. It includes the start.")
+    ] = 120.0,
+    memory_mb: Annotated[
+        int, typer.Option("--memory", min=192, metavar="MB", help="The most memory of the query's process.")
+    ] = 2048,
 ) -> None:
     """Query the results in SQL.
 
@@ -50,36 +55,22 @@ def sql(
 
     t2s sql "select * from failures limit 5" --json
     """
-    from t2s_pipeline.commands import row_formats
-    from t2s_pipeline.lake.query_texts import Form, query_for_parquet, query_texts
-    from t2s_pipeline.lake.views import Limits
+    from t2s_pipeline.commands.sql_process import SqlRequest, run_query
 
     settings = Settings.from_env()
-    limits = Limits(seconds, memory_mb)
     if sum((as_json, as_csv, parquet is not None)) > 1:
         raise InputError("Give at most one of --json, --csv and --parquet.")
     if for_spreadsheet and not as_csv:
         raise InputError("--spreadsheet needs --csv.")
     text = _statement(query, file)
+    csv = "spreadsheet" if for_spreadsheet else "csv"
+    form = "json" if as_json else csv if as_csv else "parquet" if parquet is not None else "table"
+    home, sql_dir, out = str(settings.home), str(settings.sql_dir), str(parquet or "")
+    request = SqlRequest(home, sql_dir, text or "", form, limit, out, seconds, memory_mb)
     if text is None:
-        _prompt(settings, limit, limits)
-    elif parquet is not None:
-        rows = query_for_parquet(settings, text, limits)
-        row_formats.write_parquet(rows, parquet)
-        print(f"{len(rows):,} rows in {parquet}", file=sys.stderr)
-    elif as_json:
-        row_formats.write_json(query_texts(settings, text, Form.JSON, limits), _utf8_output())
-    elif as_csv:
-        row_formats.write_csv(query_texts(settings, text, Form.TEXT, limits), _utf8_output(), for_spreadsheet)
+        _prompt(request)
     else:
-        row_formats.print_table(query_texts(settings, text, Form.CUT, limits), limit)
-
-
-def _utf8_output() -> TextIO:
-    """Standard output in UTF-8, whatever the language settings of the machine are: programs read it."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    return sys.stdout
+        raise typer.Exit(run_query(request))
 
 
 def _statement(query: str | None, file: Path | None) -> str | None:
@@ -116,12 +107,11 @@ def _decoded(data: bytes, source: str) -> str:
         raise InputError(f"{source} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8.") from error
 
 
-def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
+def _prompt(request: "SqlRequest") -> None:
     """Read statements that end with a semicolon, until the end of input. An error does not end the session."""
     import readline  # noqa: F401  (arrow keys and history for input())
 
-    from t2s_pipeline.commands.row_formats import print_table
-    from t2s_pipeline.lake.query_texts import Form, query_texts
+    from t2s_pipeline.commands.sql_process import run_query
 
     print("Type one SELECT at a time and end it with ; (show tables; lists the views, Ctrl-D ends the session).")
     lines: list[str] = []
@@ -141,7 +131,7 @@ def _prompt(settings: Settings, limit: int, limits: "Limits") -> None:
             continue
         lines = []
         try:
-            print_table(query_texts(settings, statement, Form.CUT, limits), limit)
+            run_query(replace(request, sql=statement))
         except T2SError as error:
             print(visible(str(error)), file=sys.stderr)
         except KeyboardInterrupt:

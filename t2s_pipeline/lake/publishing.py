@@ -217,8 +217,11 @@ def _rename_of(lake: Path, pair: object) -> tuple[Path, Path]:
     if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
         raise _BrokenJournalError("it holds something else than pairs of paths")
     old, new = map(PurePosixPath, pair)
-    inside = not new.is_absolute() and ".." not in new.parts and "\0" not in str(new) and len(new.parts) > 1
-    if not (inside and new.name == FILE_NAME and old.parent == new.parent and _TEMPORARY.fullmatch(old.name)):
+    # The names of partitions are percent-encoded.
+    is_inside = not new.is_absolute() and ".." not in new.parts and pair[1].isascii() and "\0" not in pair[1]
+    is_partition = len(new.parts) > 1 and new.name == FILE_NAME
+    is_temporary = old.parent == new.parent and _TEMPORARY.fullmatch(old.name)
+    if not (is_inside and is_partition and is_temporary):
         raise _BrokenJournalError("it would rename something else than a file of a partition")
     return lake / old, lake / new
 

@@ -5,6 +5,8 @@ intervals in months, times with a zone. So the values become texts before they l
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,6 +33,9 @@ class Form(Enum):
     """As JSON values. A number that is not finite is a text."""
 
 
+ROWS_AT_ONCE = 1024
+"""The most rows of a result that are in memory at a time."""
+
 CUT_CHARACTERS = 500
 """The most characters of a value in the form ``CUT``. The bytes of images are long, and a printed cell is short."""
 
@@ -42,12 +47,13 @@ class QueryTexts:
     Attributes:
         names: of the columns. Two columns can have one name.
         numeric: for each column, whether its values are numbers.
-        rows: one text column per column of the query; a null value is null. In the form JSON, it is ``null``.
+        rows: one text column per column of the query; a null value is null. In the form JSON, it is ``null``. A reader
+            gives the rows while DuckDB computes them, once.
     """
 
     names: tuple[str, ...]
     numeric: tuple[bool, ...]
-    rows: pa.Table
+    rows: pa.Table | pa.RecordBatchReader
 
 
 def query_texts(settings: Settings, sql: str, form: Form, limits: Limits | None = None) -> QueryTexts:
@@ -62,29 +68,44 @@ def query_texts(settings: Settings, sql: str, form: Form, limits: Limits | None 
     Raises:
         InputError: as ``lake.views.query``.
     """
+    with streamed_texts(settings, sql, form, limits) as result:
+        return QueryTexts(result.names, result.numeric, result.rows.read_all())
+
+
+@contextmanager
+def streamed_texts(settings: Settings, sql: str, form: Form, limits: Limits | None = None) -> Iterator[QueryTexts]:
+    """The rows of one SELECT as texts, as DuckDB computes them. Arguments as for ``query_texts``.
+
+    Raises:
+        InputError: as ``lake.views.query``; also while the rows are read inside the block.
+    """
     with checked_query(settings, sql, limits or Limits()) as connection:
         relation = connection.sql(sql)
         names, kinds = relation.columns, [str(kind) for kind in relation.types]
         columns = [_written(f"c{number}", kind, form) for number, kind in enumerate(kinds)]
-        rows = connection.sql(_select(sql, columns)).to_arrow_table()
-    numeric = tuple(_is_number(kind) for kind in kinds)
-    return QueryTexts(tuple(names), numeric, rows)
+        rows = connection.sql(_select(sql, columns)).to_arrow_reader(ROWS_AT_ONCE)
+        yield QueryTexts(tuple(names), tuple(_is_number(kind) for kind in kinds), rows)
 
 
-def query_for_parquet(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Table:
+@contextmanager
+def streamed_for_parquet(settings: Settings, sql: str, limits: Limits | None = None) -> Iterator[pa.RecordBatchReader]:
     """The rows of one SELECT with types that Parquet has. A value of another type becomes the text that DuckDB prints.
 
     Two columns can have one name.
 
     Raises:
-        InputError: as ``lake.views.query``, and for a whole number of more than 38 digits.
+        InputError: as ``lake.views.query``, and for a whole number of more than 38 digits; also while the rows are read
+            inside the block.
     """
     with checked_query(settings, sql, limits or Limits()) as connection:
         relation = connection.sql(sql)
         names, kinds = relation.columns, [str(kind) for kind in relation.types]
         columns = [_for_parquet(f"c{number}", kind) for number, kind in enumerate(kinds)]
-        rows = connection.sql(_select(sql, columns)).to_arrow_table()
-    return rows.rename_columns(names)
+        rows = connection.sql(_select(sql, columns)).to_arrow_reader(ROWS_AT_ONCE)
+        schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
+        yield pa.RecordBatchReader.from_batches(
+            schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in rows)
+        )
 
 
 def _select(sql: str, columns: list[str]) -> str:

@@ -5,7 +5,9 @@ are replaced later. The connection is locked before a caller gets it: it can rea
 settings cannot be changed. Only the orchestrator's environment has DuckDB; the worker does not need it.
 """
 
+import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.process_limits import limit_memory
 from t2s_pipeline.lake.questions import Question, questions
 from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.snapshot import Snapshot, take_snapshot
@@ -29,6 +32,18 @@ from t2s_pipeline.lake.table_views import (
     text_literal,
 )
 
+LEAST_MB = 16
+"""The least memory for DuckDB's buffers, MB."""
+
+BUFFERS = 0.6
+"""The part of a process's memory that DuckDB may use for buffers. It needs the rest for what it does not count."""
+
+_NO_MEMORY = ("Out of Memory", "memory allocation failed", "not enough memory", "bad_alloc", "bad allocation")
+"""What DuckDB says if the system gives it no memory, in errors of all kinds."""
+
+MB_PER_THREAD = 128
+"""In a process with a memory limit, DuckDB has one thread per this many MB."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -38,6 +53,15 @@ class Limits:
     memory_mb: int = 2048
     """Memory for DuckDB's buffers. What does not fit is written to the disk, at most ``spill_mb``."""
     spill_mb: int = 16_384
+    is_whole_process: bool = False
+    """The memory is that of the process, which runs this query only. The operating system keeps this limit."""
+    since: float | None = None
+    """When the time began (``time.monotonic``); None: when the query begins."""
+
+    @property
+    def remaining_seconds(self) -> float:
+        """The time that is left."""
+        return self.seconds if self.since is None else max(0.01, self.since + self.seconds - time.monotonic())
 
 
 def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPyConnection:
@@ -71,9 +95,12 @@ def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot
     return connection, snapshot
 
 
-def _connection(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot]:
+def _connection(settings: Settings, limits: Limits | None = None) -> tuple[duckdb.DuckDBPyConnection, Snapshot]:
     """A connection with an empty table for each table of the lake, and the lake's files as they are now."""
-    connection = duckdb.connect()
+    config: dict[str, str | bool | int | float | list[str]] = {}
+    if limits is not None and limits.is_whole_process:
+        config["threads"] = max(1, min(os.cpu_count() or 1, limits.memory_mb // MB_PER_THREAD))
+    connection = duckdb.connect(config=config)
     snapshot = take_snapshot(settings.lake, _scratch(settings), TABLES.values())
     weakref.finalize(connection, snapshot.remove)
     create_empty_tables(connection)
@@ -82,11 +109,14 @@ def _connection(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot
 
 def _lock(connection: duckdb.DuckDBPyConnection, settings: Settings, snapshot: Snapshot, limits: Limits) -> None:
     """Keep the connection from everything but the files of the snapshot, and its settings from changes."""
+    memory_mb = limits.memory_mb
+    if limits.is_whole_process:
+        memory_mb = max(LEAST_MB, int(BUFFERS * (memory_mb - limit_memory(memory_mb))))
     connection.execute(f"SET allowed_directories = [{text_literal(f'{snapshot.folder}/')}]")
     connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(path)) for path in snapshot.outside)}]")
     # A folder for each connection: DuckDB gives its files the same names in every process.
     connection.execute(f"SET temp_directory = {text_literal(str(snapshot.folder / 'spill'))}")
-    connection.execute(f"SET memory_limit = '{limits.memory_mb}MiB'")
+    connection.execute(f"SET memory_limit = '{memory_mb}MiB'")
     connection.execute(f"SET max_temp_directory_size = '{limits.spill_mb}MiB'")
     connection.execute("SET enable_external_file_cache = false")
     connection.execute("SET python_enable_replacements = false")
@@ -126,7 +156,7 @@ def checked_query(settings: Settings, sql: str, limits: Limits) -> Iterator[duck
     Raises:
         InputError: as ``query``.
     """
-    connection, snapshot = _connection(settings)
+    connection, snapshot = _connection(settings, limits)
     with connection:
         create_question_views(connection, questions(settings))
         connection.execute("PRAGMA explain_output = 'all'")
@@ -136,10 +166,14 @@ def checked_query(settings: Settings, sql: str, limits: Limits) -> Iterator[duck
                 _one_select(connection, sql)
                 _open_what_is_read(connection, sql, snapshot)
                 yield connection
-        except duckdb.OutOfMemoryException as error:
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise InputError(too_much_memory(limits)) from error
-        except duckdb.Error as error:
-            raise InputError(_sentence(error)) from error
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            # Arrow hands on an error of DuckDB that comes while rows are read. It has no number of the system.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            is_memory = any(words in str(error) for words in _NO_MEMORY)
+            raise InputError(too_much_memory(limits) if is_memory else _sentence(error)) from error
 
 
 def _open_what_is_read(connection: duckdb.DuckDBPyConnection, sql: str, snapshot: Snapshot) -> None:
@@ -189,12 +223,14 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, limits: Limits) -> Iterat
         time_is_up.set()
         connection.interrupt()
 
-    timer = threading.Timer(limits.seconds, stop)
+    timer = threading.Timer(limits.remaining_seconds, stop)
     timer.daemon = True
     timer.start()
     try:
         yield
-    except duckdb.InterruptException as error:
+    except (duckdb.InterruptException, OSError) as error:
+        if isinstance(error, OSError) and (error.errno is not None or "INTERRUPT" not in str(error)):
+            raise
         if not time_is_up.is_set():
             raise KeyboardInterrupt from error
         raise InputError(too_much_time(limits)) from error
@@ -246,6 +282,6 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.State
     return statements[0]
 
 
-def _sentence(error: duckdb.Error) -> str:
+def _sentence(error: Exception) -> str:
     """The message of DuckDB on one line, without the excerpt of the SQL text."""
     return " ".join(str(error).split("\n\nLINE ")[0].split())

@@ -415,9 +415,9 @@ def test_an_interrupt_at_the_prompt_drops_the_line_not_the_session(home):
 
 def test_an_interrupted_command_is_exit_code_130(home):
     script = (
-        "import os, signal, sys, t2s_pipeline.lake.query_texts as query_texts\n"
+        "import os, signal, sys, t2s_pipeline.commands.sql_process as sql_process\n"
         "from t2s_pipeline.cli import main\n"
-        "query_texts.query_texts = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sql_process.run_query = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.argv = ['t2s', 'sql', 'SELECT 1']\n"
         "main()\n"
     )

@@ -20,7 +20,7 @@ from hypothesis import strategies as st  # noqa: E402
 from t2s_pipeline.commands.row_formats import print_table, write_csv, write_json, write_parquet  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
-from t2s_pipeline.lake.query_texts import Form, QueryTexts, query_for_parquet, query_texts  # noqa: E402
+from t2s_pipeline.lake.query_texts import Form, QueryTexts, query_texts, streamed_for_parquet  # noqa: E402
 from t2s_pipeline.lake.table_views import text_literal  # noqa: E402
 
 VALUES = {
@@ -175,12 +175,14 @@ def test_rows_keep_their_order(settings):
 def test_two_columns_of_one_name_keep_both_values(settings, tmp_path):
     sql = "SELECT 1 AS a, 2 AS a, 3 AS a_2"
     assert json_of(settings, sql) == [{"a": 1, "a_2": 2, "a_2_2": 3}]
-    write_parquet(query_for_parquet(settings, sql), tmp_path / "out.parquet")
+    with streamed_for_parquet(settings, sql) as rows:
+        assert write_parquet(rows, tmp_path / "out.parquet") == 1
     assert pq.read_table(tmp_path / "out.parquet").column_names == ["a", "a_2", "a_2_2"]
 
 
 def in_parquet(settings: Settings, path: Path, expression: str) -> object:
-    write_parquet(query_for_parquet(settings, f"SELECT {expression}"), path)
+    with streamed_for_parquet(settings, f"SELECT {expression}") as rows:
+        write_parquet(rows, path)
     return pq.read_table(path).column(0).to_pylist()[0]
 
 
