@@ -1,8 +1,8 @@
 """Independent work at the same time: on a CPU, several workers with one thread each do more than one with all threads.
 
-The number of threads does not change the texts and the masks of the embedded models. It changes the last bits of trained
-weights, so trainings are not done in this way. On a GPU the work is done one after the other, because the pool `gpu` has
-one slot per run.
+The number of threads does not change the texts and the masks of the embedded models. It changes the last bits of
+trained weights, so trainings are not done in this way. On a GPU the work is done one after the other, because the pool
+`gpu` has one slot per run.
 """
 
 import os
