@@ -15,6 +15,7 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
+from t2s_pipeline.prompters.greedy import greedy_tokens, shared_images
 from t2s_pipeline.prompters.library_faults import faults_named
 from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination
@@ -71,12 +72,30 @@ class Prompter(Chat):
         """One completion per question, sampled as one batch.
 
         Args:
-            images: native images, uint8 (H, W, 3), one per question.
+            images: native images, uint8 (H, W, 3), one per question; the same object for the same image.
             questions: the questions.
             combination: the prompts that the answer holds.
             settings: how the completions are sampled. ``batch_size`` is not used here.
         """
         start = time.perf_counter()
+        shared = None
+        if settings.temperature == 0 and not settings.constrained:
+            shared = shared_images(self, images, questions, combination)
+        if shared is not None:
+            rows = greedy_tokens(self.model, shared.to(self.model.device), settings.max_new_tokens, self.end_ids)
+        else:
+            rows = self.generated(images, questions, combination, settings)
+        seconds = (time.perf_counter() - start) / len(questions)
+        return [self.completion(row, seconds) for row in rows]
+
+    def generated(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        questions: Sequence[str],
+        combination: PromptCombination,
+        settings: GenerationSettings,
+    ) -> list[list[int]]:
+        """The tokens of the answers by transformers' own generation, which samples and can be constrained."""
         inputs = self.inputs(images, questions, combination).to(self.model.device)
         if settings.temperature > 0:
             torch.manual_seed(settings.seed)
@@ -85,9 +104,8 @@ class Prompter(Chat):
             generation_config=self.generation_config(settings),
             logits_processor=self._logits_processors(combination, settings),
         )
-        tokens = tokens[:, inputs["input_ids"].shape[1] :]
-        seconds = (time.perf_counter() - start) / len(questions)
-        return [self._completion(row, seconds) for row in tokens.tolist()]
+        rows: list[list[int]] = tokens[:, inputs["input_ids"].shape[1] :].tolist()
+        return rows
 
     def generation_config(self, settings: GenerationSettings) -> GenerationConfig:
         """The whole configuration: a checkpoint's own defaults (Qwen2.5-VL: a repetition penalty) have no effect."""
@@ -114,7 +132,8 @@ class Prompter(Chat):
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         return [logits_processor(self.processor.tokenizer, vocabulary, self.end_ids, combination, self.answers)]
 
-    def _completion(self, row: list[int], seconds: float) -> Completion:
+    def completion(self, row: list[int], seconds: float) -> Completion:
+        """The completion of these tokens, up to the one that ends it; what follows is padding."""
         tokenizer = self.processor.tokenizer
         ends = {*self.end_ids, self._pad_id}
         length = next((index for index, token in enumerate(row) if token in ends), None)

@@ -9,42 +9,12 @@ This works for Qwen2.5-VL, where the model says at which position the text conti
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel
+from torch import Tensor
+from transformers import PreTrainedModel
 
-
-@dataclass(frozen=True)
-class PromptBatch:
-    """Distinct prompts, left-padded: ids and mask (R, P), and the model's other inputs for their images."""
-
-    ids: Tensor
-    mask: Tensor
-    images: dict[str, Tensor]
-
-
-@dataclass
-class Prefix:
-    """The tokens before a batch of sequences: keys and values, their mask (N, P), the next position (N,)."""
-
-    cache: DynamicCache
-    mask: Tensor
-    position: Tensor
-    last_hidden: Tensor
-    """(N, H): hidden state of the prompt's last token, which predicts the first token of the completion."""
-
-    def take(self, rows: Tensor) -> "Prefix":
-        """The sequences with the indices ``rows``, which can repeat; differentiable."""
-        cache = DynamicCache()
-        for index, layer in enumerate(self.cache.layers):
-            # All layers of Qwen2.5-VL are attention layers, which have keys and values once a prompt was read.
-            keys, values = cast(Tensor, cast(Any, layer).keys), cast(Tensor, cast(Any, layer).values)
-            # index_select adds gradients in a fixed order; indexing with a tensor does not, with several threads.
-            cache.update(keys.index_select(0, rows), values.index_select(0, rows), index)
-        return Prefix(cache, self.mask[rows], self.position[rows], self.last_hidden.index_select(0, rows))
+from t2s_pipeline.prompters.prefixes import PromptBatch, RoomyLayer, extend, head, read_prompts
 
 
 def distinct(groups: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,46 +31,6 @@ def distinct(groups: Tensor) -> tuple[Tensor, Tensor]:
     rows = torch.arange(len(groups), device=groups.device)
     first = torch.full((count,), len(groups), device=groups.device).scatter_reduce(0, owner, rows, "amin")
     return first, owner
-
-
-def read_prompts(model: PreTrainedModel, prompts: PromptBatch) -> Prefix:
-    """Run the prompts through the model; the result has one sequence per prompt."""
-    backbone: Any = model.base_model  # transformers gives the inner models of a family no common type
-    cache = DynamicCache()
-    out = backbone(
-        input_ids=prompts.ids, attention_mask=prompts.mask, past_key_values=cache, use_cache=True, **prompts.images
-    )
-    position = prompts.mask.sum(1)
-    if backbone.rope_deltas is not None and prompts.images:
-        position = position + backbone.rope_deltas[:, 0]
-    return Prefix(cache, prompts.mask, position, out.last_hidden_state[:, -1])
-
-
-def extend(model: PreTrainedModel, prefix: Prefix, ids: Tensor, mask: Tensor) -> Tensor:
-    """Run further tokens through the model, after a prefix that is extended by them.
-
-    Args:
-        model: Qwen2.5-VL.
-        prefix: what comes before; it is changed.
-        ids: the tokens (N, T).
-        mask: (N, T), 1 for a token and 0 for padding.
-
-    Returns:
-        Hidden states (N, T, H) of the tokens.
-    """
-    language: Any = model.base_model.language_model
-    steps = torch.arange(ids.shape[1], device=ids.device)
-    positions = (prefix.position[:, None] + steps).expand(3, -1, -1)
-    prefix.mask = torch.cat([prefix.mask, mask], dim=1)
-    prefix.position = prefix.position + ids.shape[1]
-    hidden: Tensor = language(
-        input_ids=ids,
-        attention_mask=prefix.mask,
-        position_ids=positions,
-        past_key_values=prefix.cache,
-        use_cache=True,
-    ).last_hidden_state
-    return hidden
 
 
 def log_probabilities(
@@ -128,16 +58,11 @@ def log_probabilities(
     hidden = first
     if ids.shape[1] > 1:
         hidden = torch.cat([first, extend(model, prefix, ids[:, :-1], mask[:, :-1])], dim=1)
-    log_p = (_head(model)(hidden).float() / temperature).log_softmax(-1)
+    log_p = (head(model)(hidden).float() / temperature).log_softmax(-1)
     of_tokens = log_p.gather(2, ids[..., None])[..., 0]
     with torch.set_grad_enabled(learn_entropy and torch.is_grad_enabled()):
         entropy = -(log_p.exp() * log_p).sum(-1)
     return of_tokens.masked_fill(mask == 0, 0), entropy
-
-
-def _head(model: PreTrainedModel) -> nn.Module:
-    """The layer that turns hidden states into logits."""
-    return cast(nn.Module, cast(Any, model).get_output_embeddings())  # transformers gives this method no types
 
 
 @torch.no_grad()
@@ -161,14 +86,14 @@ def sample_completions(
         ends: the tokens that end a completion.
         never: tokens that must not be sampled.
     """
-    prefix = read_prompts(model, prompts).take(owner)
-    head = _head(model)
+    prefix = read_prompts(model, prompts).take(owner, RoomyLayer)
+    to_logits = head(model)
     stops = torch.tensor(list(ends), device=owner.device)
     completions: list[list[int]] = [[] for _ in owner]
     active = torch.arange(len(owner), device=owner.device)
     hidden = prefix.last_hidden
     for step in range(limit):
-        logits = head(hidden).float() / temperature
+        logits = to_logits(hidden).float() / temperature
         logits[:, list(never)] = -torch.inf
         tokens = torch.multinomial(logits.softmax(-1), 1)
         for row, token in zip(active.tolist(), tokens[:, 0].tolist(), strict=True):
@@ -178,6 +103,7 @@ def sample_completions(
             break
         # Finished sequences leave the batch, so that a long one does not cost time for all.
         if not unfinished.all():
-            prefix, tokens, active = prefix.take(unfinished.nonzero()[:, 0]), tokens[unfinished], active[unfinished]
+            rows = unfinished.nonzero()[:, 0]
+            prefix, tokens, active = prefix.take(rows, RoomyLayer), tokens[rows], active[rows]
         hidden = extend(model, prefix, tokens, torch.ones_like(tokens))[:, -1]
     return completions

@@ -20,11 +20,12 @@ from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import pad
 
+from t2s_pipeline.prompters.prefixes import PromptBatch
 from t2s_pipeline.rewards.completions import text_of
 from t2s_pipeline.training import ranks
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt
 from t2s_pipeline.training.samples import ShownCompletion, best_and_worst
-from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, log_probabilities, sample_completions
+from t2s_pipeline.training.shared_prompts import distinct, log_probabilities, sample_completions
 from t2s_pipeline.training.stats import BatchStats, peak_megabytes, summarize
 
 LogProbabilities = tuple[Tensor, Tensor | None, Tensor | None]

@@ -15,7 +15,7 @@ from t2s_pipeline.prompting.asking import Asking
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.coordinates import Coordinates
 from t2s_pipeline.prompting.parsing import Answer, parse
-from t2s_pipeline.prompting.templates import answer_text
+from t2s_pipeline.prompting.templates import Template, answer_text
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 torch = pytest.importorskip("torch")
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.worker
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from t2s_pipeline.prompters.greedy import greedy_tokens, shared_images  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompters.weights import folder_of  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
@@ -251,3 +252,30 @@ def test_a_constrained_answer_of_a_model_that_knows_nothing_still_parses(prompte
             assert isinstance(parsed, Answer) or parsed.reason == "box_order", (completion.text, parsed)
         else:
             assert completion.text.startswith("<think>")
+
+
+def test_questions_that_share_an_image_get_the_answers_that_each_gets_alone(prompter, images):
+    """Answers end at different lengths and leave the batch then; five questions about two images, out of order."""
+    shown = [images[index] for index in (0, 1, 0, 1, 0)]
+    questions = [*QUESTIONS, "Roofs", "a b c d e f", QUESTION]
+    settings_ = GenerationSettings(max_new_tokens=12)
+    alone = [
+        prompter.generated([image], [text], COMBINATION, settings_)[0]
+        for image, text in zip(shown, questions, strict=True)
+    ]
+    # The third token of the first answer ends an answer, so that some are shorter than others.
+    ends = [alone[0][2]]
+    expected = [row[: row.index(ends[0]) + 1] if ends[0] in row else row for row in alone]
+    shared = shared_images(prompter, shown, questions, COMBINATION)
+    assert shared is not None and len(shared.prompts.ids) == 2
+    assert greedy_tokens(prompter.model, shared, 12, ends) == expected
+
+
+def test_a_question_before_the_image_begins_a_prompt_of_its_own(family, images):
+    template = "Look for {Question} here. {Image} Answer."
+    prompter = load_prompter(str(family[1]), asking=Asking(template=Template(template)))
+    settings_ = GenerationSettings(max_new_tokens=6)
+    alone = [prompter.generated([images[0]], [text], COMBINATION, settings_)[0] for text in QUESTIONS]
+    texts = [answer.text for answer in prompter.answer([images[0]] * 2, QUESTIONS, COMBINATION, settings_)]
+    # (LLaVA's chat template puts every image first.)
+    assert texts == [prompter.completion(row, 0.0).text for row in alone]

@@ -8,8 +8,9 @@ pytestmark = pytest.mark.worker
 import numpy as np  # noqa: E402
 
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
+from t2s_pipeline.prompters.prefixes import PromptBatch  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
-from t2s_pipeline.training.shared_prompts import PromptBatch, log_probabilities  # noqa: E402
+from t2s_pipeline.training.shared_prompts import log_probabilities  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
 
 

@@ -8,9 +8,10 @@ torch = pytest.importorskip("torch")
 from PIL import Image  # noqa: E402
 
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
+from t2s_pipeline.prompters.prefixes import PromptBatch  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt  # noqa: E402
-from t2s_pipeline.training.shared_prompts import PromptBatch, distinct, log_probabilities, sample_completions  # noqa: E402
+from t2s_pipeline.training.shared_prompts import distinct, log_probabilities, sample_completions  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402
 
 OWNER = torch.tensor([0, 1, 0, 0, 1])
