@@ -41,7 +41,7 @@ from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.training.continuation import settings_to_train
 from t2s_pipeline.worker import tether
 from t2s_pipeline.worker.failures import ERROR_PREFIX
-from t2s_pipeline.worker.options import SERVE, worker_parser
+from t2s_pipeline.worker.options import SERVE, THREADS, worker_parser
 from t2s_pipeline.worker.serve import serve
 from t2s_pipeline.worker.stopping import GRACE_SECONDS
 
@@ -275,7 +275,8 @@ def _prepare(options: argparse.Namespace) -> str:
     warnings.filterwarnings("ignore", category=FutureWarning)
     if "OMP_NUM_THREADS" not in os.environ:
         # torch counts physical cores by default, which is half of a small machine's.
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(int(os.environ.get(THREADS, cores)))
     if options.device:
         return str(options.device)
     if torch.cuda.is_available():

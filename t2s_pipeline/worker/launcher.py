@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.worker.options import SERVE
+from t2s_pipeline.worker.options import SERVE, THREADS
 from t2s_pipeline.worker.process import EndedWhileIdle, WorkerProcess, worker_environment
 from t2s_pipeline.worker.stopping import GRACE_SECONDS
 
@@ -102,6 +102,26 @@ def stop_running() -> None:
         process.interrupt()
 
 
+_ANSWERING_THREADS: list[int] = []
+
+
+@contextmanager
+def answering_with(threads: int) -> Iterator[None]:
+    """Let workers that are launched in this block generate text with so many threads, unless OMP_NUM_THREADS is set."""
+    _ANSWERING_THREADS.append(threads)
+    try:
+        yield
+    finally:
+        _ANSWERING_THREADS.pop()
+
+
+def _threads(command: str) -> dict[str, str]:
+    """The variable that sets the threads of a command; none leaves them as they are."""
+    if command != "generate" or not _ANSWERING_THREADS or "OMP_NUM_THREADS" in os.environ:
+        return {}
+    return {THREADS: str(_ANSWERING_THREADS[-1])}
+
+
 WARM_WORKERS = WarmWorkers()
 """Those of this process."""
 
@@ -127,12 +147,13 @@ def plain_launch(
     """
 
     def launch(arguments: Sequence[str]) -> None:
+        added = {**(variables or {}), **_threads(arguments[0])}
         if arguments[0] in SERVED and os.environ.get(KEEP) != "off":
-            WARM_WORKERS.run(settings, arguments, variables or {}, grace)
+            WARM_WORKERS.run(settings, arguments, added, grace)
             return
         # A training needs the memory of the models that are kept.
         WARM_WORKERS.close()
-        process = WorkerProcess(settings, arguments, variables or {}, grace)
+        process = WorkerProcess(settings, arguments, added, grace)
         try:
             with _running(process):
                 process.finish(arguments)

@@ -6,6 +6,9 @@ from pathlib import Path
 SERVE = "serve"
 """The command that runs the commands which its launcher sends, one after the other."""
 
+THREADS = "T2S_WORKER_THREADS"
+"""The environment variable with the number of threads that one command computes with."""
+
 
 def worker_parser() -> argparse.ArgumentParser:
     """The parser of the worker's command line; ``command`` in its result is the name of the command."""

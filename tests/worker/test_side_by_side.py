@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.settings import REPO
+from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.worker import side_by_side as module
+from t2s_pipeline.worker.launcher import KEEP, plain_launch
 from t2s_pipeline.worker.side_by_side import LANE_BYTES, LANES, THREADS, lanes, side_by_side
 from tests.processes import Doorbell, has_ended
 
@@ -60,24 +61,49 @@ def test_a_wrong_number_of_lanes_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         lanes(2)
 
 
-def test_two_jobs_run_at_once_with_one_thread_each_and_the_results_are_in_order(two_lanes: None):
+def test_two_jobs_run_at_once_and_the_results_are_in_order(two_lanes: None):
     together, taken = threading.Barrier(2), []
 
-    def job(number: int) -> tuple[int, str | None]:
+    def job(number: int) -> int:
         together.wait(60)
-        return number, os.environ.get(THREADS)
+        return number
 
     side_by_side([partial(job, number) for number in range(4)], taken.append)
-    assert taken == [(number, "1") for number in range(4)]
-    assert THREADS not in os.environ
+    assert taken == [0, 1, 2, 3]
 
 
-def test_one_lane_leaves_the_threads_as_they_are(monkeypatch: pytest.MonkeyPatch):
+NOTES = """#!{python}
+import os, sys
+from pathlib import Path
+Path(sys.argv[5], f"{{sys.argv[4]}}-{{os.getpid()}}").write_text(os.environ.get("T2S_WORKER_THREADS", "all"))
+"""
+
+
+def test_answers_get_one_thread_and_masks_all(two_lanes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(KEEP, "off")
+    (tmp_path / "python").write_text(NOTES.format(python=sys.executable))
+    (tmp_path / "python").chmod(0o755)
+    launch = plain_launch(Settings(tmp_path / "home", tmp_path / "python"))
+
+    def noted(folder: str, number: str = "2") -> set[tuple[str, str]]:
+        (tmp_path / folder).mkdir()
+        monkeypatch.setenv(LANES, number)
+        verbs = ("generate", "segment", "train")
+        side_by_side([partial(launch, [verb, str(tmp_path / folder)]) for verb in verbs], lambda nothing: None)
+        return {(path.name.partition("-")[0], path.read_text()) for path in (tmp_path / folder).iterdir()}
+
+    assert noted("several") == {("generate", "1"), ("segment", "all"), ("train", "all")}
+    assert ("generate", "all") in noted("alone", "1")
+    monkeypatch.setenv(THREADS, "2")
+    assert ("generate", "all") in noted("chosen")
+
+
+def test_one_lane_is_this_thread(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(LANES, "1")
     monkeypatch.delenv(THREADS, raising=False)
     taken = []
-    side_by_side([lambda: os.environ.get(THREADS), threading.current_thread], taken.append)
-    assert taken == [None, threading.main_thread()]
+    side_by_side([threading.current_thread], taken.append)
+    assert taken == [threading.main_thread()]
 
 
 def test_after_a_failure_no_job_begins_and_those_that_run_are_finished(two_lanes: None):
