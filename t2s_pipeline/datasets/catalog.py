@@ -22,6 +22,8 @@ from t2s_pipeline.datasets.dataset import Dataset, dataset_name
 from t2s_pipeline.datasets.earthreason import EARTHREASON, EarthReason
 from t2s_pipeline.datasets.layout import SPLITS
 from t2s_pipeline.datasets.registry import BENCHMARKS, EMBEDDED, dataset_at, folder_name
+from t2s_pipeline.lake.schema import SAMPLES
+from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, PixelRules
 
 CustomReader = CustomTable | CustomCoco
@@ -131,7 +133,7 @@ def add_benchmark(settings: Settings, name: str, root: Path) -> None:
 def add_custom(settings: Settings, wish: str, reader: CustomReader) -> str:
     """Store images, masks and questions of your own as a dataset, and return its name.
 
-    The name is ``wish`` in lower case, with hyphens for other characters.
+    The name is ``wish`` in lower case, with hyphens for other characters. It is free if no sample was read under it.
 
     Raises:
         InputError: if the name belongs to other files, or a file is missing.
@@ -141,11 +143,17 @@ def add_custom(settings: Settings, wish: str, reader: CustomReader) -> str:
         raise InputError(f"{wish!r} cannot be the name of your own dataset: give another name with --name.")
     entry = _custom_entry(reader)
     entries = _entries(settings)
-    if name in entries and _files_of(entries[name]) != _files_of(entry):
+    if name in entries and _files_of(entries[name]) != _files_of(entry) and _holds_samples(settings, name):
         raise InputError(f"The dataset {name} consists of other files: give another name with --name.")
     _custom(settings, name, entry)
     _store(settings, name, entry)
     return name
+
+
+def _holds_samples(settings: Settings, name: str) -> bool:
+    """Whether a sample of the dataset is in the lake."""
+    partitions = [one for one in list_partitions(settings.lake, SAMPLES) if one["dataset"] == name]
+    return any(read_partition(settings.lake, SAMPLES, one, ["sample_id"]).num_rows for one in partitions)
 
 
 def _custom_entry(reader: CustomReader) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
+from t2s_pipeline.datasets.ingest import ingest_split
 from t2s_pipeline.datasets.registry import BENCHMARKS
 from tests.data import make_custom, make_phrases, make_rrsis_d
 from tests.data.make_earthreason import HERE as EARTHREASON
@@ -118,8 +119,18 @@ def test_a_name_that_is_taken_or_none_is_refused(settings, name):
 
 def test_other_files_under_a_name_in_use_are_refused(settings):
     catalog.add_custom(settings, "mine", custom())
+    ingest_split(settings.lake, catalog.find_dataset(settings, "mine"), "val")
     with pytest.raises(InputError, match="consists of other files"):
         catalog.add_custom(settings, "mine", custom("val"))
+
+
+def test_a_name_under_which_nothing_could_be_read_is_free_for_the_right_files(settings, tmp_path):
+    (tmp_path / "masks").mkdir()
+    wrong = CustomTable(make_custom.HERE / "images", tmp_path / "masks", make_custom.HERE / "questions.csv", "val")
+    key = catalog.add_custom(settings, "mine", wrong)
+    ingest_split(settings.lake, catalog.find_dataset(settings, key), "val")
+    assert catalog.add_custom(settings, "mine", custom()) == key
+    assert catalog.find_dataset(settings, key).reader == custom()
 
 
 def test_a_folder_called_as_a_benchmark_of_another_layout_gets_a_name_of_its_own(settings, tmp_path):
