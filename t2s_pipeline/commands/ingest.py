@@ -41,6 +41,9 @@ def ingest(
         str | None, typer.Option(help="custom: the encoding of --queries, e.g. cp1252, if it is not UTF-8.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Read files again even if they have not changed.")] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Replace a split also by far fewer samples from the same folder.")
+    ] = False,
 ) -> None:
     """Read a benchmark, or your own data, into the tables images, samples, selections, rejects and notes.
 
@@ -66,11 +69,11 @@ def ingest(
     else:
         _refuse({**custom_options, "--encoding": encoding}, "is for `t2s ingest custom`")
         key = _key(settings, name, root, options)
-    _read(settings, key, only, fresh)
+    _read(settings, key, only, fresh, accept_loss)
     print(f"""\nt2s sql "from samples where dataset = '{key}'"; set aside: "from rejects"; unusual: "from notes".""")
 
 
-def _read(settings: Settings, key: str, only: list[str] | None, fresh: bool) -> None:
+def _read(settings: Settings, key: str, only: list[str] | None, fresh: bool, accept_loss: bool) -> None:
     """Read the splits of a dataset, or ``only`` some of them, and say what their checks find.
 
     Raises:
@@ -91,7 +94,7 @@ def _read(settings: Settings, key: str, only: list[str] | None, fresh: bool) -> 
     empty = []
     with recording_runner(settings, fresh, progress) as runner:
         for split in only or splits:
-            for report in runner.run(ReadTables(key, split)):
+            for report in runner.run(ReadTables(key, split, accept_loss)):
                 for check in checks_of(report.table):
                     outcome = check.on(settings.lake, report.partition)
                     if not outcome.passed:

@@ -5,7 +5,7 @@ together at the end.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
+from t2s_pipeline.datasets.loss import root_entry
 from t2s_pipeline.datasets.question_choice import question_choices
 from t2s_pipeline.datasets.reading import read_records
 from t2s_pipeline.datasets.records import ImageRecord, NoteRecord, Record, RejectRecord, SampleRecord
@@ -30,7 +31,22 @@ ROWS_AT_ONCE = 1024
 _SILENT = NoProgress()
 
 
-def ingest_split(lake: Path, dataset: Dataset, split: str, fingerprint: str = "", progress: Progress = _SILENT) -> None:
+Check = Callable[[Mapping[Path, bytes], int], None]
+"""Takes the sha256 of each file that was read, and the number of samples; raises if they are not to be used."""
+
+
+def accept_all(contents: Mapping[Path, bytes], samples: int) -> None:
+    """Use whatever was read."""
+
+
+def ingest_split(
+    lake: Path,
+    dataset: Dataset,
+    split: str,
+    fingerprint: str = "",
+    progress: Progress = _SILENT,
+    check: Check = accept_all,
+) -> None:
     """Read a split into the tables of ``TABLES``. Their partitions appear in one step.
 
     Args:
@@ -39,15 +55,21 @@ def ingest_split(lake: Path, dataset: Dataset, split: str, fingerprint: str = ""
         split: train, val or test.
         fingerprint: what the partitions are made from; it is stored with them.
         progress: where to report how many images are read.
+        check: called when all is read, before the partitions appear.
 
     Raises:
         InputError: if the folder is missing or not in the reader's layout. A bad file inside it becomes a reject.
     """
-    records = chain(_rule_notes(dataset), read_records(dataset, split, progress))
-    with replacing_partitions(lake, TABLES, {"dataset": dataset.name, "split": split}, fingerprint) as writers:
+    contents: dict[Path, bytes] = {}
+    samples = 0
+    records = chain(_rule_notes(dataset), read_records(dataset, split, progress, contents))
+    partition = {"dataset": dataset.name, "split": split}
+    with replacing_partitions(lake, TABLES, partition, fingerprint, root_entry(dataset)) as writers:
         writer_of = {table.name: writer for table, writer in zip(TABLES, writers, strict=True)}
         for table, rows in _batches(dataset.published_rule, records):
             writer_of[table.name].add(pa.RecordBatch.from_pylist(rows, schema=table.schema))
+            samples += len(rows) if table is SAMPLES else 0
+        check(contents, samples)
 
 
 def _rule_notes(dataset: Dataset) -> list[NoteRecord]:

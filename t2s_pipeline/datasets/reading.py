@@ -6,70 +6,128 @@ Threads decode the sources, because decoding releases the interpreter lock. The 
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.records import ImageRecord, Record, SampleRecord
+from t2s_pipeline.vision.image_files import READ_FILES
 
 _SILENT = NoProgress()
+_TRY_AGAIN = "the tables stay as they were. Check that the folder is there and nothing writes to it, and try again."
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 
-def split_fingerprint(dataset: Dataset, split: str, progress: Progress = _SILENT) -> str:
-    """sha256 over the names and contents of every file that the split is read from.
+@dataclass(frozen=True)
+class SplitFiles:
+    """The files that a split is read from, as they were when they were hashed.
 
-    Modification times do not count, so a copied folder is the same data.
+    Attributes:
+        hashes: name below the root → sha256 of the content; a text that begins with ``unreadable`` for a file that this
+            user may not read.
+    """
+
+    hashes: Mapping[str, bytes]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the names and contents. Modification times do not count, so a copied folder is the same data."""
+        digest = hashlib.sha256()
+        for name, content in self.hashes.items():
+            digest.update(os.fsencode(name) + b"\0" + content)
+        return digest.hexdigest()
+
+
+def split_files(dataset: Dataset, split: str, progress: Progress = _SILENT) -> SplitFiles:
+    """Hash every file that the split is read from.
 
     Raises:
-        InputError: if the folder is missing or not in the reader's layout.
+        InputError: if the folder is missing or not in the reader's layout, or a file disappears meanwhile.
     """
     files = dataset.reader.files(dataset.root, split)
-    digest = hashlib.sha256()
+    hashes: dict[str, bytes] = {}
     progress.start(f"checking {split}", len(files))
     with ThreadPoolExecutor(_threads()) as pool:
         contents = _in_order(pool, lambda name: _content_hash(dataset.root / name), files)
         for done, (name, content) in enumerate(zip(files, contents, strict=True), start=1):
-            digest.update(os.fsencode(name) + b"\0" + content)
+            hashes[name] = content
             progress.advance(done)
-    return digest.hexdigest()
+    return SplitFiles(hashes)
 
 
 def _content_hash(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} disappeared while its folder was read: {_TRY_AGAIN}") from error
     except OSError as error:
         # Ingest will reject the file for the same reason.
         return f"unreadable: {error.errno}".encode()
 
 
-def read_records(dataset: Dataset, split: str, progress: Progress = _SILENT) -> Iterator[Record]:
+def require_unchanged(dataset: Dataset, files: SplitFiles, contents: Mapping[Path, bytes]) -> None:
+    """Compare what was read with the files.
+
+    Args:
+        dataset: where the files are.
+        files: the files as their fingerprint counts them.
+        contents: file → sha256 of what was read; b"" if it could not be read.
+
+    Raises:
+        InputError: if a file was read with another content, or could not be read.
+    """
+    expected = {dataset.root / name: content for name, content in files.hashes.items()}
+    changed = [
+        path
+        for path, content in contents.items()
+        if path in expected and content != (b"" if expected[path].startswith(b"unreadable") else expected[path])
+    ]
+    if changed:
+        raise InputError(
+            f"{changed[0]} changed or disappeared while it was read ({len(changed):,} such files): {_TRY_AGAIN}"
+        )
+
+
+def read_records(
+    dataset: Dataset, split: str, progress: Progress = _SILENT, contents: dict[Path, bytes] | None = None
+) -> Iterator[Record]:
     """Every record of the split, in the order of its sources; files of the same bytes become one image.
+
+    Args:
+        dataset: where the files are and how they are read.
+        split: train, val or test.
+        progress: where to report how many sources are read.
+        contents: takes the sha256 of each image or mask file that is read; b"" if it cannot be read.
 
     Raises:
         InputError: before the first record, if the folder is missing or not in the reader's layout.
     """
-    return _records(dataset, split, dataset.reader.sources(dataset.root, split), progress)
+    contents = {} if contents is None else contents
+    return _records(dataset, split, dataset.reader.sources(dataset.root, split), progress, contents)
 
 
-def _records(dataset: Dataset, split: str, sources: Sequence[Any], progress: Progress) -> Iterator[Record]:
+def _records(
+    dataset: Dataset, split: str, sources: Sequence[Any], progress: Progress, contents: dict[Path, bytes]
+) -> Iterator[Record]:
     progress.start(f"reading {split}", len(sources))
     stored: dict[bytes, str] = {}
     with ThreadPoolExecutor(_threads()) as pool:
-        batches = _in_order(pool, lambda source: _read(dataset, source), sources)
+        batches = _in_order(pool, lambda source: _read(dataset, source, contents), sources)
         for done, records in enumerate(batches, start=1):
             yield from _once(records, stored)
             progress.advance(done)
 
 
-def _read(dataset: Dataset, source: Any) -> list[Record]:
+def _read(dataset: Dataset, source: Any, contents: dict[Path, bytes]) -> list[Record]:
     """The source's records. Their hashes and areas are computed here, in the source's own thread."""
+    READ_FILES.set(contents)
     records = dataset.reader.read(dataset.root, source)
     for record in records:
         match record:

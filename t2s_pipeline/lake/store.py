@@ -5,7 +5,7 @@ one file is atomic: a reader sees the complete old partition or the complete new
 the partition was made from, is stored inside the file, so that the two cannot disagree.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -74,12 +74,16 @@ def write_partition(
 
 @contextmanager
 def replacing_partitions(
-    lake: Path, tables: Iterable[Table], partition: Partition, fingerprint: str = ""
+    lake: Path,
+    tables: Iterable[Table],
+    partition: Partition,
+    fingerprint: str = "",
+    entries: Mapping[bytes, bytes] | None = None,
 ) -> Iterator[list[TableWriter]]:
     """Replace the same partition of several tables together.
 
     It yields one writer per table, in their order. When the block ends, all partitions are replaced; if the block fails
-    or the process dies, none is.
+    or the process dies, none is. ``entries`` are written into the footers, beside the fingerprint.
 
     Raises:
         InputError: if a column is missing, unknown, or does not fit its type, or if a later release wrote one of the
@@ -89,7 +93,7 @@ def replacing_partitions(
     files = {partition_file(lake, table, partition): table for table in tables}
     for path, table in files.items():
         refuse_newer(table, path, version_of(_footer_entries(path)))
-    with replacing(lake, files, {FINGERPRINT_KEY: fingerprint.encode()}) as writers:
+    with replacing(lake, files, {**(entries or {}), FINGERPRINT_KEY: fingerprint.encode()}) as writers:
         yield writers
 
 
@@ -195,6 +199,20 @@ def fingerprint_of(lake: Path, table: Table, partition: Partition) -> str | None
         return None
     require_version(table, path, version_of(entries))
     return entries.get(FINGERPRINT_KEY, b"").decode(errors="replace")
+
+
+def row_count(lake: Path, table: Table, partition: Partition) -> int:
+    """The number of rows from the Parquet footer; 0 if the partition is missing or damaged."""
+    try:
+        with CheckedFile(partition_file(lake, table, partition)) as file:
+            return int(file.metadata.num_rows)
+    except (FileNotFoundError, InputError):
+        return 0
+
+
+def footer_entry(lake: Path, table: Table, partition: Partition, key: bytes) -> bytes | None:
+    """An entry of the partition's footer; None if there is no such entry, or the file is missing or damaged."""
+    return (_footer_entries(partition_file(lake, table, partition)) or {}).get(key)
 
 
 def _footer_entries(path: Path) -> dict[bytes, bytes] | None:

@@ -1,16 +1,19 @@
 """The first steps: the embedded scenes become files, and a dataset's files become tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import ingest
 from t2s_pipeline.datasets.catalog import find_dataset
-from t2s_pipeline.datasets.reading import split_fingerprint
+from t2s_pipeline.datasets.loss import refuse_loss
+from t2s_pipeline.datasets.reading import SplitFiles, require_unchanged, split_files
 from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.steps.fingerprints import reader_fingerprint
+from t2s_pipeline.steps.runner import step_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 
 
@@ -63,10 +66,19 @@ def _fingerprint_file(context: Context) -> Path:
 
 @dataclass(frozen=True)
 class ReadTables(Step):
-    """Read a split of a dataset into images, samples, selections, rejects and notes."""
+    """Read a split of a dataset into images, samples, selections, rejects and notes.
+
+    Attributes:
+        dataset: the name of the dataset.
+        split: train, val or test.
+        accept_loss: replace the split also by far fewer samples from the same folder.
+        files: the files, if they are hashed already.
+    """
 
     dataset: str
     split: str
+    accept_loss: bool = field(default=False, compare=False)
+    files: SplitFiles | None = field(default=None, compare=False, repr=False)
 
     name: ClassVar[str] = "tables"
     code: ClassVar[str] = "datasets.ingest"
@@ -79,14 +91,33 @@ class ReadTables(Step):
     def inputs(self, context: Context) -> Mapping[str, object]:
         """The contents of all files of the split, and how they are read."""
         source = find_dataset(context.settings, self.dataset)
+        files = self.files or split_files(source, self.split, context.progress)
         return {
-            "files": split_fingerprint(source, self.split, context.progress),
+            "files": files.fingerprint,
             "dataset": self.dataset,
             "reader": reader_fingerprint(type(source.reader).__module__),
             "parameters": source.parameters,
         }
 
     def work(self, context: Context, fingerprint: str) -> None:
-        """Read the split; the tables change together."""
+        """Read the split; the tables change together.
+
+        Raises:
+            InputError: if files changed or disappeared since the fingerprint was made, or the split would lose many of
+                its samples. The tables stay as they were.
+        """
         source = find_dataset(context.settings, self.dataset)
-        ingest.ingest_split(context.settings.lake, source, self.split, fingerprint, context.progress)
+        lake = context.settings.lake
+
+        def check(contents: Mapping[Path, bytes], samples: int) -> None:
+            files = split_files(find_dataset(context.settings, self.dataset), self.split)
+            require_unchanged(source, files, contents)
+            if step_fingerprint(replace(self, files=files), context) != fingerprint:
+                raise InputError(
+                    f"Files of {self.dataset} {self.split} in {source.root} changed while they were read: the tables "
+                    "stay as they were. Run the same command again when nothing writes there."
+                )
+            if not self.accept_loss:
+                refuse_loss(lake, source, self.split, samples)
+
+        ingest.ingest_split(lake, source, self.split, fingerprint, context.progress, check)

@@ -4,9 +4,11 @@ A file with too many pixels is refused by its header, before any pixel is decode
 is decoded.
 """
 
+import hashlib
 import io
 import struct
 import zlib
+from contextvars import ContextVar
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -128,12 +130,19 @@ def _other_format(data: bytes) -> str | None:
     return next((name for start, name in _OTHER_FORMATS if data.startswith(start)), None)
 
 
+READ_FILES: ContextVar[dict[Path, bytes] | None] = ContextVar("READ_FILES", default=None)
+"""Where ``file_bytes`` notes the sha256 of each file that it reads; b"" for a file that could not be read."""
+
+
 def file_bytes(path: Path) -> bytes:
-    """The bytes of a file.
+    """The bytes of a file. They are noted in ``READ_FILES``.
 
     Raises:
         UnusableFileError: reason ``unreadable_file``, or ``file_too_large`` above ``MAX_BYTES``.
     """
+    notes = READ_FILES.get()
+    if notes is not None:
+        notes[path] = b""
     try:
         with open_outside(path) as file:
             data = file.read(MAX_BYTES + 1)
@@ -143,4 +152,6 @@ def file_bytes(path: Path) -> bytes:
         raise UnusableFileError("unreadable_file", f"{error.strerror or error}") from error
     if len(data) > MAX_BYTES:
         raise UnusableFileError("file_too_large", f"more than {MAX_BYTES // 1_000_000} MB")
+    if notes is not None:
+        notes[path] = hashlib.sha256(data).digest()
     return data

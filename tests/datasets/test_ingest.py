@@ -14,7 +14,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.earthreason import EarthReason
 from t2s_pipeline.datasets.ingest import ingest_split
-from t2s_pipeline.datasets.reading import split_fingerprint
+from t2s_pipeline.datasets.reading import split_files
 from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
@@ -84,7 +84,7 @@ def copy(tmp_path) -> Path:
 def test_a_copy_with_other_times_is_the_same_data(copy):
     for path in (copy / "test").rglob("*"):
         os.utime(path, (0, 0))
-    assert split_fingerprint(at(copy), "test") == split_fingerprint(LOOK_ALIKE, "test")
+    assert split_files(at(copy), "test").fingerprint == split_files(LOOK_ALIKE, "test").fingerprint
 
 
 @pytest.mark.parametrize("folder", ["images", "labels", "QAs"])
@@ -93,17 +93,17 @@ def test_one_changed_byte_of_the_same_length_is_other_data(copy, folder):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert split_fingerprint(at(copy), "test") != split_fingerprint(LOOK_ALIKE, "test")
+    assert split_files(at(copy), "test").fingerprint != split_files(LOOK_ALIKE, "test").fingerprint
 
 
 def test_renamed_added_and_removed_files_are_other_data(copy):
-    marks = {split_fingerprint(at(copy), "test")}
+    marks = {split_files(at(copy), "test").fingerprint}
     (copy / "test" / "QAs" / "first.json").rename(copy / "test" / "QAs" / "third.json")
-    marks.add(split_fingerprint(at(copy), "test"))
+    marks.add(split_files(at(copy), "test").fingerprint)
     (copy / "test" / "QAs" / "third.json").unlink()
-    marks.add(split_fingerprint(at(copy), "test"))
+    marks.add(split_files(at(copy), "test").fingerprint)
     (copy / "test" / "images" / "notes.txt").write_text("would become a reject")
-    marks.add(split_fingerprint(at(copy), "test"))
+    marks.add(split_files(at(copy), "test").fingerprint)
     assert len(marks) == 4
 
 
@@ -111,14 +111,14 @@ def test_other_splits_and_clutter_do_not_count(copy):
     (copy / "test" / "images" / ".DS_Store").write_bytes(b"x")
     (copy / "test" / "images" / "Thumbs.db").write_bytes(b"x")
     (copy / "val" / "QAs" / "good.json").unlink()
-    assert split_fingerprint(at(copy), "test") == split_fingerprint(LOOK_ALIKE, "test")
+    assert split_files(at(copy), "test").fingerprint == split_files(LOOK_ALIKE, "test").fingerprint
 
 
 def test_the_fingerprint_of_a_split_decodes_no_picture(tmp_path, monkeypatch):
     split = Split(tmp_path, "val")
     split.sample("0000", 0, image=file_of(picture(0, 64, 64), "PNG"))
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("a picture was opened"))
-    split_fingerprint(at(tmp_path), "val")
+    split_files(at(tmp_path), "val")
 
 
 INGEST_AND_MEASURE = """
