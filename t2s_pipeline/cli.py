@@ -9,7 +9,6 @@ packages inside its function, so that `t2s --help` stays fast.
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -74,7 +73,9 @@ app = typer.Typer(
     name="t2s",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    # Importing rich takes longer than everything else that the help needs.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
     pretty_exceptions_enable=False,
     help="Reasoning segmentation in remote sensing: benchmarks, GRPO training, evaluation, results."
     "\n\nAll files are written to the folder T2S_HOME (default: ./data).",
@@ -83,6 +84,8 @@ app = typer.Typer(
 
 def _show_version(requested: bool) -> None:
     if requested:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             print(f"t2s {version('t2s-pipeline')}")
         except PackageNotFoundError:
