@@ -20,7 +20,7 @@ WORKER_BIN := .venv-worker/bin
 export SAM2_BUILD_CUDA ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test check lint format types docs update-constraints clean-environments
+.PHONY: help setup demo ui test faults check lint format types docs update-constraints clean-environments
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -58,6 +58,9 @@ test: setup ## run every test, in both environments
 	echo '── tests in .venv-worker (worker)'; $(WORKER_BIN)/python $(TESTS) || worker=$$?; \
 	if [ $$orchestrator -eq 5 ] && [ $$worker -eq 5 ]; then echo 'No test was selected in either environment.'; exit 5; fi; \
 	for code in $$orchestrator $$worker; do if [ $$code -ne 0 ] && [ $$code -ne 5 ]; then exit $$code; fi; done
+
+faults: setup ## the long tests of docs/reliability.md: damage, mixtures, limits; writes the counts there
+	@$(BIN)/python -m tests.faults
 
 check: setup ## ruff, formatting, types and the documentation: everything but the tests
 	@.ci/check

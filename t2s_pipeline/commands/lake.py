@@ -2,14 +2,11 @@
 
 import typer
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.core.visible import visible
 
 lake = typer.Typer(name="lake", no_args_is_help=True, help="Care for the files of the lake.")
-
-
-@lake.callback()
-def _root() -> None:
-    """Keep `upgrade` a command of its own, also while it is the only one."""
 
 
 @lake.command()
@@ -35,3 +32,44 @@ def upgrade() -> None:
         print(f"{table}: upgraded {count} partition{'s' if count > 1 else ''}, {rows[table]:,} rows")
     if (settings.home / "results.duckdb").exists():
         print("results.duckdb still has the former columns: `t2s database` builds it again.")
+
+
+@lake.command()
+def verify() -> None:
+    """Read every file of the lake and compare it with its digests; name what is damaged.
+
+    The exit code is 1 if something is damaged.
+    """
+    from t2s_pipeline.lake.verification import verify as verify_lake
+
+    settings = Settings.from_env()
+    state = verify_lake(settings.lake)
+    for part in state.damaged:
+        print(visible(f"{part.path}: {part.reason}"))
+    print(f"{state.files:,} files with {state.size / 1e6:,.1f} MB in {settings.lake}, {len(state.damaged):,} damaged")
+    if state.without_digests:
+        print(f"{state.without_digests:,} files have no digests: `t2s lake upgrade` adds them.")
+    if state.damaged:
+        raise InputError("The lake is damaged: `t2s lake repair` removes what is named and says how to make it again.")
+
+
+@lake.command()
+def repair() -> None:
+    """Move what is damaged out of the lake, to T2S_HOME/damaged, and say which commands make it again."""
+    from t2s_pipeline.lake.verification import set_aside
+    from t2s_pipeline.lake.verification import verify as verify_lake
+    from t2s_pipeline.steps.step import LakePartition
+
+    settings = Settings.from_env()
+    damaged = verify_lake(settings.lake).damaged
+    if not damaged:
+        print(f"Nothing in {settings.lake} is damaged.")
+        return
+    commands: dict[str, None] = {}
+    for part, place in zip(damaged, set_aside(settings, damaged), strict=True):
+        print(visible(f"{part.path}: {part.reason}. Moved to {place}."))
+        if part.table is not None and part.partition is not None:
+            commands[LakePartition(part.table, part.partition).command] = None
+    print("These commands make it again. What is still good is not repeated:" if commands else "No table was damaged.")
+    for command in commands:
+        print(visible(f"  {command}"))

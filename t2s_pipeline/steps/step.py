@@ -44,21 +44,30 @@ class LakePartition:
         """
         fingerprint = self.fingerprint(lake)
         if fingerprint is None:
-            raise NotMaterializedError(f"{self} is needed first: `{self._command()}` makes it.")
+            raise NotMaterializedError(f"{self} is needed first: `{self.command}` makes it.")
         return fingerprint
 
-    def _command(self) -> str:
+    @property
+    def command(self) -> str:
         """The command that makes the partition."""
         partition = self.partition
         split = f"--dataset {partition.get('dataset')} --split {partition.get('split')}"
-        if partition.get("dataset") == EMBEDDED and self.table in (schema.IMAGES, schema.SAMPLES):
-            return "t2s demo"  # it paints the embedded scenes
-        if self.table in (schema.IMAGES, schema.SAMPLES):
-            return f"t2s ingest {partition['dataset']}"
-        if self.table is schema.PSEUDO_LABELS:
-            return f"t2s label {partition['method']} {split}"
-        if "system" in partition:
-            return f"t2s evaluate {partition['system']} {split}"
+        match self.table:
+            case schema.IMAGES | schema.SAMPLES | schema.SELECTIONS | schema.REJECTS | schema.NOTES:
+                # The embedded scenes are painted by the demo.
+                return "t2s demo" if partition["dataset"] == EMBEDDED else f"t2s ingest {partition['dataset']}"
+            case schema.PSEUDO_LABELS:
+                return f"t2s label {partition['method']} {split}"
+            case schema.LABEL_QUALITY:
+                return f"t2s judge {partition['method']} {split}"
+            case schema.PREDICTION_REJECTS:
+                return f"t2s score {partition['system']}"
+            case schema.CHECKPOINTS | schema.TRAINING_LOG | schema.TRAINING_SAMPLES:
+                return f"t2s train {partition['run']}"
+            case schema.BENCHMARK_METRICS | schema.PAIRED_DIFFERENCES:
+                return "t2s summarize"
+            case _ if "system" in partition:
+                return f"t2s evaluate {partition['system']} {split}"
         return "t2s demo"
 
 
