@@ -13,7 +13,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_file
 from t2s_pipeline.core.model_slot import ModelSlot, file_states
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
-from t2s_pipeline.segmenters.registry import PublishedFile, Segmenter, find_segmenter
+from t2s_pipeline.segmenters.registry import MOBILE_SAM, PublishedFile, Segmenter, find_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 
 UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError, SafetensorError)
@@ -79,8 +79,9 @@ def _default_weights(segmenter: Segmenter) -> Path:
     try:
         return cached_file(segmenter.weights.hub_id, segmenter.weights.file)
     except InputError as fault:
+        fetch = " `t2s models fetch mobile-sam` gets it." if segmenter.weights == MOBILE_SAM else ""
         raise InputError(
-            f"{segmenter.name} needs its checkpoint. {fault} You can also write {segmenter.name}@/path/to/"
+            f"{segmenter.name} needs its checkpoint.{fetch} {fault} You can also write {segmenter.name}@/path/to/"
             f"{segmenter.weights.file}."
         ) from fault
 

@@ -23,7 +23,11 @@ def labelled_points(item: PromptObject) -> list[tuple[Point, int]]:
 
 
 def point_tensors(
-    items: Sequence[PromptObject], source: Frame, side: int, device: torch.device
+    items: Sequence[PromptObject],
+    source: Frame,
+    side: int,
+    device: torch.device,
+    extra_point_beside_boxes: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The points of n objects in one batch. Objects with fewer points than P are padded with points of ``NO_POINT``.
 
@@ -32,6 +36,8 @@ def point_tensors(
         source: the frame of their coordinates.
         side: the side of the segmenter's square, in pixels.
         device: where the tensors are made.
+        extra_point_beside_boxes: false if the point that the encoder adds counts only for objects without a box, as in
+            SAM.
 
     Returns:
         Coordinates in pixels of the square (n, P, 2), labels (n, P), and which points are no padding, bool (n, P + 1).
@@ -51,8 +57,9 @@ def point_tensors(
     labels = torch.tensor([[label for _, label in item] for item in padded], dtype=torch.int, device=device)
     # First divided, then multiplied, in float32: the order of SAM2Transforms.transform_coords.
     xy = xy / xy.new_tensor([source.width, source.height]) * side
-    if min(lengths) == longest:
+    with_box = torch.tensor([item.bbox is not None for item in items], device=device)
+    if min(lengths) == longest and (extra_point_beside_boxes or not with_box.any()):
         return xy, labels, None
     real = torch.arange(longest + 1, device=device) < torch.tensor(lengths, device=device)[:, None]
-    real[:, -1] = True
+    real[:, -1] = True if extra_point_beside_boxes else ~with_box
     return xy, labels, real

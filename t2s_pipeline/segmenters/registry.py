@@ -52,6 +52,12 @@ def _build_miniature() -> "SAM2Base":
     return build()
 
 
+def _build_mobile_sam() -> "SAM2Base":
+    from t2s_pipeline.segmenters.mobile_sam import build
+
+    return build()
+
+
 def _sam21(size: str, config: str, sha256: str) -> Segmenter:
     """A SAM 2.1 that Meta released; ``config`` is the name of sam2's configuration file."""
 
@@ -66,6 +72,14 @@ def _sam21(size: str, config: str, sha256: str) -> Segmenter:
     return Segmenter(f"sam2.1-{size}", build, 1024, published)
 
 
+MOBILE_SAM = PublishedFile(
+    "dhkim2810/MobileSAM",
+    "mobile_sam.pt",
+    "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+    "apache-2.0",
+)
+"""MobileSAM's own checkpoint. ``t2s models fetch mobile-sam`` gets it from the package index."""
+
 SEGMENTERS = Registry(
     "segmenter",
     (
@@ -74,6 +88,7 @@ SEGMENTERS = Registry(
         _sam21("small", "sam2.1_hiera_s.yaml", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
         _sam21("base-plus", "sam2.1_hiera_b+.yaml", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
         _sam21("large", "sam2.1_hiera_l.yaml", "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+        Segmenter("mobile-sam", _build_mobile_sam, 1024, MOBILE_SAM),
     ),
 )
 

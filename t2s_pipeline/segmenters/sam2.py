@@ -83,6 +83,8 @@ class Sam2Segmenter:
         self.cache = cache
         self.counts = Counts()
         self.frame = Frame.square(model.image_size)
+        # SAM's own encoder adds an empty point to objects without a box only, that of SAM2 to all.
+        self.extra_point_beside_boxes = getattr(model, "extra_point_beside_boxes", True)
         self.at_once = at_once or (1 << 30 if on_gpu else max(1, CPU_BYTES_AT_ONCE // self._bytes_per_object()))
         self._mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1)
         self._std = torch.tensor(STD, device=self.device).view(3, 1, 1)
@@ -237,7 +239,9 @@ class Sam2Segmenter:
                 embedding.high_res,
             )
             for chunk in self._chunks(items):
-                xy, labels, real = point_tensors(chunk, source, self.frame.width, self.device)
+                xy, labels, real = point_tensors(
+                    chunk, source, self.frame.width, self.device, self.extra_point_beside_boxes
+                )
                 # The encoder adds one more point of the label NO_POINT to every object.
                 prompts, _ = encoder(points=(xy, labels), boxes=None, masks=None)
                 self.counts.decoder += 1
