@@ -51,8 +51,8 @@ def ui(
     start_recording(settings)
     # `dagster dev` prints on every start that another package has a newer command.
     environment["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded:FutureWarning"
-    print(f"Dagster's web UI: http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
     environment |= {TOKEN: new_token(settings.home / "ui_token"), HOSTS: ",".join(allow_host or ())}
+    print(f"Dagster's web UI: http://{HOST}:{port} (Ctrl-C stops it)", flush=True)
     command = [sys.executable, "-m", "t2s_pipeline.commands.processes.services"]
     command += ["--workspace", str(REPO / "workspace.yaml")]
     services = Services([*command, "--host", HOST, "--port", str(port)], environment, settings.logs / "ui.log")

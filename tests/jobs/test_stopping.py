@@ -140,7 +140,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 def answers(served: Ui) -> bool:
     try:
         return RUN in served.partitions()
-    except (urllib.error.URLError, ConnectionError, KeyError):
+    except (urllib.error.URLError, ConnectionError, KeyError, FileNotFoundError):  # no token yet
         return False
 
 
