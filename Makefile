@@ -13,6 +13,8 @@ FRESH ?=
 PYTEST_ARGS ?=
 PROCESSES ?= logical
 KEEP ?=
+TIMES ?= 50
+MODULES ?=
 
 BIN := .venv/bin
 WORKER_BIN := .venv-worker/bin
@@ -20,7 +22,7 @@ WORKER_BIN := .venv-worker/bin
 export SAM2_BUILD_CUDA ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test faults check lint format types docs update-constraints clean-environments
+.PHONY: help setup demo ui test faults check lint format types docs fuzz mutants audit update-constraints clean-environments
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -32,6 +34,7 @@ help: ## list the targets
 	@echo 'make ui PORT=3001                      uses another port'
 	@echo "make test PYTEST_ARGS='-m \"not slow\"'  passes options to pytest"
 	@echo 'make test PROCESSES=0                  runs the tests in one process (default: one per logical core)'
+	@echo 'make fuzz TIMES=500                    tries 500 times as many inputs; make mutants MODULES=masks one module'
 	@echo 'make update-constraints KEEP=1         adds what is missing to constraints/ and keeps the other versions'
 	@echo 'T2S_HOME (default ./data) is the folder for all results.'
 
@@ -78,6 +81,15 @@ types: setup ## mypy --strict over t2s_pipeline, assets and jobs
 
 docs: setup ## build the documentation site into build/site, strictly and without a network
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+fuzz: setup ## 50 times as many hostile inputs as continuous integration tries, new ones each time (TIMES=50)
+	@T2S_FUZZ_TIMES=$(TIMES) $(BIN)/python -m pytest tests/fuzz -n $(PROCESSES) -q -W ignore
+
+mutants: setup ## change the code in every small way and see whether the tests notice: a night (MODULES="masks parsing")
+	@nice -n 19 .ci/mutants $(MODULES)
+
+audit: setup ## known vulnerabilities of the versions in constraints/, where their database can be reached
+	@$(BIN)/python .ci/audit
 
 update-constraints: setup ## write the newest versions that pyproject.toml allows into constraints/
 	@.ci/update-constraints $(KEEP)

@@ -14,7 +14,7 @@ TOP_PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "reporting-a-problem.md",
 }
 """Files at the top of the repository that are pages of the site as well."""
 

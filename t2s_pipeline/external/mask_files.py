@@ -8,6 +8,7 @@ import io
 import math
 import os
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, Predict
 from t2s_pipeline.external.soft_values import SoftTarget, target_of
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import MAX_PIXELS
-from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
+from t2s_pipeline.vision.image_files import DAMAGE, UnusableFileError, file_bytes
 from t2s_pipeline.vision.labels import decode_label
 
 PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 ARRAYS = (".npy",)
-NUMPY_DAMAGE = (ValueError, OSError, EOFError, TypeError, SyntaxError, ArithmeticError, RecursionError, MemoryError)
-"""What NumPy raises for a damaged file. MemoryError comes from Python's parser, which reads the header."""
+NUMPY_DAMAGE = (*DAMAGE, tokenize.TokenError, RecursionError, MemoryError)
+"""What NumPy raises for a damaged file. The last three come from Python's parser, which reads the header."""
 
 _NUMBERED = re.compile(r"(.+)[/_-](\d+)")
 

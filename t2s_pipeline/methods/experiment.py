@@ -16,6 +16,7 @@ from typing import Any
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.names import require_name
+from t2s_pipeline.core.outside_files import shown
 from t2s_pipeline.core.overrides import with_setting
 from t2s_pipeline.methods.compute import Compute, Watch
 from t2s_pipeline.methods.recipe import AS_BEFORE, Recipe
@@ -143,7 +144,7 @@ class Experiment:
         _check_types(self.watch, "watch.")
         for fault in (*self.compute.faults(), *self.watch.faults()):
             raise InputError(f"{fault}.")
-        require_name(self.name, "run")
+        require_name(self.run, "run")
         _require(self.seed >= 0, "seed must not be negative")
         prompts, ranks = self.grpo.prompts_per_step, self.compute.ranks
         _require(
@@ -253,8 +254,9 @@ def _check_types(settings: object, prefix: str) -> None:
         options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
         allowed = (*options, int) if float in options else options
         fits = isinstance(value, allowed) and (bool in options or not isinstance(value, bool))
-        _require(fits, f"{prefix}{name} cannot be {value!r}")
+        _require(fits, f"{prefix}{name} cannot be {shown(value)}")
         _require(not isinstance(value, float) or math.isfinite(value), f"{prefix}{name} must be finite")
+        _require(not isinstance(value, int) or abs(value) < 2**63, f"{prefix}{name} has more than 63 bits")
 
 
 def _require(holds: bool, message: str) -> None:
