@@ -142,6 +142,8 @@ class Experiment:
         _check_types(self, "")
         _check_types(self.compute, "compute.")
         _check_types(self.watch, "watch.")
+        _check_types(self.generation, "generation.")
+        _check_types(self.recipe, "recipe.")
         for fault in (*self.compute.faults(), *self.watch.faults()):
             raise InputError(f"{fault}.")
         require_name(self.run, "run")
