@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from t2s_pipeline.lake.table_writer import TableWriter
 from t2s_pipeline.lake.versions import VERSION_KEY
 
 _ROWS_AT_ONCE = 65_536
+_COMMITTED = "committed-"
+"""The beginning of the name of a folder whose pieces are in the partition already."""
 
 
 class StagedPartition:
@@ -33,6 +36,7 @@ class StagedPartition:
         name = hashlib.sha256(folder.encode()).hexdigest()[:16]
         origin = hashlib.sha256(f"{fingerprint}\n{table.version}".encode()).hexdigest()[:12]
         self.folder = lake / STAGING / table.name / f"{name}-{origin}"
+        self._remove_committed()
         for other in self.folder.parent.glob(f"{name}-*"):
             if other != self.folder:
                 shutil.rmtree(other)
@@ -75,8 +79,15 @@ class StagedPartition:
         """Write all staged rows as the partition, remove the pieces, and return the number of rows."""
         batches = (batch for piece in self._pieces() for batch in _batches(piece))
         rows = write_partition(self._lake, self._table, self._partition, batches, self._fingerprint)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # Renamed first: a process that is killed leaves either every piece or none.
+        with suppress(FileNotFoundError):
+            self.folder.rename(self.folder.with_name(f"{_COMMITTED}{self.folder.name}"))
+        self._remove_committed()
         return rows
+
+    def _remove_committed(self) -> None:
+        for folder in self.folder.parent.glob(f"{_COMMITTED}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _batches(piece: Path) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,75 @@
+"""Writers that are killed before each call that orders things on disk, each in a process of its own."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from t2s_pipeline.lake.schema import NOTES, REJECTS
+from t2s_pipeline.lake.staging import StagedPartition
+from t2s_pipeline.lake.store import replacing_partitions, write_partition
+from tests.faults.lakes import rows_of
+
+SPLIT = {"dataset": "x", "split": "val"}
+TABLES = (REJECTS, NOTES)
+
+
+def alone(lake: Path, mark: int) -> None:
+    """One partition after the other."""
+    for table in TABLES:
+        write_partition(lake, table, SPLIT, rows_of(table, mark), str(mark))
+
+
+def together(lake: Path, mark: int) -> None:
+    """Both partitions at once."""
+    with replacing_partitions(lake, TABLES, SPLIT, str(mark)) as writers:
+        for table, writer in zip(TABLES, writers, strict=True):
+            for batch in rows_of(table, mark).to_batches():
+                writer.add(batch)
+
+
+def staged(lake: Path, mark: int) -> None:
+    """In pieces; a piece that is there is not made again."""
+    for table in TABLES:
+        pieces = StagedPartition(lake, table, SPLIT, str(mark))
+        rows = rows_of(table, mark)
+        keys = pieces.keys([table.columns[0].name])
+        for start in range(0, len(rows), 20):
+            piece = rows.slice(start, 20)
+            if (piece[table.columns[0].name][0].as_py(),) not in keys:
+                pieces.append(piece)
+        pieces.commit()
+
+
+WRITERS: dict[str, Callable[[Path, int], None]] = {"alone": alone, "together": together, "staged": staged}
+
+
+def _counting(step: int, calls: list[int], call: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **options)
+
+    return counted
+
+
+def main() -> None:
+    """Usage: python -m tests.faults.kills WRITER LAKE…: kill the writer in the n-th lake before its n-th step."""
+    write = WRITERS[sys.argv[1]]
+    for step, lake in enumerate(map(Path, sys.argv[2:]), start=1):
+        child = os.fork()
+        if child == 0:
+            calls = [0]
+            for name in ("replace", "fsync", "unlink", "mkdir", "rmdir"):
+                setattr(os, name, _counting(step, calls, getattr(os, name)))
+            write(lake, 2)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        print(int(os.WIFSIGNALED(status)))
+
+
+if __name__ == "__main__":
+    main()
