@@ -39,10 +39,10 @@ class SharedImages:
 
     def to(self, device: torch.device) -> "SharedImages":
         """The same on a device."""
-        given = self.prompts
-        images = {name: value.to(device) for name, value in given.images.items()}
-        prompts = PromptBatch(given.ids.to(device), given.mask.to(device), images)
-        return SharedImages(prompts, self.owner.to(device), self.ids.to(device), self.mask.to(device))
+        prompts = self.prompts
+        images = {name: value.to(device) for name, value in prompts.images.items()}
+        there = PromptBatch(prompts.ids.to(device), prompts.mask.to(device), images)
+        return SharedImages(there, self.owner.to(device), self.ids.to(device), self.mask.to(device))
 
 
 def shared_images(
@@ -87,14 +87,14 @@ def shared_images(
 def _without_ends(features: dict[str, Tensor], ends: Sequence[Tensor]) -> PromptBatch | None:
     """The prompts without their last tokens; None if they end with other tokens, or then differ in length."""
     ids, mask = features.pop("input_ids"), features.pop("attention_mask")
-    kept = []
+    places_by_row = []
     for row, end in enumerate(ends):
         if not len(end) or not torch.equal(ids[row, -len(end) :], end):
             return None
-        kept.append(mask[row].nonzero()[: -len(end), 0])
-    if len({len(places) for places in kept}) != 1:
+        places_by_row.append(mask[row].nonzero()[: -len(end), 0])
+    if len({len(places) for places in places_by_row}) != 1:
         return None
-    places = torch.stack(kept)
+    places = torch.stack(places_by_row)
     of_tokens = {name for name, value in features.items() if value.shape == ids.shape}
     others = {name: value.gather(1, places) if name in of_tokens else value for name, value in features.items()}
     return PromptBatch(ids.gather(1, places), torch.ones_like(places), others)

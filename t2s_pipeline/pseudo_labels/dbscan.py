@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2s_pipeline.pseudo_labels.label import Mask
-from t2s_pipeline.pseudo_labels.runs import NOTHING, Numbers, Runs, linked
+from t2s_pipeline.pseudo_labels.runs import NOTHING, Numbers, PixelRuns, linked
 
 Reach = list[tuple[int, int]]
 """Offsets (dy, dx)."""
@@ -123,7 +123,7 @@ def _clusters_of_cores(cores: Mask, reach: Reach, eps: float) -> Numbers:
         clusters = np.full(cores.shape, NOISE, np.int32)
         clusters[cores] = np.arange(np.count_nonzero(cores))
         return clusters
-    runs = Runs.of_mask(cores)
+    runs = PixelRuns.of_mask(cores)
     # Pixels side by side are within eps. Pixels that touch at a corner are so only if eps is at least √2.
     diagonal = eps * eps >= 2
     component_of = runs.components(diagonal)
@@ -132,7 +132,7 @@ def _clusters_of_cores(cores: Mask, reach: Reach, eps: float) -> Numbers:
     if count > 1 and diagonal:
         cluster_of = _merged(runs.painted(component_of), count, cores, reach)
     numbers = cluster_of[component_of]
-    # Runs are in row order, so the first run of a cluster holds its first core.
+    # PixelRuns are in row order, so the first run of a cluster holds its first core.
     _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int32)
     rank[first.argsort()] = np.arange(first.size)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.pseudo_labels.label import Label, Labelling, Mask, on_square
-from t2s_pipeline.pseudo_labels.runs import Numbers, Runs
+from t2s_pipeline.pseudo_labels.runs import Numbers, PixelRuns
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class _Regions:
         areas: the pixels of each region.
     """
 
-    runs: Runs
+    runs: PixelRuns
     of_run: Numbers
     areas: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, square: Mask) -> Self:
         """The regions of a mask, bool (side, side)."""
-        runs = Runs.of_mask(np.pad(square, 1))
+        runs = PixelRuns.of_mask(np.pad(square, 1))
         of_run = runs.components(diagonal=True)
         areas = np.zeros(int(of_run.max(initial=-1)) + 1, np.int64)
         np.add.at(areas, of_run, runs.ends - runs.starts)

@@ -20,7 +20,7 @@ Numbers = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Runs:
+class PixelRuns:
     """Runs in row order.
 
     Attributes:
@@ -46,7 +46,7 @@ class Runs:
         Args:
             diagonal: pixels that touch at a corner are connected.
         """
-        # Runs of the row below that begin before this run's end and end after its start. Where corners count, one
+        # PixelRuns of the row below that begin before this run's end and end after its start. Where corners count, one
         # pixel more on either side.
         width, more = self.shape[1], 1 if diagonal else 0
         low = np.searchsorted(self.ends, self.starts + (width - more), side="right")
@@ -78,7 +78,7 @@ class Runs:
         return list(zip(*least.tolist(), *greatest.tolist(), strict=True))
 
 
-def numbered_runs(image: Numbers) -> tuple[Runs, Numbers]:
+def numbered_runs(image: Numbers) -> tuple[PixelRuns, Numbers]:
     """The runs of pixels with the same number in an image (H, W), and their numbers; ``NOTHING`` makes no run."""
     flat, width = image.ravel(), image.shape[1]
     changes = flat[1:] != flat[:-1]
@@ -86,8 +86,8 @@ def numbered_runs(image: Numbers) -> tuple[Runs, Numbers]:
     ends = np.append(np.flatnonzero(changes) + 1, flat.size)
     starts = np.append(0, ends[:-1])
     numbers = flat[starts]
-    kept = numbers != NOTHING
-    return Runs(starts[kept], ends[kept], (image.shape[0], width)), numbers[kept]
+    has_number = numbers != NOTHING
+    return PixelRuns(starts[has_number], ends[has_number], (image.shape[0], width)), numbers[has_number]
 
 
 def linked(count: int, firsts: npt.NDArray[np.integer], seconds: npt.NDArray[np.integer]) -> Numbers:
