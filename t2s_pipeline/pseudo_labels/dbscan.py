@@ -132,7 +132,7 @@ def _clusters_of_cores(cores: Mask, reach: Reach, eps: float) -> Numbers:
     if count > 1 and diagonal:
         cluster_of = _merged(runs.painted(component_of), count, cores, reach)
     numbers = cluster_of[component_of]
-    # PixelRuns are in row order, so the first run of a cluster holds its first core.
+    # Runs are in row order, so the first run of a cluster holds its first core.
     _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int32)
     rank[first.argsort()] = np.arange(first.size)

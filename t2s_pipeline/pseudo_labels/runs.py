@@ -46,7 +46,7 @@ class PixelRuns:
         Args:
             diagonal: pixels that touch at a corner are connected.
         """
-        # PixelRuns of the row below that begin before this run's end and end after its start. Where corners count, one
+        # Runs of the row below that begin before this run's end and end after its start. Where corners count, one
         # pixel more on either side.
         width, more = self.shape[1], 1 if diagonal else 0
         low = np.searchsorted(self.ends, self.starts + (width - more), side="right")
