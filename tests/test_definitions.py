@@ -83,7 +83,6 @@ def test_everything_that_loads_a_model_takes_a_slot_of_the_gpu_pool():
         "validate",
         "complete",
         "segment",
-        "judge",
     }
     for key in ("training_log", "completions", "predictions", "label_quality"):
         assert defs.resolve_assets_def(key).op.pool == "gpu"

@@ -68,6 +68,15 @@ LARGE = (
 """Their values do not fit into memory."""
 
 
+MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+"""
+"""A small process that starts a command: the peak of a process counts that of the one that started it."""
+
+
 @dataclass(frozen=True)
 class Explosion:
     """How ``t2s sql`` ended.
@@ -91,12 +100,9 @@ def explode(sql: str, home: Path, seconds: float, memory_mb: int) -> Explosion:
     command += ["--seconds", str(seconds), "--memory", str(memory_mb)]
     environment = {**os.environ, "T2S_HOME": str(home)}
     begin = time.monotonic()
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, cwd=REPO
-    ) as process:
-        assert process.stderr is not None
-        sentence = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command], capture_output=True, text=True, env=environment, cwd=REPO, check=True
+    )
+    code, peak_kb = map(int, done.stdout.split())
     # The usage of a process includes that of the processes that it has waited for.
-    return Explosion(process.returncode, sentence.strip(), time.monotonic() - begin, usage.ru_maxrss / 1024)
+    return Explosion(code, done.stderr.strip(), time.monotonic() - begin, peak_kb / 1024)
