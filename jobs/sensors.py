@@ -5,20 +5,21 @@ https://docs.dagster.io/guides/automate/sensors
 """
 
 import json
-import os
+import math
 
 import dagster as dg
 
 from assets.partitions import evaluated_splits, split_key, system_key, systems
 from assets.resources import WorkerLauncher
 from jobs.jobs import AUTOMATIC, evaluate
+from t2s_pipeline.core.environment import positive_number
 from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.evaluation import VALIDATION, final_splits, is_read, is_validated
 from t2s_pipeline.steps.step import Context
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.worker.launcher import plain_launch
 
-LOOK_EVERY = int(os.environ.get("T2S_LOOK_EVERY", "30"))
+LOOK_EVERY = math.ceil(positive_number("T2S_LOOK_EVERY", 30))
 """Seconds."""
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.core.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,24 +44,19 @@ def answer_and_print(
             )
     if len(faults) > 1:
         for fault in faults:
-            console.print(plain(fault), style="red", markup=False, highlight=False, soft_wrap=True)
+            console.print(visible(fault), style="red", markup=False, highlight=False, soft_wrap=True)
         raise T2SError(f"{len(faults)} of {len(asked)} answers are missing or incomplete.")
     if faults:
         raise T2SError(faults[0])
-
-
-def plain(text: str) -> str:
-    """A text of a model or a file without control characters, which a terminal would obey."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _print(console: "Console", answer: "SceneAnswer", options: "SceneOptions") -> None:
     from t2s_pipeline.commands.printing import print_indented
 
     title = answer.asked.path.name + (f": {answer.asked.question}" if answer.asked.question else "")
-    console.print(f"\n{plain(title)}", style="bold", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n{visible(title)}", style="bold", markup=False, highlight=False, soft_wrap=True)
     for note in answer.notes:
-        print_indented(console, plain(note), style="yellow")
+        print_indented(console, visible(note), style="yellow")
     if answer.result is None:
         print_indented(console, "already answered; --fresh repeats it")
     else:
@@ -76,11 +72,11 @@ def _print_views(console: "Console", answer: "SceneAnswer") -> None:
 
     views = answer.result.views if answer.result else ()
     if views and views[0].thought:
-        print_indented(console, f"“{plain(views[0].thought.strip())}”", style="italic")
+        print_indented(console, f"“{visible(views[0].thought.strip())}”", style="italic")
     unreadable = [view for view in views if view.status == "unreadable"]
     if unreadable:
         of = f"{len(unreadable)} of {len(views)} answers" if len(views) > 1 else "The answer"
-        print_indented(console, plain(f"{of} could not be read ({unreadable[0].detail})."), style="yellow")
+        print_indented(console, visible(f"{of} could not be read ({unreadable[0].detail})."), style="yellow")
 
 
 def _print_objects(console: "Console", answer: "SceneAnswer") -> None:

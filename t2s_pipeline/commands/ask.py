@@ -9,6 +9,7 @@ import typer
 
 from t2s_pipeline.commands.evaluate import AnsweringChanges
 from t2s_pipeline.core.errors import InputError, T2SError
+from t2s_pipeline.core.outside_files import OutsideFileError, home_expanded, outside_text
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _asked(
     questions, images = _questions(words, file, bool(options.prompts))
     questions = [question if options.prompts and not question else require_question(question) for question in questions]
     paths = list(dict.fromkeys(path for image in images for path in _paths(image)))
-    folder = (out or settings.home / "answers").expanduser().absolute()
+    folder = home_expanded(out or settings.home / "answers").absolute()
     for path in paths:
         for question in questions:
             alone = out is not None and len(paths) == len(questions) == 1
@@ -128,19 +129,19 @@ def _asked(
 
 def _questions(words: list[str], file: Path | None, has_prompts: bool) -> tuple[list[str], list[str]]:
     """The questions, and the images among the words."""
-    from t2s_pipeline.datasets.text_files import text_of
-
     if file is not None:
         try:
-            lines = text_of(file.expanduser().read_bytes()).splitlines()
-        except UnicodeDecodeError:
-            raise InputError(f"{file} is no text in UTF-8: save it as UTF-8.") from None
+            lines = outside_text(home_expanded(file)).splitlines()
+        except OutsideFileError as fault:
+            raise InputError(
+                f"{file} cannot be read ({fault.detail}): give a text file with one question per line."
+            ) from fault
         questions = [line.strip() for line in lines if line.strip()]
         if not questions:
             raise InputError(f"{file} holds no question: write one per line.")
         return questions, words
     *images, last = words
-    if has_prompts and (not images or Path(last).expanduser().exists()):
+    if has_prompts and (not images or home_expanded(last).exists()):
         return [""], words
     if not images:
         raise InputError('Give an image and a question: t2s ask scene.tif "Where are the ships?"')
@@ -149,7 +150,7 @@ def _questions(words: list[str], file: Path | None, has_prompts: bool) -> tuple[
 
 def _paths(image: str) -> list[Path]:
     """The files that a word means: itself, the rasters in a folder, or what a pattern matches."""
-    path = Path(image).expanduser()
+    path = home_expanded(image)
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in RASTERS)
         if not files:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import REPO, Settings
 
 
@@ -45,7 +46,7 @@ def demo(
     if unknown := set(methods) - set(trainable):
         raise InputError(f"There is no method {min(unknown)!r}. There are: {', '.join(trainable)}.")
     config = {
-        "scenes": "" if scenes is None else str(scenes.expanduser().resolve()),
+        "scenes": "" if scenes is None else str(home_expanded(scenes).resolve()),
         "seeds": seed or [0],
         "methods": methods,
         "systems": system or [],

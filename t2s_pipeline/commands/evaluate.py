@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import Settings
 
 AnsweringChanges = Annotated[
@@ -66,7 +67,7 @@ def evaluate(
 
     settings = Settings.from_env()
     settings.require_worker()
-    answering = resolve(system, settings, override or ()).asked_with(template and template.expanduser())
+    answering = resolve(system, settings, override or ()).asked_with(template and home_expanded(template))
     dataset = dataset or answering.dataset
     with recording_runner(settings, fresh) as runner:
         run(runner, answering, dataset, split)

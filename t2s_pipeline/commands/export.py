@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import Settings
 
 
@@ -28,4 +29,4 @@ def export(
     options = ["--keep-adapters"] if adapters else []
     dtype = "float32" if full else "bfloat16"
     where = ["--home", str(settings.home), "--device", "cpu"]
-    plain_launch(settings)(["export", run, str(folder.expanduser().resolve()), "--dtype", dtype, *options, *where])
+    plain_launch(settings)(["export", run, str(home_expanded(folder).resolve()), "--dtype", dtype, *options, *where])

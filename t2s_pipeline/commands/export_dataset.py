@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import Settings
 
 
@@ -20,5 +21,5 @@ def export_dataset(
     from t2s_pipeline.core.progress import StderrProgress
     from t2s_pipeline.datasets.hub_export import export_split
 
-    report = export_split(Settings.from_env(), name, split, folder.expanduser(), StderrProgress())
+    report = export_split(Settings.from_env(), name, split, home_expanded(folder), StderrProgress())
     print(f'{report.rows:,} samples, files: {report.files}. datasets.load_dataset("{folder}")')

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -176,4 +177,4 @@ def _reader(
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().resolve()
+    return home_expanded(path).resolve()

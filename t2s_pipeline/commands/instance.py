@@ -10,13 +10,14 @@ from pathlib import Path
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.locks import only_one
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import REPO, Settings
 
 
 def dagster_home(settings: Settings) -> Path:
     """The folder of Dagster's history: the one that DAGSTER_HOME names, else one below T2S_HOME."""
     named = os.environ.get("DAGSTER_HOME")
-    return Path(named).expanduser().resolve() if named else settings.home / "dagster"
+    return home_expanded(named).resolve() if named else settings.home / "dagster"
 
 
 DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")

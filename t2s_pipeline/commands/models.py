@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from t2s_pipeline.core.outside_files import home_expanded
+
 if TYPE_CHECKING:
     from t2s_pipeline.training.model_list import KnownModel
 
@@ -90,7 +92,7 @@ def fetch(
             progress.start(f"{name}, kB:", total // 1000)
         progress.advance(done // 1000)
 
-    path = fetch_model(name, source and source.expanduser(), advance)
+    path = fetch_model(name, source and home_expanded(source), advance)
     print(f"{name} is here: {path}. `t2s ask IMAGE --prompts box=x0,y0,x1,y1` uses it.")
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import Settings
 
 
@@ -59,7 +60,7 @@ def score(
     settings = Settings.from_env()
     options = MaskOptions(objects, min_score, threshold)
     foreign = ForeignAnswers(
-        name, predictions.expanduser(), dataset, split, side, question, answers_as, options, tuple(override or ())
+        name, home_expanded(predictions), dataset, split, side, question, answers_as, options, tuple(override or ())
     )
     with recording_runner(settings) as runner:
         score_foreign(runner, foreign)

@@ -5,7 +5,6 @@ operating system keeps the limits: it gives the process no more memory, and ends
 writes the rows to its standard output while DuckDB computes them.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -17,13 +16,12 @@ from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError, T2SError
+from t2s_pipeline.core.parent_death import signal_when_parent_ends
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.core.visible import visible
 
 GRACE = 1.1
 """The process is killed after this multiple of its time, if DuckDB has not stopped it before."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -111,8 +109,7 @@ def _clean_up(request: SqlRequest) -> None:
 
 def main() -> None:
     """Run the request on standard input. This is the process that ``run_query`` starts."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal_when_parent_ends(signal.SIGKILL)
     request = SqlRequest(**json.load(sys.stdin))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, max(0.001, request.since + GRACE * request.seconds - time.monotonic()))

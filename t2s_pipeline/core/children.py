@@ -4,17 +4,14 @@ Every pool of processes is made by ``process_pool``. A process that waits for wo
 parent was killed: the other processes of the pool hold the queue open.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 
-PR_SET_PDEATHSIG = 1
-"""Of prctl(2)."""
+from t2s_pipeline.core.parent_death import signal_when_parent_ends
 
 
 def process_pool(processes: int) -> ProcessPoolExecutor:
@@ -35,12 +32,11 @@ def end_with_parent() -> None:
 
 
 def wake_when_parent_ends() -> None:
-    """Let a stopped process (SIGSTOP) continue when its parent ends, so that it can end too (prctl(2), Linux only).
+    """Let a stopped process (SIGSTOP) continue when its parent ends, so that it can end too.
 
     A process that is not stopped ignores this signal.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+    signal_when_parent_ends(signal.SIGCONT)
 
 
 def _watch(sentinel: int) -> None:

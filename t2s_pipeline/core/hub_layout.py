@@ -6,6 +6,8 @@ The layout is documented: https://huggingface.co/docs/huggingface_hub/guides/man
 import os
 from pathlib import Path
 
+from t2s_pipeline.core.outside_files import home_expanded
+
 
 def snapshot_folder(hub_id: str, revision: str) -> Path | None:
     """The folder with a repository's files at a commit; None if the cache does not have it."""
@@ -26,9 +28,9 @@ def cache_folder() -> Path:
     """The folder of the local Hub cache, as HF_HUB_CACHE and HF_HOME say."""
     for variable, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
         if value := os.environ.get(variable):
-            return Path(value).expanduser() / below
+            return home_expanded(value) / below
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "huggingface" / "hub"
+    return home_expanded(base) / "huggingface" / "hub"
 
 
 def _repository(hub_id: str) -> Path:

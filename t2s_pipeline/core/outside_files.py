@@ -179,9 +179,9 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def home_expanded(text: str) -> Path:
-    """The path that a text names, with ``~`` as the home folder. A ``~`` that names no user stays as it is."""
-    return Path(os.path.expanduser(text))
+def home_expanded(path: str | Path) -> Path:
+    """The path, with ``~`` as the home folder. A ``~`` that names no user stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def entries_of(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from t2s_pipeline.core.errors import MissingWorkerError
+from t2s_pipeline.core.outside_files import home_expanded
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -27,7 +28,7 @@ def _roots(environment: Mapping[str, str]) -> dict[str, Path]:
     """The folders that variables such as ``T2S_RRSIS_D_ROOT`` name, by dataset: the inverse of ``root_variable``."""
     variables = {name: _ROOT_VARIABLE.fullmatch(name) for name in environment}
     return {
-        match[1].lower().replace("_", "-"): Path(environment[name]).expanduser().resolve()
+        match[1].lower().replace("_", "-"): home_expanded(environment[name]).resolve()
         for name, match in variables.items()
         if match and environment[name]
     }
@@ -46,9 +47,9 @@ class Settings:
     @classmethod
     def from_env(cls) -> "Settings":
         """Read T2S_HOME (default: ``data`` in the checkout) and T2S_WORKER_PYTHON (default: ``.venv-worker``)."""
-        home = Path(os.environ.get("T2S_HOME") or REPO / "data").expanduser().resolve()
+        home = home_expanded(os.environ.get("T2S_HOME") or REPO / "data").resolve()
         # Not resolved: the python of a virtual environment is a link, and its target is outside the environment.
-        worker = Path(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python").expanduser()
+        worker = home_expanded(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python")
         packaged = Path(__file__).parents[1] / "sql"
         return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql", _roots(os.environ))
 

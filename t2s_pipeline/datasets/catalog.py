@@ -14,7 +14,7 @@ from typing import Any
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.outside_files import OutsideFileError, is_there, outside_object
+from t2s_pipeline.core.outside_files import OutsideFileError, home_expanded, is_there, outside_object
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
@@ -97,7 +97,7 @@ def add_dataset(settings: Settings, root: Path, rules: PixelRules | None = None)
     Raises:
         InputError: if the folder is not in EarthReason's layout.
     """
-    root = dataset_at(EARTHREASON.name, root.expanduser().resolve()).root
+    root = dataset_at(EARTHREASON.name, home_expanded(root).resolve()).root
     entries = _entries(settings)
     for name, entry in entries.items():
         if str(root) in (entry, entry.get("folder") if isinstance(entry, dict) else None):
@@ -121,7 +121,7 @@ def add_benchmark(settings: Settings, name: str, root: Path) -> None:
     Raises:
         InputError: if the folder is not in the benchmark's layout, or the environment variable names another folder.
     """
-    root = root.expanduser().resolve()
+    root = home_expanded(root).resolve()
     dataset = dataset_at(name, root)
     from_environment = settings.roots.get(name)
     if from_environment is not None and dataset_at(name, from_environment).root != dataset.root:

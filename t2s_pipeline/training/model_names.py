@@ -99,7 +99,7 @@ def register(path: Path, name: str | None = None, network: str = "", replacing: 
     Raises:
         InputError: if there is no model, the name cannot be used, or it stands for other weights.
     """
-    path = path.expanduser().absolute()
+    path = home_expanded(path).absolute()
     if not os.path.exists(path):
         raise InputError(f"There is nothing at {path}.")
     if name in (EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER):

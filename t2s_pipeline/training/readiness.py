@@ -13,6 +13,7 @@ from pathlib import Path
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import NotInCacheError, cached_file
 from t2s_pipeline.core.hub_layout import cache_folder
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.prompters.weights import folder_of
 from t2s_pipeline.segmenters.registry import PublishedFile, find_segmenter
 
@@ -60,7 +61,7 @@ def _segmenter_file(name_or_path: str) -> Path:
     if file is None and isinstance(segmenter.weights, PublishedFile):
         return cached_file(segmenter.weights.hub_id, segmenter.weights.file)
     path = file or segmenter.weights
-    if not isinstance(path, Path) or not path.expanduser().is_file():
+    if not isinstance(path, Path) or not home_expanded(path).is_file():
         where = "" if path is None else f" at {path}"
         raise InputError(f"There is no checkpoint of the segmenter {segmenter.name}{where}")
     return path

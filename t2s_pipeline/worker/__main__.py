@@ -25,6 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 from t2s_pipeline.core.errors import InputError, T2SError
+from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.progress import (
     NoProgress,
     PipesProgress,
@@ -255,7 +256,7 @@ def _ask(options: argparse.Namespace, progress: Progress) -> None:
 
 
 def _home(options: argparse.Namespace) -> Path:
-    return options.home.expanduser().resolve() if options.home else Settings.from_env().home
+    return home_expanded(options.home).resolve() if options.home else Settings.from_env().home
 
 
 def _prepare(options: argparse.Namespace) -> str:

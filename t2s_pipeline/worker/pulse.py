@@ -1,12 +1,11 @@
 """When the worker's heartbeats stop: whether a process of it was stopped, or waits for something that never comes."""
 
-import os
 import time
 from dataclasses import dataclass, field
 
 import psutil
 
-from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.environment import positive_number
 from t2s_pipeline.worker.channel import Heartbeat, Message, Unwatched
 
 SILENCE = "T2S_WORKER_SILENCE"
@@ -27,16 +26,9 @@ def silence_limit() -> float:
     """The seconds without a heartbeat after which a worker is ended.
 
     Raises:
-        InputError: if T2S_WORKER_SILENCE is not a positive number.
+        InputError: if T2S_WORKER_SILENCE is not a number above 0.
     """
-    text = os.environ.get(SILENCE, "")
-    try:
-        seconds = float(text or SILENCE_SECONDS)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise InputError(f"{SILENCE} is {text!r}: give the seconds after which a silent worker is ended.")
-    return seconds
+    return positive_number(SILENCE, SILENCE_SECONDS)
 
 
 @dataclass

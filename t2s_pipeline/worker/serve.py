@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.environment import positive_number
 from t2s_pipeline.core.model_slot import drop_all
 from t2s_pipeline.worker.channel import Accepted, Receiver, Reply, Request, send, standard_input
 
@@ -38,9 +38,12 @@ def serve(run: Callable[[Sequence[str]], int]) -> int:
         run: runs one command with these arguments and returns its exit code.
 
     Raises:
-        InputError: if T2S_WORKER_IDLE or T2S_WORKER_MEMORY_GB is not a number.
+        InputError: if T2S_WORKER_IDLE or T2S_WORKER_MEMORY_GB is not a number above 0.
     """
-    idle, most = _number(IDLE, IDLE_SECONDS), _number(MEMORY, psutil.virtual_memory().total / 1e9 * MEMORY_SHARE)
+    idle, most = (
+        positive_number(IDLE, IDLE_SECONDS),
+        positive_number(MEMORY, psutil.virtual_memory().total / 1e9 * MEMORY_SHARE),
+    )
     channel = standard_input()
     channel.settimeout(idle)
     receiver, stays = Receiver(channel), True
@@ -118,19 +121,3 @@ def _variables(variables: Mapping[str, str]) -> Iterator[None]:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
-
-
-def _number(variable: str, default: float) -> float:
-    """The number in an environment variable.
-
-    Raises:
-        InputError: if it is not a positive number.
-    """
-    text = os.environ.get(variable, "")
-    try:
-        number = float(text or default)
-    except ValueError:
-        number = 0.0
-    if not number > 0:
-        raise InputError(f"{variable} is {text!r}: give a number above 0.")
-    return number
