@@ -16,12 +16,12 @@ from t2s_pipeline.scenes.features import Feature
 from t2s_pipeline.scenes.mask_file import rasterized, write_mask
 from t2s_pipeline.scenes.piece import prompt_as_json
 from t2s_pipeline.scenes.request import SceneResult
-from t2s_pipeline.scenes.scene import OpenScene
 from t2s_pipeline.scenes.search import ViewAnswer
 from t2s_pipeline.scenes.vector_files import Attribution, write_features
-from t2s_pipeline.scenes.view import SceneView
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.panels import panel
+from t2s_pipeline.vision.scene import OpenScene
+from t2s_pipeline.vision.view import SceneView
 
 ANSWER, MASK, PANEL = "answer.json", "mask.tif", "panel.png"
 PANEL_HEIGHT = 720

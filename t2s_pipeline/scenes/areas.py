@@ -15,8 +15,8 @@ from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.scenes.scene import Place
 from t2s_pipeline.vision.geometry import Box
+from t2s_pipeline.vision.scene import Place
 
 WIDE = 30.0
 """Degrees. A scene that is wider is measured in a cylindrical projection, which has no opposite point."""

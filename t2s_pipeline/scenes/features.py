@@ -8,8 +8,8 @@ from shapely.geometry.base import BaseGeometry
 from t2s_pipeline.scenes.areas import Ground, on_map
 from t2s_pipeline.scenes.outlines import outline
 from t2s_pipeline.scenes.piece import SceneObject
-from t2s_pipeline.scenes.scene import OpenScene
 from t2s_pipeline.vision.geometry import Box, PromptObject
+from t2s_pipeline.vision.scene import OpenScene
 
 
 @dataclass(frozen=True)

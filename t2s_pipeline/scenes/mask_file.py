@@ -16,9 +16,9 @@ from rasterio.windows import Window
 
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.scenes.features import Feature
-from t2s_pipeline.scenes.scene import CACHE_MEGABYTES, OpenScene
-from t2s_pipeline.scenes.view import SceneView
 from t2s_pipeline.vision.geometry import Box
+from t2s_pipeline.vision.scene import CACHE_MEGABYTES, OpenScene
+from t2s_pipeline.vision.view import SceneView
 
 BLOCK = 2048
 """The side of the parts in which a mask is written, in pixels."""

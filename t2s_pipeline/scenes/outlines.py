@@ -13,8 +13,8 @@ from affine import Affine
 from shapely.geometry import MultiPolygon, Polygon, shape
 
 from t2s_pipeline.scenes.piece import SceneObject
-from t2s_pipeline.scenes.scene import OpenScene
-from t2s_pipeline.scenes.view import SceneView
+from t2s_pipeline.vision.scene import OpenScene
+from t2s_pipeline.vision.view import SceneView
 
 STRIP_PIXELS = 1 << 24
 """Pixels of an object that are outlined at a time. Outlines of several strips are joined."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from t2s_pipeline.scenes.view import SceneView
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Box, PromptObject
 from t2s_pipeline.vision.masks import Rle
+from t2s_pipeline.vision.view import SceneView
 
 MOST_SAMPLES = 768
 """The most positions per side at which two masks are compared."""

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from t2s_pipeline.scenes.piece import SceneObject, box_around
-from t2s_pipeline.scenes.view import SceneView
 from t2s_pipeline.vision.geometry import Box, PromptObject
+from t2s_pipeline.vision.view import SceneView
 
 CONTEXT = 2.0
 """The side of an object's view is at least so many times the object's longer side."""

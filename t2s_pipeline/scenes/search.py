@@ -16,9 +16,9 @@ from t2s_pipeline.scenes.journal import Journal
 from t2s_pipeline.scenes.merging import distinct, merged, overlaps
 from t2s_pipeline.scenes.piece import Piece, SceneObject
 from t2s_pipeline.scenes.refining import extent, view_around, views_of_objects
-from t2s_pipeline.scenes.scene import OpenScene
-from t2s_pipeline.scenes.view import SceneView, Tiling
 from t2s_pipeline.vision.geometry import PromptObject
+from t2s_pipeline.vision.scene import OpenScene
+from t2s_pipeline.vision.view import SceneView, Tiling
 
 FAILURES = (InputError, RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError)
 """What reading, asking or segmenting one view can raise. The out-of-memory error of torch is a RuntimeError."""

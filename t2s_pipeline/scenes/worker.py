@@ -10,10 +10,10 @@ from t2s_pipeline.scenes.merging import distinct
 from t2s_pipeline.scenes.piece import Piece, SceneObject
 from t2s_pipeline.scenes.refining import extent, view_around
 from t2s_pipeline.scenes.request import SceneRequest, SceneResult, read_requests, write_result
-from t2s_pipeline.scenes.scene import OpenScene, open_scene
 from t2s_pipeline.scenes.search import Search
 from t2s_pipeline.scenes.system_answerer import SystemAnswerer
-from t2s_pipeline.scenes.view import WHOLE, SceneView, Tiling
+from t2s_pipeline.vision.scene import OpenScene, open_scene
+from t2s_pipeline.vision.view import WHOLE, SceneView, Tiling
 
 
 def answer_requests(file: Path, progress: Progress, device: str) -> None:

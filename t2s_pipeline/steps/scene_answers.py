@@ -22,10 +22,10 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.scenes.answer_files import AnswerAbout, fingerprint_of_answer, write_answer
 from t2s_pipeline.scenes.features import Feature, features_of, ground_of
 from t2s_pipeline.scenes.request import Requests, SceneRequest, SceneResult, read_result
-from t2s_pipeline.scenes.scene import OpenScene, open_scene
 from t2s_pipeline.scenes.typed_prompts import read_prompts
-from t2s_pipeline.scenes.view import Tiling
 from t2s_pipeline.steps.fingerprints import code_fingerprint, known_sha256, weights_fingerprint
+from t2s_pipeline.vision.scene import OpenScene, open_scene
+from t2s_pipeline.vision.view import Tiling
 
 MAX_QUESTION = 2_000
 """The most characters of a question. The longest one of the benchmarks has fewer than 500."""

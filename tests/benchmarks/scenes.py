@@ -25,9 +25,9 @@ from t2s_pipeline.scenes.answer_files import AnswerAbout, write_answer
 from t2s_pipeline.scenes.features import features_of
 from t2s_pipeline.scenes.piece import SceneObject
 from t2s_pipeline.scenes.request import SceneResult
-from t2s_pipeline.scenes.scene import open_scene
 from t2s_pipeline.scenes.search import Search
-from t2s_pipeline.scenes.view import Tiling
+from t2s_pipeline.vision.scene import open_scene
+from t2s_pipeline.vision.view import Tiling
 from tests.scenes.painted import UTM, ByColour, blobs, is_target, painted
 
 TILINGS = (Tiling(512, 128), Tiling(640, 160, origin=(211, 97)), Tiling(840, 210, origin=(400, 13)), Tiling(1024, 256))

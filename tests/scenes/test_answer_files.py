@@ -22,9 +22,9 @@ from t2s_pipeline.scenes.areas import Ground
 from t2s_pipeline.scenes.features import Feature, features_of
 from t2s_pipeline.scenes.piece import Piece, SceneObject
 from t2s_pipeline.scenes.request import SceneResult
-from t2s_pipeline.scenes.scene import open_scene
-from t2s_pipeline.scenes.view import SceneView
 from t2s_pipeline.vision.geometry import PromptObject
+from t2s_pipeline.vision.scene import open_scene
+from t2s_pipeline.vision.view import SceneView
 from tests.scenes.painted import painted, save
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "scenes"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress
 from t2s_pipeline.scenes.piece import SceneObject
-from t2s_pipeline.scenes.scene import open_scene
 from t2s_pipeline.scenes.search import Search, ViewAnswer
-from t2s_pipeline.scenes.view import Tiling
+from t2s_pipeline.vision.scene import open_scene
+from t2s_pipeline.vision.view import Tiling
 from tests.scenes.painted import ByColour, is_target, painted, save
 
 ONE_QUESTION = "Where are the objects?"

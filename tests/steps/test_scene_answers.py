@@ -14,9 +14,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.scenes.request import SceneResult, read_requests, write_result
-from t2s_pipeline.scenes.scene import open_scene
 from t2s_pipeline.scenes.search import Search
-from t2s_pipeline.scenes.view import Tiling
 from t2s_pipeline.steps.best_system import best_segmenter, best_system, knows_drawn_scenes_only
 from t2s_pipeline.steps.scene_answers import (
     SceneAnswer,
@@ -27,6 +25,8 @@ from t2s_pipeline.steps.scene_answers import (
     require_question,
 )
 from t2s_pipeline.systems.resolve import resolve
+from t2s_pipeline.vision.scene import open_scene
+from t2s_pipeline.vision.view import Tiling
 from tests.scenes.painted import ByColour, painted, save
 
 PLAIN = SceneOptions()

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.scenes.view import SceneView
 from t2s_pipeline.vision.geometry import Point
 from t2s_pipeline.vision.image_files import DAMAGE, UnusableFileError
 from t2s_pipeline.vision.stretch import bands_in_words, default_bands, limits, require_bands, stretched
+from t2s_pipeline.vision.view import SceneView
 
 CACHE_MEGABYTES = 128
 """GDAL's cache of blocks. Its own default is a share of the machine's memory."""

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from rasterio.control import GroundControlPoint
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.scenes.scene import Place, open_scene
 from t2s_pipeline.scenes.typed_prompts import read_prompts
-from t2s_pipeline.scenes.view import WHOLE, SceneView, Tiling
 from t2s_pipeline.vision.geometry import PromptObject
 from t2s_pipeline.vision.pictures import decode_image
+from t2s_pipeline.vision.scene import Place, open_scene
+from t2s_pipeline.vision.view import WHOLE, SceneView, Tiling
 from tests.scenes.painted import painted, save
 
 
