@@ -1,9 +1,19 @@
 """How a method prompts the segmenter with the objects of an answer."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
-from t2s_pipeline.vision.geometry import PromptObject
+
+class BoxedPrompt(Protocol):
+    """The prompts of an object, which may have a box: ``vision.geometry.PromptObject``."""
+
+    def with_box_centre(self) -> Self:
+        """The prompts with the centre of the box as a further positive point."""
+        ...
+
+
+Prompt = TypeVar("Prompt", bound=BoxedPrompt)
 
 
 @dataclass(frozen=True)
@@ -15,13 +25,6 @@ class Inference:
     box_centre: bool = False
     """Give each box its centre as a further positive point."""
 
-    def prompts(self, objects: Iterable[PromptObject]) -> tuple[PromptObject, ...]:
+    def prompts(self, objects: Iterable[Prompt]) -> tuple[Prompt, ...]:
         """The prompts for the segmenter, in the frame of the objects."""
-        return tuple(map(_with_centre, objects)) if self.box_centre else tuple(objects)
-
-
-def _with_centre(item: PromptObject) -> PromptObject:
-    if item.bbox is None:
-        return item
-    x0, y0, x1, y1 = item.bbox
-    return replace(item, positive_points=(*item.positive_points, ((x0 + x1) / 2, (y0 + y1) / 2)))
+        return tuple(item.with_box_centre() for item in objects) if self.box_centre else tuple(objects)

@@ -4,7 +4,7 @@ Every coordinate belongs to a *frame*: the native image, the square that a promp
 sees. No function here guesses a frame. It is always an argument.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
@@ -59,6 +59,13 @@ class PromptObject:
             positive_points=tuple(map(point, self.positive_points)),
             negative_points=tuple(map(point, self.negative_points)),
         )
+
+    def with_box_centre(self) -> "PromptObject":
+        """The prompts with the centre of the box as a further positive point; the same without a box."""
+        if self.bbox is None:
+            return self
+        x0, y0, x1, y1 = self.bbox
+        return replace(self, positive_points=(*self.positive_points, ((x0 + x1) / 2, (y0 + y1) / 2)))
 
 
 def box_iou(a: Box, b: Box) -> float:
