@@ -14,10 +14,10 @@ from assets.groups import DATASETS
 from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import WorkerLauncher
 from t2s_pipeline.datasets import catalog
-from t2s_pipeline.steps.files import ReadTables, Scenes
+from t2s_pipeline.steps.files import ReadTables, SyntheticScenes
 
 
-class ScenesConfig(dg.Config):
+class SyntheticScenesConfig(dg.Config):
     """How many embedded scenes to paint."""
 
     train: int = 1200
@@ -27,14 +27,14 @@ class ScenesConfig(dg.Config):
 
 
 @dg.asset(group_name=DATASETS, kinds={"png"})
-def scenes(
-    context: dg.AssetExecutionContext, config: ScenesConfig, worker: WorkerLauncher
+def synthetic_scenes(
+    context: dg.AssetExecutionContext, config: SyntheticScenesConfig, worker: WorkerLauncher
 ) -> dg.MaterializeResult[None]:
     """Files: procedural overhead scenes with implicit questions, painted from a seed, in EarthReason's layout.
 
     A folder of your own takes their place with `make demo SCENES=<folder>`.
     """
-    (report,) = worker.runner(context, config.fresh).run(Scenes(config.train, config.val, config.test))
+    (report,) = worker.runner(context, config.fresh).run(SyntheticScenes(config.train, config.val, config.test))
     return dg.MaterializeResult(metadata={**report.metadata, "folder": dg.MetadataValue.path(worker.settings.scenes)})
 
 
@@ -49,21 +49,23 @@ class TablesConfig(dg.Config):
     group_name=DATASETS,
     partitions_def=dataset_splits,
     specs=[
-        dg.AssetSpec("images", deps=[scenes], kinds={"parquet"}, description="Every image once."),
+        dg.AssetSpec("images", deps=[synthetic_scenes], kinds={"parquet"}, description="Every image once."),
         dg.AssetSpec(
             "samples",
-            deps=[scenes],
+            deps=[synthetic_scenes],
             kinds={"parquet"},
             description="A target in an image: its mask and every question asked about it.",
         ),
         dg.AssetSpec(
             "selections",
-            deps=[scenes],
+            deps=[synthetic_scenes],
             kinds={"parquet"},
             description="The one question per sample that a published rule asks, with the seed of the choice.",
         ),
-        dg.AssetSpec("rejects", deps=[scenes], kinds={"parquet"}, description="What could not be read, and why."),
-        dg.AssetSpec("notes", deps=[scenes], kinds={"parquet"}, description="What is unusual about a file."),
+        dg.AssetSpec(
+            "rejects", deps=[synthetic_scenes], kinds={"parquet"}, description="What could not be read, and why."
+        ),
+        dg.AssetSpec("notes", deps=[synthetic_scenes], kinds={"parquet"}, description="What is unusual about a file."),
     ],
     check_specs=check_specs("images", "samples", "selections", "rejects", "notes"),
 )

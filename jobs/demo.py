@@ -29,7 +29,7 @@ from t2s_pipeline.reporting import leaderboard
 from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.answers import Complete, Segment
 from t2s_pipeline.steps.evaluation import VALIDATION, evaluate
-from t2s_pipeline.steps.files import ReadTables, Scenes
+from t2s_pipeline.steps.files import ReadTables, SyntheticScenes
 from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
@@ -94,7 +94,7 @@ def files(context: dg.OpExecutionContext, config: DemoConfig, worker: WorkerLaun
         dataset = catalog.add_dataset(settings, folder)
         available = catalog.find_dataset(settings, dataset).splits
         splits = [split for split in available if split != "train"] or available
-    scenes = Scenes(config.train_scenes, config.val_scenes, config.test_scenes)
+    scenes = SyntheticScenes(config.train_scenes, config.val_scenes, config.test_scenes)
     record(context, settings, worker.runner(context, config.fresh).run(scenes))
     unknown = [method for method in config.methods if method not in EMBEDDED_EXPERIMENTS]
     if unknown:

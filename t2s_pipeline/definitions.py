@@ -10,7 +10,7 @@ from jobs.demo import demo
 
 defs = dg.Definitions(
     assets=[
-        datasets.scenes,
+        datasets.synthetic_scenes,
         datasets.read_split,
         labels.pseudo_labels,
         labels.label_quality,

@@ -14,7 +14,7 @@ from t2s_pipeline.definitions import defs  # noqa: E402
 
 pytestmark = pytest.mark.orchestrator
 
-STORY = ["scenes", "samples", "checkpoints", "completions", "predictions", "sample_scores"]
+STORY = ["synthetic_scenes", "samples", "checkpoints", "completions", "predictions", "sample_scores"]
 OURS = ("t2s_pipeline", "assets", "jobs")
 STORY += ["benchmark_metrics", "leaderboard", "report"]
 

@@ -159,12 +159,12 @@ print(json.dumps([known_runs(Settings.from_env()), LabelConfig().methods, DemoCo
 
 LABEL = """
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.steps.files import Scenes, ReadTables
+from t2s_pipeline.steps.files import ReadTables, SyntheticScenes
 from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.runner import Runner
 settings = Settings.from_env()
 runner = Runner(settings, launch=lambda arguments: None, say=lambda message: None)
-for step in (Scenes(2, 2, 2), ReadTables("synthetic", "val"), MakeLabels("one-box", "synthetic", "val")):
+for step in (SyntheticScenes(2, 2, 2), ReadTables("synthetic", "val"), MakeLabels("one-box", "synthetic", "val")):
     runner.run(step)
 assert any(target.partition["method"] == "one-box" for target in Judge("sam2-mini", "synthetic", "val").writes())
 """

@@ -18,14 +18,14 @@ from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 
 
 @dataclass(frozen=True)
-class Scenes(Step):
+class SyntheticScenes(Step):
     """Paint the embedded scenes, in EarthReason's layout; ``train``, ``val`` and ``test`` count the scenes."""
 
     train: int = 1200
     val: int = 200
     test: int = 200
 
-    name: ClassVar[str] = "scenes"
+    name: ClassVar[str] = "synthetic_scenes"
     code: ClassVar[str] = "datasets.synthetic.layout"
 
     @property

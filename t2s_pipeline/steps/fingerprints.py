@@ -41,6 +41,7 @@ _NOT_COUNTED = {
         "lake.store",
         "lake.table_writer",
         "lake.together",
+        "lake.training_columns",
         "lake.versions",
         "methods.experiments",
         "methods.recipe",

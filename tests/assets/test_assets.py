@@ -82,7 +82,7 @@ def test_the_demo_records_every_partition_that_it_made(walked):
         assert partitions(instance, asset) == answered
     assert set(instance.get_dynamic_partitions("system")) == {BASE, RUN}
     assert set(instance.get_dynamic_partitions("evaluated_split")) == {"synthetic-val", "synthetic-test"}
-    for asset in ("scenes", "benchmark_metrics", "paired_differences", "leaderboard", "report"):
+    for asset in ("synthetic_scenes", "benchmark_metrics", "paired_differences", "leaderboard", "report"):
         assert instance.get_latest_materialization_event(dg.AssetKey(asset)), asset
     assert (home / "report" / "index.html").is_file()
 

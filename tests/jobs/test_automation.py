@@ -22,7 +22,7 @@ from t2s_pipeline.lake.views import query  # noqa: E402
 from t2s_pipeline.methods.experiments import EXPERIMENTS  # noqa: E402
 from t2s_pipeline.prompters.weights import weights_sha256  # noqa: E402
 from t2s_pipeline.steps.evaluation import evaluate, register  # noqa: E402
-from t2s_pipeline.steps.files import ReadTables, Scenes  # noqa: E402
+from t2s_pipeline.steps.files import ReadTables, SyntheticScenes  # noqa: E402
 from t2s_pipeline.steps.re_evaluation import rescore  # noqa: E402
 from t2s_pipeline.steps.runner import Runner  # noqa: E402
 from t2s_pipeline.steps.scores import Summarize  # noqa: E402
@@ -46,7 +46,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 0.0)
     found = Settings.from_env()
     runner = runner_of(found)
-    runner.run(Scenes(train=1, val=3, test=2))
+    runner.run(SyntheticScenes(train=1, val=3, test=2))
     for split in ("val", "test"):
         runner.run(ReadTables("synthetic", split))
     return found

@@ -15,7 +15,7 @@ dg = pytest.importorskip("dagster")
 
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
-from t2s_pipeline.steps.files import ReadTables, Scenes  # noqa: E402
+from t2s_pipeline.steps.files import ReadTables, SyntheticScenes  # noqa: E402
 from tests.jobs.test_automation import put, runner_of  # noqa: E402
 
 pytestmark = [pytest.mark.orchestrator, pytest.mark.slow]
@@ -37,7 +37,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
     found = Settings.from_env()
     runner = runner_of(found)
-    runner.run(Scenes(train=1, val=3, test=2))
+    runner.run(SyntheticScenes(train=1, val=3, test=2))
     for split in ("val", "test"):
         runner.run(ReadTables("synthetic", split))
     return found

@@ -18,7 +18,7 @@ from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.steps import fingerprints, runner
 from t2s_pipeline.steps.answers import Complete, Segment
-from t2s_pipeline.steps.files import ReadTables, Scenes
+from t2s_pipeline.steps.files import ReadTables, SyntheticScenes
 from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
@@ -66,7 +66,7 @@ def walk(settings: Settings, worker: StandIn, fresh: bool = False, test: int = 3
     run = Runner(settings, worker, sentences.append, fresh).run
     reports = [
         report
-        for step in (Scenes(3, 1, test), ReadTables(*TRAIN), ReadTables(*TEST), Train(RUN))
+        for step in (SyntheticScenes(3, 1, test), ReadTables(*TRAIN), ReadTables(*TEST), Train(RUN))
         for report in run(step)
     ]
     for name in (BASE, RUN):
@@ -285,7 +285,18 @@ def subclasses(kind: type[Step]) -> set[type[Step]]:
 
 def test_every_step_is_declared_once_with_a_name_of_its_own_and_code_that_exists():
     steps = {step for step in subclasses(Step) if "name" in vars(step) and step.__module__.startswith("t2s_pipeline.")}
-    names = ["scenes", "tables", "label", "judge", "train", "complete", "segment", "agree", "score", "summarize"]
+    names = [
+        "synthetic_scenes",
+        "tables",
+        "label",
+        "judge",
+        "train",
+        "complete",
+        "segment",
+        "agree",
+        "score",
+        "summarize",
+    ]
     assert sorted(step.name for step in steps) == sorted([*names, "publish", Report.name])
     for step in steps:
         assert f"t2s_pipeline.{step.code}" in fingerprints.counted_modules(f"t2s_pipeline.{step.code}")
