@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.geometry import Box
-from t2s_pipeline.vision.scene import Place
+from t2s_pipeline.vision.place import Place
 
 WIDE = 30.0
 """Degrees. A scene that is wider is measured in a cylindrical projection, which has no opposite point."""

@@ -5,7 +5,7 @@ import re
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.geometry import Box, Point, PromptObject
-from t2s_pipeline.vision.scene import Place
+from t2s_pipeline.vision.place import Place
 
 _PART = re.compile(r"(?P<key>[a-z]+)=(?P<numbers>[^a-z=;]*)")
 _LENGTHS = {"box": 4, "point": 2, "not": 2}

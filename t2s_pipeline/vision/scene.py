@@ -6,7 +6,6 @@ GDAL uses the overviews of a file if a window is read at a smaller size.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.vision.geometry import Point
 from t2s_pipeline.vision.image_files import DAMAGE, UnusableFileError
+from t2s_pipeline.vision.place import Place
 from t2s_pipeline.vision.stretch import bands_in_words, default_bands, limits, require_bands, stretched
 from t2s_pipeline.vision.view import SceneView
 
@@ -26,34 +25,8 @@ CACHE_MEGABYTES = 128
 SAMPLED_SIDE = 2048
 """The stretch is computed from at most so many pixels per side."""
 
-Array = NDArray[np.float64]
-
 MAX_SIDE = 200_000
 """The most columns or rows. The mask has the scene's own grid, and 40 gigapixels are its limit."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a scene lies on Earth.
-
-    Attributes:
-        crs: the coordinate reference system as WKT; empty if the file states none.
-        transform: a, b, c, d, e, f: x = a·column + b·row + c and y = d·column + e·row + f.
-    """
-
-    crs: str
-    transform: tuple[float, float, float, float, float, float]
-
-    def at(self, columns: Array, rows: Array) -> tuple[Array, Array]:
-        """Map coordinates x and y of positions in pixels."""
-        a, b, c, d, e, f = self.transform
-        return a * columns + b * rows + c, d * columns + e * rows + f
-
-    def pixel_at(self, x: float, y: float) -> Point:
-        """The inverse of ``at`` for one position."""
-        a, b, c, d, e, f = self.transform
-        determinant = a * e - b * d
-        return (e * (x - c) - b * (y - f)) / determinant, (a * (y - f) - d * (x - c)) / determinant
 
 
 class OpenScene:
@@ -72,7 +45,7 @@ class OpenScene:
         self.path = path
         self.width: int = dataset.width
         self.height: int = dataset.height
-        self.place = Place(dataset.crs.to_wkt() if dataset.crs else "", tuple(dataset.transform)[:6])
+        self.place = Place.of(dataset)
         self._dataset = dataset
         self._state = _state(path)
         colours = tuple(colour.name for colour in dataset.colorinterp)

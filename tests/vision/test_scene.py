@@ -13,7 +13,8 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.scenes.typed_prompts import read_prompts
 from t2s_pipeline.vision.geometry import PromptObject
 from t2s_pipeline.vision.pictures import decode_image
-from t2s_pipeline.vision.scene import Place, open_scene
+from t2s_pipeline.vision.place import Place
+from t2s_pipeline.vision.scene import open_scene
 from t2s_pipeline.vision.view import WHOLE, SceneView, Tiling
 from tests.scenes.painted import painted, save
 
