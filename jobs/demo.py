@@ -162,8 +162,11 @@ def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
     for name in names:
         announce(context, name)
     answering = [resolve(name, runner.settings) for name in names]
-    jobs = [partial(evaluate, runner, system, plan.dataset, VALIDATION) for system in answering]
+    jobs = [partial(runner.run, Complete(system, plan.dataset, VALIDATION)) for system in answering]
     side_by_side(jobs, partial(record, context, runner.settings))
+    # One after the other: segmentation uses all cores, and two of them at the same time take three times as long.
+    for system in answering:
+        record(context, runner.settings, evaluate(runner, system, plan.dataset, VALIDATION))
     record(context, runner.settings, runner.run(Summarize()))
     best = {
         choice.run: choice.system
@@ -191,9 +194,9 @@ def segment(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPl
     runner = worker.runner(context, plan.fresh)
     steps: list[Step] = [Segment(*evaluation) for evaluation in _evaluations(runner, plan)]
     if plan.labels:
-        # First, because it takes longer than the others.
-        steps.insert(0, Judge(SEGMENTER, plan.dataset, plan.splits[-1]))
-    side_by_side([partial(runner.run, step) for step in steps], partial(record, context, runner.settings))
+        steps.append(Judge(SEGMENTER, plan.dataset, plan.splits[-1]))
+    for step in steps:
+        record(context, runner.settings, runner.run(step))
     return plan
 
 
