@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
+from t2s_pipeline.core.syntax_trees import syntax_tree
+
 
 def code_fingerprint(*modules: str) -> str:
     """sha256 over the Python code of the named modules and of everything inside the named packages.
@@ -31,7 +33,7 @@ def code_fingerprint(*modules: str) -> str:
 
 def _without_words(source: str) -> str:
     """The code without comments, docstrings and formatting."""
-    tree = ast.parse(source)
+    tree = syntax_tree(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):

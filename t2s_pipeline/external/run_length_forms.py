@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from t2s_pipeline.core.outside_files import bounded_json
+from t2s_pipeline.core.syntax_trees import syntax_tree
 from t2s_pipeline.vision.image_files import UnusableFileError
 
 _BYTES_AS_TEXT = re.compile(r"b'[^']*'|b\"[^\"]*\"")
@@ -43,7 +44,7 @@ def _whole_numbers(values: Any) -> Any:
 def _counts(counts: Any) -> Any:
     if isinstance(counts, str) and _BYTES_AS_TEXT.fullmatch(counts):
         try:
-            counts = ast.literal_eval(counts)
+            counts = ast.literal_eval(syntax_tree(counts, "eval"))
         except (ValueError, SyntaxError):
             return counts
     if isinstance(counts, bytes):

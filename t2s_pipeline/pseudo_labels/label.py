@@ -16,6 +16,9 @@ import scipy
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE, Box, Point
 
+# OpenCV's threads gain nothing on one mask, and slow down the processes that label many masks.
+cv2.setNumThreads(1)
+
 Mask = npt.NDArray[np.bool_]
 """bool (H, W): true on the target."""
 

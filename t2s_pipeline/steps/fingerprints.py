@@ -7,6 +7,7 @@ from pathlib import Path
 from t2s_pipeline.core import fingerprints
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
+from t2s_pipeline.core.syntax_trees import syntax_tree
 from t2s_pipeline.core.weight_files import sha256_of
 from t2s_pipeline.prompters.weights import folder_if_here, weights_sha256
 from t2s_pipeline.segmenters.registry import PublishedFile, find_segmenter
@@ -27,6 +28,7 @@ _NOT_COUNTED = {
         "core.registry",
         "core.revision",
         "core.settings",
+        "core.syntax_trees",
         "core.weight_files",
         "datasets.benchmark",
         "datasets.registry",
@@ -94,7 +96,7 @@ def counted_modules(root: str) -> frozenset[str]:
         path = _source(module)
         if path is None:
             raise ModuleNotFoundError(f"no module with source is called {module!r}", name=module)
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(syntax_tree(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
                 waiting += [name.name for name in node.names if _source(name.name)]
             elif isinstance(node, ast.ImportFrom) and node.module and _source(node.module):

@@ -17,10 +17,10 @@ import os, sys
 from t2s_pipeline.core.children import process_pool
 if __name__ == "__main__":
     with process_pool(2) as pool:
-        # A process is started when a task finds none that is idle.
-        while len(pool._processes) < 2:
-            list(pool.map(os.getpgid, [0] * 8))
-        pids = list(pool._processes)
+        # A process is started when a task finds none that is idle. Both have begun when both have done a task.
+        pids = set()
+        while len(pids) < 2:
+            pids |= {done.result() for done in [pool.submit(os.getpid) for _ in range(8)]}
         with open(sys.argv[1], "w") as bell:
             bell.write(" ".join(map(str, pids)) + "\\n")
         input()
