@@ -46,7 +46,9 @@ def recorded_partitions(settings: Settings, reports: Sequence[StepReport]) -> It
     for (table, key), same in groups.items():
         metadata: dict[str, dg.MetadataValue] = {}
         for report in same:
-            distinguishing = [report.partition[key] for key in ("protocol", "method") if key in report.partition]
+            # What Dagster's key does not name.
+            columns = ("protocol", "method", *(("question_id", "system") if "scene" in report.partition else ()))
+            distinguishing = [report.partition[column] for column in columns if column in report.partition]
             prefix = "".join(f"{value} " for value in distinguishing)
             metadata |= {prefix + name: _value(value) for name, value in report.metadata.items()}
         picture = thumbnails(settings, table, same[0].partition)

@@ -32,6 +32,9 @@ evaluated_splits = dg.DynamicPartitionsDefinition(name="evaluated_split")
 """The dataset splits that systems are evaluated on. Training splits are not among them: the UI would show every
 system as missing there for ever."""
 
+imagery_scenes = dg.DynamicPartitionsDefinition(name="scene")
+"""The scenes of the imagery folder. The sensor `new_scenes` adds them."""
+
 evaluations = dg.MultiPartitionsDefinition({"system": systems, "split": evaluated_splits})
 
 
@@ -76,6 +79,8 @@ def partition_key(partition: Partition) -> str | None:
     system = partition.get("system")
     if "run" in partition:
         return partition["run"]
+    if "scene" in partition:
+        return partition["scene"]
     if "dataset" not in partition:
         return system
     if system is None:
@@ -87,6 +92,9 @@ def remember(instance: dg.DagsterInstance, partition: Partition) -> None:
     """Register the dynamic keys that a partition needs, so that the UI offers them."""
     if "run" in partition:
         add_keys(instance, runs, [partition["run"]])
+    if "scene" in partition:
+        add_keys(instance, imagery_scenes, [partition["scene"]])
+        return
     system = partition.get("system")
     if system is not None:
         add_keys(instance, systems, [system])
@@ -127,8 +135,8 @@ def require_key(definition: dg.DynamicPartitionsDefinition, key: str) -> None:
         dataset, split = dataset_and_split(key)
         if not (is_name(dataset) and is_name(split)):
             raise InputError(f"{key!r} is no partition: write <dataset>-<split>, for example synthetic-val.")
-    elif definition == runs:
-        require_name(key, "run")
+    elif definition in (runs, imagery_scenes):
+        require_name(key, "run" if definition == runs else "scene")
     else:
         run, separator, step = key.partition("--")
         require_name(run, "system")
@@ -141,7 +149,7 @@ def impossible_keys(
 ) -> Iterator[tuple[dg.DynamicPartitionsDefinition, str, str]]:
     """Registered keys that can never be materialized, each with the reason. People add keys by hand in the UI."""
     recorded = {partition["run"] for partition in list_partitions(settings.lake, schema.CHECKPOINTS)}
-    for definition in (dataset_splits, evaluated_splits, systems, runs):
+    for definition in (dataset_splits, evaluated_splits, systems, runs, imagery_scenes):
         for key in sorted(known_keys(instance, definition)):
             try:
                 require_key(definition, key)

@@ -12,6 +12,7 @@ from PIL import Image
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import Partition, read_partition, scan
+from t2s_pipeline.steps.scene_pictures import answer_pictures, scene_picture
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.panels import contact_sheet, data_uri
 from t2s_pipeline.vision.pictures import decode_image
@@ -24,8 +25,11 @@ SIDE = 512
 def thumbnails(settings: Settings, table: str, partition: Partition) -> str | None:
     """A contact sheet of the first pictures of a partition, as Markdown; None for a table without pictures.
 
-    Images are shown as they are, samples with their target, and predictions with their mask.
+    Images are shown as they are, samples with their target, and predictions with their mask. A scene is shown as it is,
+    and its objects as each answer has them.
     """
+    if table in (schema.SCENES.name, schema.SCENE_OBJECTS.name):
+        return _of_scene(settings, table, partition["scene"])
     if table not in (schema.IMAGES.name, schema.SAMPLES.name, schema.PREDICTIONS.name):
         return None
     split = {column: partition[column] for column in ("dataset", "split")}
@@ -45,6 +49,15 @@ def thumbnails(settings: Settings, table: str, partition: Partition) -> str | No
         shown = _masks_of(predicted.sort_by("question_index"), set(images))
     sheet = contact_sheet(list(images.values()), [shown.get(image_id) for image_id in images])
     return f"![the first {len(images)} images]({data_uri(sheet)})"
+
+
+def _of_scene(settings: Settings, table: str, scene: str) -> str | None:
+    if table == schema.SCENES.name:
+        picture = scene_picture(settings, scene, SIDE)
+        pictures = [] if picture is None else [picture]
+    else:
+        pictures = list(islice(answer_pictures(settings, scene, SIDE), PICTURES))
+    return "\n\n".join(f"![{scene}]({data_uri(Image.fromarray(picture))})" for picture in pictures) or None
 
 
 def _first_images(settings: Settings, split: Partition) -> dict[str, np.ndarray]:

@@ -45,3 +45,15 @@ summarize = dg.define_asset_job(
     ),
     description="Metrics, leaderboard and results page of all scores so far.",
 )
+
+feed = dg.define_asset_job(
+    "feed",
+    selection=dg.AssetSelection.assets("scenes", "scene_objects"),
+    description="Register one scene of the imagery folder and ask it the standing questions.",
+)
+
+questions = dg.define_asset_job(
+    "questions",
+    selection=dg.AssetSelection.assets("standing_questions"),
+    description="Read questions.csv into the lake, with the reason of every row that cannot be used.",
+)

@@ -30,7 +30,9 @@ from t2s_pipeline.commands.lake import lake
 from t2s_pipeline.commands.leaderboard import leaderboard
 from t2s_pipeline.commands.models import models
 from t2s_pipeline.commands.plan import plan
+from t2s_pipeline.commands.questions import questions
 from t2s_pipeline.commands.report import report
+from t2s_pipeline.commands.scenes import scenes
 from t2s_pipeline.commands.score import score
 from t2s_pipeline.commands.sql import sql
 from t2s_pipeline.commands.summarize import summarize
@@ -46,6 +48,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     ui,
     doctor,
     ask,
+    questions,
     ingest,
     export_dataset,
     label,
@@ -66,7 +69,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 """The commands, in the order in which `t2s --help` lists them."""
 
-GROUPS: tuple[typer.Typer, ...] = (models, lake)
+GROUPS: tuple[typer.Typer, ...] = (scenes, models, lake)
 """Commands of two words, such as `t2s lake upgrade`; `t2s --help` lists them after the others."""
 
 app = typer.Typer(

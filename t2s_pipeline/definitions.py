@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from assets import datasets, evaluation, labels, predictions, results, training
+from assets import datasets, evaluation, labels, predictions, results, scenes, training
 from assets.resources import WorkerLauncher
 from assets.terminal import terminal_logger
-from jobs import dataset_sensors, housekeeping, jobs, schedules, sensors
+from jobs import dataset_sensors, housekeeping, jobs, scene_sensors, schedules, sensors
 from jobs.demo import demo
 
 defs = dg.Definitions(
@@ -28,6 +28,9 @@ defs = dg.Definitions(
         evaluation.rescores,
         evaluation.agreement,
         results.report,
+        scenes.scenes,
+        scenes.standing_questions,
+        scenes.scene_objects,
     ],
     jobs=[
         demo,
@@ -37,8 +40,10 @@ defs = dg.Definitions(
         jobs.evaluate,
         jobs.rescore,
         jobs.summarize,
+        jobs.feed,
+        jobs.questions,
     ],
-    sensors=[*dataset_sensors.ALL, *sensors.ALL, *housekeeping.ALL],
+    sensors=[*dataset_sensors.ALL, *sensors.ALL, *scene_sensors.ALL, *housekeeping.ALL],
     schedules=schedules.ALL,
     resources={"worker": WorkerLauncher()},
     # Heavy work runs in the worker. One process per step would only add seconds, and another process to stop.

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,8 +40,16 @@ class StandIn:
     fresh: bool = False
     stops_at: int = 2
     """The step at which a training stops; it is finished at step 2."""
+    asks: int = 1 << 30
+    """The images that are asked about a scene before the worker is interrupted."""
+    answerers: list[Any] = field(default_factory=list)
+    """One ``ByColour`` per question about a scene."""
 
     def __call__(self, arguments: Sequence[str]) -> None:
+        if arguments[0] == "ask":
+            self.calls.append(("ask", "", ""))
+            self.ask(Path(arguments[2]))
+            return
         verb, *rest = (word for word in arguments if word != "--fresh")
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
         options = dict(pairs)
@@ -102,6 +111,12 @@ class StandIn:
             for index in range(len(row["questions"]))
         ]
         self._write(schema.PREDICTIONS, {**self._answers(options), "segmenter": "sam2-mini"}, rows, mark)
+
+    def ask(self, requests: Path) -> None:
+        """Every blob of the painted scenes' colour is an object."""
+        from tests.scenes.painted import answer_by_colour  # not every test that needs a worker needs rasterio
+
+        self.answerers += answer_by_colour(requests, stops_at=self.asks)
 
     def judge_labels(self, options: dict[str, str], mark: str) -> None:
         """Every label draws the true mask."""

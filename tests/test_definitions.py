@@ -72,7 +72,7 @@ def ancestors(graph, key) -> set:
 def test_every_asset_says_what_it_is_and_belongs_to_a_group():
     for spec in defs.resolve_all_asset_specs():
         assert spec.description, spec.key
-        assert spec.group_name in {"datasets", "labels", "training", "predictions", "results"}, spec.key
+        assert spec.group_name in {"datasets", "labels", "training", "predictions", "results", "scenes"}, spec.key
 
 
 def test_everything_that_loads_a_model_takes_a_slot_of_the_gpu_pool():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from t2s_pipeline.checks import dataset_checks
+from t2s_pipeline.checks import dataset_checks, scene_checks
 from t2s_pipeline.checks.claims import Check, CheckResult, LakeCheck
 from t2s_pipeline.lake import schema
 
@@ -76,6 +76,7 @@ def _did_not_drop(rows: pa.Table) -> CheckResult:
 
 CHECKS: tuple[Check | LakeCheck, ...] = (
     *dataset_checks.CHECKS,
+    *scene_checks.CHECKS,
     Check("not_empty", schema.IMAGES.name, "There is at least one image.", ("image_id",), _not_empty),
     Check("ids_are_unique", schema.IMAGES.name, "No image id repeats.", ("image_id",), _unique("image_id")),
     Check("ids_are_unique", schema.SAMPLES.name, "No sample id repeats.", ("sample_id",), _unique("sample_id")),

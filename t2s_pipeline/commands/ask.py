@@ -11,14 +11,11 @@ from t2s_pipeline.commands.evaluate import AnsweringChanges
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.core.outside_files import OutsideFileError, home_expanded, outside_text
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.scenes.imagery_folder import RASTERS
 
 if TYPE_CHECKING:
     from t2s_pipeline.methods.system import System
     from t2s_pipeline.steps.scene_answers import SceneOptions, SceneQuestion
-
-RASTERS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img")
-"""What is taken of a folder, by the ending. A file that is named can be anything that GDAL reads."""
-
 
 ImagesAndQuestion = Annotated[
     list[str],

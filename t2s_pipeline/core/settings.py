@@ -43,15 +43,24 @@ class Settings:
     sql_dir: Path = field(default=REPO / "sql")
     roots: Mapping[str, Path] = field(default_factory=dict, hash=False)
     """Dataset → its folder, for every variable ``T2S_<NAME>_ROOT`` of the environment."""
+    imagery_folder: Path | None = None
+    """The folder of scenes that ``T2S_IMAGERY`` names; None for ``imagery`` in ``home``."""
 
     @classmethod
     def from_env(cls) -> "Settings":
-        """Read T2S_HOME (default: ``data`` in the checkout) and T2S_WORKER_PYTHON (default: ``.venv-worker``)."""
+        """Read T2S_HOME (default: ``data`` in the checkout), T2S_WORKER_PYTHON (``.venv-worker``) and T2S_IMAGERY."""
         home = home_expanded(os.environ.get("T2S_HOME") or REPO / "data").resolve()
         # Not resolved: the python of a virtual environment is a link, and its target is outside the environment.
         worker = home_expanded(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python")
         packaged = Path(__file__).parents[1] / "sql"
-        return cls(home, worker, packaged if packaged.is_dir() else REPO / "sql", _roots(os.environ))
+        imagery = os.environ.get("T2S_IMAGERY")
+        return cls(
+            home,
+            worker,
+            packaged if packaged.is_dir() else REPO / "sql",
+            _roots(os.environ),
+            home_expanded(imagery).resolve() if imagery else None,
+        )
 
     @property
     def lake(self) -> Path:
@@ -72,6 +81,16 @@ class Settings:
     def watched(self) -> Path:
         """The watched folder: checkpoints in it are evaluated (``systems/watched_folder.py``)."""
         return self.home / "checkpoints"
+
+    @property
+    def imagery(self) -> Path:
+        """The watched folder of scenes: standing questions about them are answered (``scenes/imagery_folder.py``)."""
+        return self.imagery_folder or self.home / "imagery"
+
+    @property
+    def standing_questions(self) -> Path:
+        """The table of standing questions, which people edit."""
+        return self.home / "questions.csv"
 
     @property
     def report(self) -> Path:

@@ -56,6 +56,8 @@ PARTITION_MEANINGS = {
     "system": "the system that answered: a base prompter, a run, or a checkpoint of a run",
     "dataset": "the benchmark",
     "split": "train, val or test",
+    "scene": "the scene, by the name of its file",
+    "question_id": "the first words of a standing question and a hash of it",
     "protocol": "strict or reference (docs/protocols.md)",
 }
 """What the partition columns mean, which are kept in folder names."""

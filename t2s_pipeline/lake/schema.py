@@ -6,6 +6,7 @@ Metric tables are in percent; the ``iou`` of a sample is a fraction. ``revisions
 import pyarrow as pa
 
 from t2s_pipeline.lake.prompts import PROMPTS_TYPE
+from t2s_pipeline.lake.scene_columns import OBJECT_COLUMNS, QUESTION_COLUMNS, SCENE_COLUMNS
 from t2s_pipeline.lake.table import QUESTION_KEY, Tables, interval_columns
 from t2s_pipeline.lake.training_columns import LOG_COLUMNS
 from t2s_pipeline.vision.masks import RLE_TYPE
@@ -67,6 +68,18 @@ NOTES = TABLES.add(
     kind=(STR, "a short constant, good for GROUP BY"),
     detail=(STR, "what is special, and how it was read"),
     is_warning=(BOOL, "false for a record of how a file was read, e.g. the limits of a stretch"),
+)
+SCENES = TABLES.add(
+    "scenes", "A raster of the imagery folder: where it lies, or why it cannot be asked.", "scene", **SCENE_COLUMNS
+)
+STANDING_QUESTIONS = TABLES.add(
+    "standing_questions", "A row of questions.csv: it is asked about every scene.", "", **QUESTION_COLUMNS
+)
+SCENE_OBJECTS = TABLES.add(
+    "scene_objects",
+    "An object that a system found in a scene; or, without an object, what the answer to a question was.",
+    "scene question_id system",
+    **OBJECT_COLUMNS,
 )
 PSEUDO_LABELS = TABLES.add(
     "pseudo_labels",

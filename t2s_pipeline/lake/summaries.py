@@ -55,6 +55,23 @@ def _notes(rows: pa.Table) -> dict[str, Number | None]:
     return {"notes": rows.num_rows, **_shares(rows["kind"])}
 
 
+def _scenes(rows: pa.Table) -> dict[str, Number | None]:
+    (row,) = rows.to_pylist()
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _standing_questions(rows: pa.Table) -> dict[str, Number | None]:
+    set_aside = rows.num_rows - rows["reason"].null_count
+    return {"questions": rows.num_rows - set_aside, "set_aside": set_aside}
+
+
+def _scene_objects(rows: pa.Table) -> dict[str, Number | None]:
+    objects = rows.filter(pc.is_valid(rows["object"]))
+    about = rows.filter(pc.is_null(rows["object"]))["status"].to_pylist()
+    area = pc.sum(objects["area_m2"]).as_py()
+    return {"objects": objects.num_rows, "area_m2": area, "answer": about[0] if about else None}
+
+
 def _training_log(rows: pa.Table) -> dict[str, Number | None]:
     """Means over the first and the last tenth of training: whether the reward rose, and how far KL went."""
     tenth = max(1, rows.num_rows // 10)
@@ -130,6 +147,9 @@ _DESCRIPTIONS: dict[str, tuple[list[str], Callable[[pa.Table], dict[str, Number 
     schema.SELECTIONS.name: (["rule"], _selections),
     schema.REJECTS.name: (["reason"], _rejects),
     schema.NOTES.name: (["kind"], _notes),
+    schema.SCENES.name: (["width", "height", "bands", "crs_name", "pixel_size", "reason", "detail"], _scenes),
+    schema.STANDING_QUESTIONS.name: (["reason"], _standing_questions),
+    schema.SCENE_OBJECTS.name: (["object", "area_m2", "status"], _scene_objects),
     schema.TRAINING_LOG.name: (["step", "reward", "valid_share", "kl", "seconds"], _training_log),
     schema.CHECKPOINTS.name: (["step"], _checkpoints),
     schema.COMPLETIONS.name: (["tokens", "finish_reason", "seconds"], _completions),

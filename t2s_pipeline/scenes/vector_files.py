@@ -13,12 +13,16 @@ import pyarrow.parquet as pq
 import pyogrio
 import pyproj
 import shapely
+from numpy.typing import NDArray
 
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.scenes.features import Feature
 
 LAYER = "objects"
+
+Writer = Callable[[Path, pa.Table, NDArray[np.object_], str], None]
+"""Takes the file, the attributes, the outlines and their CRS."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,33 @@ def write_features(path: Path, features: Sequence[Feature], about: Attribution) 
         InputError: for another ending than those of ``WRITERS``.
         T2SError: if the disk is full.
     """
+    geometries = np.array([feature.geometry for feature in features], dtype=object)
+    write_outlines(path, columns_of(features, about), geometries, about.crs)
+
+
+def write_outlines(path: Path, columns: pa.Table, geometries: NDArray[np.object_], crs: str) -> None:
+    """Write outlines with their attributes in the format that the ending of the name says.
+
+    Args:
+        path: of the file.
+        columns: the attributes, one row per outline.
+        geometries: the outlines, multipolygons.
+        crs: of the outlines, as WKT; empty if they have none.
+
+    Raises:
+        InputError: for another ending than those of ``WRITERS``.
+        T2SError: if the disk is full.
+    """
     require_format(path)
     with disk_room(path):
-        WRITERS[path.suffix.lower()](path, features, about)
+        WRITERS[path.suffix.lower()](path, columns, geometries, crs)
+
+
+def read_features(path: Path) -> pa.Table:
+    """The objects of a GeoPackage that ``write_features`` wrote: their attributes, and ``geometry`` as WKB."""
+    about, table = pyogrio.read_arrow(path, layer=LAYER)
+    names = ["geometry" if name == about["geometry_name"] else name for name in table.column_names]
+    return table.rename_columns(names)
 
 
 def require_format(path: Path) -> None:
@@ -83,9 +111,9 @@ def columns_of(features: Sequence[Feature], about: Attribution) -> pa.Table:
     )
 
 
-def _with_ogr(driver: str, **options: str) -> Callable[[Path, Sequence[Feature], Attribution], None]:
-    def write(path: Path, features: Sequence[Feature], about: Attribution) -> None:
-        table = columns_of(features, about).append_column("geom", pa.array(_wkb(features), pa.binary()))
+def _with_ogr(driver: str, **options: str) -> Writer:
+    def write(path: Path, columns: pa.Table, geometries: NDArray[np.object_], crs: str) -> None:
+        table = columns.append_column("geom", pa.array(_wkb(geometries), pa.binary()))
         with warnings.catch_warnings():
             # The terminal says in words of ours that a scene has no CRS.
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
@@ -96,38 +124,36 @@ def _with_ogr(driver: str, **options: str) -> Callable[[Path, Sequence[Feature],
                 driver=driver,
                 geometry_name="geom",
                 geometry_type="MultiPolygon",
-                crs=about.crs or None,
+                crs=crs or None,
                 **options,
             )
 
     return write
 
 
-def _write_parquet(path: Path, features: Sequence[Feature], about: Attribution) -> None:
+def _write_parquet(path: Path, columns: pa.Table, geometries: NDArray[np.object_], crs: str) -> None:
     """GeoParquet 1.1: WKB with its CRS as PROJJSON, and a column with the bounding boxes for fast filters."""
-    boxes = shapely.bounds([feature.geometry for feature in features]).reshape(-1, 4)
+    boxes = shapely.bounds(geometries).reshape(-1, 4)
     names = ("xmin", "ymin", "xmax", "ymax")
     covering = pa.StructArray.from_arrays([pa.array(boxes[:, place]) for place in range(4)], names)
-    table = columns_of(features, about)
-    table = table.append_column("bbox", covering).append_column("geometry", pa.array(_wkb(features), pa.binary()))
+    table = columns.append_column("bbox", covering).append_column("geometry", pa.array(_wkb(geometries), pa.binary()))
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": ["MultiPolygon"],
-        "crs": pyproj.CRS.from_wkt(about.crs).to_json_dict() if about.crs else None,
+        "crs": pyproj.CRS.from_wkt(crs).to_json_dict() if crs else None,
         "covering": {"bbox": {name: ["bbox", name] for name in names}},
     }
-    if features:
+    if len(boxes):
         column["bbox"] = [*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]
     described = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     pq.write_table(table.replace_schema_metadata({"geo": json.dumps(described)}), path)
 
 
-def _wkb(features: Sequence[Feature]) -> list[bytes]:
-    geometries = np.array([feature.geometry for feature in features], dtype=object)
+def _wkb(geometries: NDArray[np.object_]) -> list[bytes]:
     return list(shapely.to_wkb(geometries, flavor="iso"))
 
 
-WRITERS: dict[str, Callable[[Path, Sequence[Feature], Attribution], None]] = {
+WRITERS: dict[str, Writer] = {
     ".gpkg": _with_ogr("GPKG"),
     ".geojson": _with_ogr("GeoJSON", RFC7946="YES", COORDINATE_PRECISION="9"),
     ".parquet": _write_parquet,

@@ -64,6 +64,8 @@ class LakePartition:
                 return f"t2s score {partition['system']}"
             case schema.CHECKPOINTS | schema.TRAINING_LOG | schema.TRAINING_SAMPLES:
                 return f"t2s train {partition['run']}"
+            case schema.SCENES | schema.STANDING_QUESTIONS | schema.SCENE_OBJECTS:
+                return "t2s scenes answer"
             case schema.BENCHMARK_METRICS | schema.PAIRED_DIFFERENCES:
                 return "t2s summarize"
             case _ if "system" in partition:

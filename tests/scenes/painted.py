@@ -1,8 +1,9 @@
 """Scenes of painted objects, and a system that recognizes them by their colour."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -10,8 +11,14 @@ from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.progress import NoProgress
 from t2s_pipeline.scenes.answering import ObjectMask, Reading
+from t2s_pipeline.scenes.request import SceneResult, read_requests, write_result
+from t2s_pipeline.scenes.search import Search
 from t2s_pipeline.vision.geometry import Box, PromptObject
+from t2s_pipeline.vision.scene import open_scene
+from t2s_pipeline.vision.view import Tiling
 
 GROUND, TARGET = (90, 120, 70), (220, 40, 200)
 UTM = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
@@ -84,6 +91,24 @@ class ByColour:
                 chosen = set(np.unique(labels[y0:y1, x0:x1]).tolist())
             masks.append(ObjectMask(np.isin(labels, list(chosen - {0})), 0.9))
         return masks
+
+
+def answer_by_colour(requests: Path, **settings: Any) -> Iterator[ByColour]:
+    """Answer the requests of a file as the worker does; yield a ``ByColour`` with these settings before each."""
+    for request in read_requests(requests).requests:
+        if request.result.is_file():
+            continue
+        answerer = ByColour(**settings)
+        yield answerer
+        try:
+            with open_scene(request.path, request.bands) as scene:
+                tiling = Tiling(request.tile or 64, request.overlap or 16, request.factor)
+                search = Search(scene, request.question, tiling, request.draws, request.folder)
+                views, objects = search.run(answerer, NoProgress())
+            result = SceneResult(tuple(objects), tuple(views), 64, 16, "p", "s")
+        except InputError as fault:
+            result = SceneResult(fault=str(fault))
+        write_result(request.result, result)
 
 
 def blobs(image: NDArray[np.uint8]) -> list[Box]:

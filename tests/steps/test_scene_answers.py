@@ -11,10 +11,7 @@ import pytest
 pytest.importorskip("shapely")
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.progress import NoProgress
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.scenes.request import SceneResult, read_requests, write_result
-from t2s_pipeline.scenes.search import Search
 from t2s_pipeline.steps.best_system import best_segmenter, best_system, knows_drawn_scenes_only
 from t2s_pipeline.steps.scene_answers import (
     SceneAnswer,
@@ -25,9 +22,7 @@ from t2s_pipeline.steps.scene_answers import (
     require_question,
 )
 from t2s_pipeline.systems.resolve import resolve
-from t2s_pipeline.vision.scene import open_scene
-from t2s_pipeline.vision.view import Tiling
-from tests.scenes.painted import ByColour, painted, save
+from tests.scenes.painted import ByColour, answer_by_colour, painted, save
 
 PLAIN = SceneOptions()
 FILES = {"mask.tif", "objects.gpkg", "panel.png", "answer.json"}
@@ -42,19 +37,8 @@ class Worker:
 
     def __call__(self, arguments: Sequence[str]) -> None:
         assert arguments[0] == "ask"
-        for request in read_requests(Path(arguments[2])).requests:
-            if request.result.is_file():
-                continue
-            self.answerers.append(ByColour(fails_at=self.fails_at, batch=1))
-            try:
-                with open_scene(request.path, request.bands) as scene:
-                    tiling = Tiling(request.tile or 64, request.overlap or 16, request.factor)
-                    search = Search(scene, request.question, tiling, request.draws, request.folder)
-                    views, objects = search.run(self.answerers[-1], NoProgress())
-                result = SceneResult(tuple(objects), tuple(views), 64, 16, "p", "s")
-            except InputError as fault:
-                result = SceneResult(fault=str(fault))
-            write_result(request.result, result)
+        for answerer in answer_by_colour(Path(arguments[2]), fails_at=self.fails_at, batch=1):
+            self.answerers.append(answerer)
 
 
 def ask(
