@@ -1,50 +1,62 @@
 """`t2s ingest`: read files into the tables of the lake."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from t2s_pipeline.commands.ingest_options import (
+    AcceptLoss,
+    BandNumbers,
+    ChipOverlap,
+    ChipSide,
+    CocoJson,
+    DatasetName,
+    Fresh,
+    ImagesFolder,
+    InvertMask,
+    LayerName,
+    MasksFolder,
+    MaskThreshold,
+    MaskValue,
+    OnlySplits,
+    OwnName,
+    OwnSplit,
+    QueriesFile,
+    QuestionField,
+    RootFolder,
+    SamplePer,
+    TextEncoding,
+    VectorsFile,
+)
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
-    from t2s_pipeline.datasets.catalog import CustomReader
     from t2s_pipeline.datasets.reading_options import ReadingOptions
 
 
 def ingest(
-    name: Annotated[
-        str,
-        typer.Argument(help="A benchmark (t2s doctor lists them), custom, or a folder in EarthReason's layout."),
-    ],
-    root: Annotated[
-        Path | None, typer.Option(help="The folder of the benchmark. It is stored for later commands.")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help="custom: the folder of images.")] = None,
-    masks: Annotated[Path | None, typer.Option(help="custom: the folder of masks.")] = None,
-    queries: Annotated[Path | None, typer.Option(help="custom: questions as .csv, .jsonl or .parquet.")] = None,
-    coco: Annotated[Path | None, typer.Option(help="custom: a COCO JSON file, instead of masks and queries.")] = None,
-    as_name: Annotated[str, typer.Option("--name", help="custom: a name for the dataset.")] = "custom",
-    split: Annotated[str, typer.Option(help="custom: the split of samples that give none.")] = "test",
-    only: Annotated[list[str] | None, typer.Option("--only", help="Read only this split. Can be repeated.")] = None,
-    bands: Annotated[
-        str | None, typer.Option(help="Own data: the bands that are red, green, blue, e.g. 4,3,2; or the one shown.")
-    ] = None,
-    mask_value: Annotated[
-        str | None, typer.Option(help="Own data: the mask value, or the colour R,G,B, that is the target.")
-    ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Own data: mask values above it are the target.")] = None,
-    invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Own data: the target is the rest.")] = False,
-    encoding: Annotated[
-        str | None, typer.Option(help="custom: the encoding of --queries, e.g. cp1252, if it is not UTF-8.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Read files again even if they have not changed.")] = False,
-    accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Replace a split also by far fewer samples from the same folder.")
-    ] = False,
+    name: DatasetName,
+    root: RootFolder = None,
+    images: ImagesFolder = None,
+    masks: MasksFolder = None,
+    queries: QueriesFile = None,
+    coco: CocoJson = None,
+    vectors: VectorsFile = None,
+    question_field: QuestionField = None,
+    layer: LayerName = None,
+    per: SamplePer = None,
+    chip: ChipSide = None,
+    overlap: ChipOverlap = None,
+    as_name: OwnName = "custom",
+    split: OwnSplit = "test",
+    only: OnlySplits = None,
+    bands: BandNumbers = None,
+    mask_value: MaskValue = None,
+    threshold: MaskThreshold = None,
+    invert_mask: InvertMask = False,
+    encoding: TextEncoding = None,
+    fresh: Fresh = False,
+    accept_loss: AcceptLoss = False,
 ) -> None:
     """Read a benchmark, or your own data, into the tables images, samples, selections, rejects and notes.
 
@@ -56,19 +68,23 @@ def ingest(
     t2s ingest custom --images DIR --masks DIR --queries questions.csv
 
     t2s ingest custom --images DIR --coco instances.json --name harbours
+
+    t2s ingest custom --images DIR --vectors labels.gpkg --question-field class --chip 840 --overlap 64
     """
     from t2s_pipeline.datasets import catalog
+    from t2s_pipeline.datasets.custom_options import CustomFiles, MapOptions, custom_reader, refuse
     from t2s_pipeline.datasets.reading_options import ReadingOptions
     from t2s_pipeline.datasets.registry import CUSTOM
 
     settings = Settings.from_env()
-    custom_options = {"--images": images, "--masks": masks, "--queries": queries, "--coco": coco}
+    files = CustomFiles(images, masks, queries, coco, vectors)
+    map_options = MapOptions(question_field, layer, per, chip, overlap)
     options = ReadingOptions(bands, mask_value, threshold, invert_mask, encoding)
     if name == CUSTOM:
-        _refuse({"--root": root}, "is for benchmarks. Custom data needs --images")
-        key = catalog.add_custom(settings, as_name, _reader(images, masks, queries, coco, split, options))
+        refuse({"--root": root}, "is for benchmarks. Custom data needs --images")
+        key = catalog.add_custom(settings, as_name, custom_reader(files, split, options, map_options))
     else:
-        _refuse({**custom_options, "--encoding": encoding}, "is for `t2s ingest custom`")
+        refuse({**files.options, **map_options.options, "--encoding": encoding}, "is for `t2s ingest custom`")
         key = _key(settings, name, root, options)
     _read(settings, key, only, fresh, accept_loss)
     print(f"""\nt2s sql "from samples where dataset = '{key}'"; set aside: "from rejects"; unusual: "from notes".""")
@@ -117,6 +133,7 @@ def _key(settings: Settings, name: str, root: Path | None, options: "ReadingOpti
             for pixels are given for a benchmark, whose files are read as they were published.
     """
     from t2s_pipeline.datasets import catalog
+    from t2s_pipeline.datasets.custom_options import refuse
     from t2s_pipeline.datasets.registry import BENCHMARKS
 
     if name in BENCHMARKS:
@@ -126,55 +143,5 @@ def _key(settings: Settings, name: str, root: Path | None, options: "ReadingOpti
         if root is not None:
             catalog.add_benchmark(settings, name, root)
         return name
-    _refuse({"--root": root}, f"is for one of {', '.join(BENCHMARKS)}. {name} is read as a folder")
+    refuse({"--root": root}, f"is for one of {', '.join(BENCHMARKS)}. {name} is read as a folder")
     return catalog.add_dataset(settings, Path(name), options.rules)
-
-
-def _refuse(options: Mapping[str, Path | str | None], reason: str) -> None:
-    """Refuse options that do not belong to this kind of data.
-
-    Args:
-        options: the values by option; None where an option was not used.
-        reason: the rest of the message, after the option.
-
-    Raises:
-        InputError: if one of them was used.
-    """
-    for option, value in options.items():
-        if value is not None:
-            raise InputError(f"{option} {reason}.")
-
-
-def _reader(
-    images: Path | None,
-    masks: Path | None,
-    queries: Path | None,
-    coco: Path | None,
-    split: str,
-    options: "ReadingOptions",
-) -> "CustomReader":
-    """The reader of custom data, with absolute paths.
-
-    Raises:
-        InputError: if the options belong to neither of the two kinds of custom data.
-    """
-    from t2s_pipeline.datasets.custom_coco import CustomCoco
-    from t2s_pipeline.datasets.custom_table import CustomTable
-    from t2s_pipeline.datasets.layout import SPLITS, split_of
-
-    own_split = split_of(split)
-    if own_split is None:
-        raise InputError(f"There is no split {split}. Choose one of {', '.join(SPLITS)}.")
-    if images is not None and coco is not None and masks is None and queries is None:
-        _refuse(
-            {"--encoding": options.encoding}, "is for --queries: a JSON file is UTF-8, or names its encoding by a mark"
-        )
-        return CustomCoco(_absolute(images), _absolute(coco), own_split, options.rules)
-    if images is not None and masks is not None and queries is not None and coco is None:
-        named = options.named_encoding
-        return CustomTable(_absolute(images), _absolute(masks), _absolute(queries), own_split, named, options.rules)
-    raise InputError("Custom data needs --images with --masks and --queries, or --images with --coco.")
-
-
-def _absolute(path: Path) -> Path:
-    return home_expanded(path).resolve()

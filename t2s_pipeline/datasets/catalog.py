@@ -18,6 +18,7 @@ from t2s_pipeline.core.outside_files import OutsideFileError, home_expanded, is_
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.custom_coco import CustomCoco
 from t2s_pipeline.datasets.custom_table import CustomTable
+from t2s_pipeline.datasets.custom_vectors import PER, CustomVectors
 from t2s_pipeline.datasets.dataset import Dataset, dataset_name
 from t2s_pipeline.datasets.earthreason import EARTHREASON, EarthReason
 from t2s_pipeline.datasets.layout import SPLITS
@@ -26,11 +27,14 @@ from t2s_pipeline.lake.schema import SAMPLES
 from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, PixelRules
 
-CustomReader = CustomTable | CustomCoco
+CustomReader = CustomTable | CustomCoco | CustomVectors
 """Readers of your own files, which are given every path: `t2s ingest custom`."""
 
-_HOW = ("rules", "encoding")
+_HOW = ("rules", "encoding", "per", "chip", "overlap")
 """The keys of an entry that say how files are read. They may change under the same name."""
+
+_TEXTS = ("split", "field", "layer", *_HOW)
+"""The keys of an entry that are no paths."""
 
 Entry = str | dict[str, Any]
 """What ``datasets.json`` holds about a dataset: a folder, or an object with paths and the rules for pixels."""
@@ -172,13 +176,15 @@ def _custom(settings: Settings, name: str, entry: object) -> Dataset:
     content = entry if isinstance(entry, dict) else {}
     rules = PixelRules.of(content.get("rules") or {})
     fields = {str(field): str(value) for field, value in content.items() if field != "rules"}
-    split, encoding = fields.pop("split", ""), fields.pop("encoding", "")
-    paths = {field: Path(value) for field, value in fields.items()}
+    paths = {field: Path(value) for field, value in fields.items() if field not in _TEXTS}
+    split, encoding = fields.get("split", ""), fields.get("encoding", "")
     reader: CustomReader
     if paths.keys() == {"images", "masks", "queries"}:
         reader = CustomTable(paths["images"], paths["masks"], paths["queries"], split, encoding, rules)
     elif paths.keys() == {"images", "annotations"}:
         reader = CustomCoco(paths["images"], paths["annotations"], split, rules)
+    elif paths.keys() == {"images", "vectors"}:
+        reader = _vectors(paths, fields, rules)
     else:
         raise InputError(
             f"The entry of the dataset {name} in {_datasets_file(settings)} has other keys than expected: "
@@ -189,6 +195,22 @@ def _custom(settings: Settings, name: str, entry: object) -> Dataset:
         raise InputError(f"{missing[0]} of the dataset {name} is missing: restore it, or run `t2s ingest` again.")
     root = os.path.commonpath([path if path.is_dir() else path.parent for path in paths.values()])
     return Dataset(name, Path(root), reader, origin=str(_datasets_file(settings)))
+
+
+def _vectors(paths: dict[str, Path], fields: dict[str, str], rules: PixelRules) -> CustomVectors:
+    chip, overlap = fields.get("chip", "0"), fields.get("overlap", "0")
+    return CustomVectors(
+        paths["images"],
+        paths["vectors"],
+        fields.get("field", ""),
+        fields.get("split", ""),
+        fields.get("layer", ""),
+        fields.get("per", PER[0]),
+        int(chip) if chip.isdecimal() else 0,
+        int(overlap) if overlap.isdecimal() else 0,
+        fields.get("encoding", ""),
+        rules,
+    )
 
 
 def _existing(root: Path, name: str) -> Path:

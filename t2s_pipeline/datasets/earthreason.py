@@ -23,11 +23,12 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.outside_files import bounded_json
 from t2s_pipeline.datasets.benchmark import Benchmark
 from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, as_text, composed, is_clutter, is_text, split_of
+from t2s_pipeline.datasets.placing import on_grid_of
 from t2s_pipeline.datasets.records import Record, RejectRecord, SampleRecord, image_record, note_records
 from t2s_pipeline.datasets.text_files import text_of
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
-from t2s_pipeline.vision.labels import place_notes, read_label
+from t2s_pipeline.vision.labels import read_label
 from t2s_pipeline.vision.pictures import read_picture
 from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, PixelRules
 
@@ -179,10 +180,10 @@ def _sample(root: Path, source: Source, rules: PixelRules) -> list[Record]:
     if isinstance(image, RejectRecord) or isinstance(label, RejectRecord) or isinstance(qa, RejectRecord):
         return [fault for fault in (image, label, qa) if isinstance(fault, RejectRecord)]
     data, picture = image
-    height, width = label.mask.shape
-    if (width, height) != (picture.width, picture.height):
-        detail = f"label is {width}×{height}, image {picture.width}×{picture.height}"
-        return [_reject(source.labels[0], "size_mismatch", detail)]
+    try:
+        mask, notes = on_grid_of(picture, label, "label")
+    except UnusableFileError as fault:
+        return [_reject(source.labels[0], fault.reason, fault.detail)]
     blank = [
         RejectRecord(f"{source.qas[0]}#questions[{i}]", "blank_question", "no words in it")
         for i, question in enumerate(qa.questions)
@@ -191,13 +192,12 @@ def _sample(root: Path, source: Source, rules: PixelRules) -> list[Record]:
     questions, answers = qa.with_words()
     if not questions:
         return [*blank, _reject(source.qas[0], "no_questions", "the list of questions is empty")]
-    notes = [*label.notes, *place_notes(label.grid, picture.grid, width, height)]
     return [
         *blank,
         *note_records(image_name, picture.notes),
         *note_records(source.labels[0], notes),
         image_record(source.stem, image_name, picture, data),
-        SampleRecord(source.stem, source.stem, None, questions, answers, masks.encode(label.mask)),
+        SampleRecord(source.stem, source.stem, None, questions, answers, masks.encode(mask)),
     ]
 
 

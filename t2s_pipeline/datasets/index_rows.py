@@ -7,10 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from t2s_pipeline.datasets.placing import on_grid_of
 from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
-from t2s_pipeline.vision.labels import place_notes, read_label
+from t2s_pipeline.vision.labels import read_label
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pictures import Picture
 from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, Note, PixelRules
@@ -59,12 +60,8 @@ class MaskFile:
             label = read_label(file_bytes(self.path), self.rules, self.first_channel)
         except UnusableFileError as error:
             raise UnusableFileError(error.reason, f"{self.path.name}: {error.detail}") from error
-        height, width = label.mask.shape
-        if (width, height) != (picture.width, picture.height):
-            detail = f"mask {self.path.name} is {width}×{height}, image {picture.width}×{picture.height}"
-            raise UnusableFileError("size_mismatch", detail)
-        notes = [*label.notes, *place_notes(label.grid, picture.grid, width, height)]
-        return masks.encode(label.mask), notes
+        mask, notes = on_grid_of(picture, label, f"mask {self.path.name}")
+        return masks.encode(mask), notes
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,8 @@ def _image_row(image: ImageRecord) -> dict[str, Any]:
         "height": image.height,
         "sha256": image.sha256.hex(),
         "bytes": image.data,
+        "crs": image.place.named_crs if image.place else None,
+        "transform": list(image.place.transform) if image.place else None,
     }
 
 

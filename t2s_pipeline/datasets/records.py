@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pictures import Picture
 from t2s_pipeline.vision.pixel_rules import Note, PixelRules
+from t2s_pipeline.vision.place import Place
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class ImageRecord:
     height: int
     data: bytes
     file_sha256: bytes | None = None
-    """Of the original file; None if ``data`` is that file."""
+    """Of the original file, or of a chip and its place; None if ``data`` is that file."""
+    place: Place | None = None
+    """Where its pixels lie on Earth, if the file states a CRS."""
 
     @cached_property
     def sha256(self) -> bytes:
@@ -36,7 +39,13 @@ class ImageRecord:
 def image_record(image_id: str, file_name: str, picture: Picture, data: bytes) -> ImageRecord:
     """The record of a picture that was read from the bytes ``data`` of a file."""
     digest = None if picture.data is data else hashlib.sha256(data).digest()
-    return ImageRecord(image_id, file_name, picture.width, picture.height, picture.data, digest)
+    return ImageRecord(image_id, file_name, picture.width, picture.height, picture.data, digest, picture.place)
+
+
+def chip_record(image_id: str, file_name: str, data: bytes, width: int, height: int, place: Place) -> ImageRecord:
+    """The record of a chip, the PNG file ``data``. Its hash covers its place, so that equal pixels elsewhere differ."""
+    digest = hashlib.sha256(repr(place).encode() + data).digest()
+    return ImageRecord(image_id, file_name, width, height, data, digest, place)
 
 
 @dataclass(frozen=True)

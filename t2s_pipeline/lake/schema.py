@@ -20,11 +20,16 @@ IMAGES = TABLES.add(
     "dataset split",
     rows_per_group=64,
     image_id=(STR, "unique within dataset and split"),
-    file_name=(STR, "path relative to the root folder of the dataset"),
+    file_name=(STR, "path relative to the root folder of the dataset; of a chip with #x,y,width,height in pixels"),
     width=(INT, "pixels, as displayed"),
     height=(INT, "pixels, as displayed"),
-    sha256=(STR, "hash of the original file"),
+    sha256=(STR, "hash of the original file; of a chip, of its pixels and its place"),
     bytes=(pa.large_binary(), "the file as it was, or the PNG made from it"),
+    crs=(STR, "coordinate reference system of the pixels: EPSG:… or WKT; null if the file states none"),
+    transform=(
+        pa.list_(REAL),
+        "a, b, c, d, e, f: x = a·column + b·row + c, y = d·column + e·row + f; null without crs",
+    ),
 )
 SAMPLES = TABLES.add(
     "samples",

@@ -15,7 +15,8 @@ from PIL import Image
 
 from t2s_pipeline.vision.image_files import UnusableFileError, is_deep_png, is_tiff, loaded_picture
 from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, Note, PixelRules
-from t2s_pipeline.vision.rasters import open_raster
+from t2s_pipeline.vision.place import Place
+from t2s_pipeline.vision.rasters import open_raster, place_of
 from t2s_pipeline.vision.tiff_tags import Grid, TiffTags, tiff_tags
 
 MIDDLE = 127
@@ -37,6 +38,8 @@ class LabelFile:
     mask: NDArray[np.bool_]
     notes: tuple[Note, ...] = ()
     grid: Grid | None = None
+    place: Place | None = None
+    """The grid with its CRS, whatever that is and however the grid is turned."""
 
 
 def decode_label(data: bytes, first_channel: bool = False) -> NDArray[np.bool_]:
@@ -69,7 +72,9 @@ def read_label(data: bytes, rules: PixelRules = AS_FILES_SAY, first_channel: boo
     else:
         target = _target_of_raster(data, rules, first_channel, is_jpeg)
     mask = target.mask()
-    return LabelFile(mask, (*notes, *target.notes(mask)), tags.grid if tags else None)
+    grid = tags.grid if tags else None
+    place = place_of(data, "label") if grid is not None else None
+    return LabelFile(mask, (*notes, *target.notes(mask)), grid, place)
 
 
 def _plain(data: bytes, tags: TiffTags | None) -> Image.Image | None:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from t2s_pipeline.vision.image_files import UnusableFileError, is_deep_png, is_tiff, loaded_picture
 from t2s_pipeline.vision.pixel_rules import Note
-from t2s_pipeline.vision.rasters import open_raster
+from t2s_pipeline.vision.place import Place
+from t2s_pipeline.vision.rasters import open_raster, place_of
 from t2s_pipeline.vision.stretch import bands_in_words, default_bands, limits, require_bands, stretched
 from t2s_pipeline.vision.tiff_tags import Grid, tiff_tags
 
@@ -39,6 +40,8 @@ class Picture:
     data: bytes
     notes: tuple[Note, ...] = ()
     grid: Grid | None = None
+    place: Place | None = None
+    """The grid with its CRS, whatever that is and however the grid is turned."""
 
 
 def read_picture(data: bytes, bands: tuple[int, ...] = ()) -> Picture:
@@ -54,10 +57,11 @@ def read_picture(data: bytes, bands: tuple[int, ...] = ()) -> Picture:
             ``no_values`` (every pixel is nodata or not finite).
     """
     grid, plain = _plain(data)
+    place = place_of(data, "image") if grid is not None else None
     if plain is not None and not bands:
         if plain.mode != "RGB":
             plain.convert("RGB")
-        return Picture(*plain.size, data, (), grid)
+        return Picture(*plain.size, data, (), grid, place)
     notes: tuple[Note, ...] = ()
     if plain is not None:
         pixels = _chosen(np.asarray(plain if plain.mode in ("L", "RGB") else plain.convert("RGB")), bands)
@@ -65,7 +69,7 @@ def read_picture(data: bytes, bands: tuple[int, ...] = ()) -> Picture:
         pixels, notes = _from_bands(data, bands)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=_FASTEST)
-    return Picture(pixels.shape[1], pixels.shape[0], buffer.getvalue(), notes, grid)
+    return Picture(pixels.shape[1], pixels.shape[0], buffer.getvalue(), notes, grid, place)
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Where the pixels of a raster lie on Earth, and a mask on the grid of another raster."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -61,13 +62,7 @@ class Place:
     @property
     def named_crs(self) -> str:
         """The CRS as ``EPSG:…`` if it is exactly that one, else as WKT; empty without a CRS."""
-        from rasterio.crs import CRS
-
-        if not self.crs:
-            return ""
-        crs = CRS.from_wkt(self.crs)
-        code = crs.to_epsg()
-        return f"EPSG:{code}" if code is not None and CRS.from_epsg(code) == crs else self.crs
+        return _named(self.crs) if self.crs else ""
 
     @classmethod
     def named(cls, crs: str, transform: Transform) -> Self:
@@ -98,6 +93,12 @@ def _crs(text: str) -> "CRS":
     from rasterio.crs import CRS
 
     return CRS.from_user_input(text)
+
+
+@cache
+def _named(crs: str) -> str:
+    code = _crs(crs).to_epsg()
+    return f"EPSG:{code}" if code is not None and _crs(f"EPSG:{code}") == _crs(crs) else crs
 
 
 def warped(mask: NDArray[np.bool_], place: Place, target: Place, shape: tuple[int, int]) -> NDArray[np.bool_] | None:

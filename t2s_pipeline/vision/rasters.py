@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from t2s_pipeline.vision.image_files import DAMAGE, UnusableFileError, is_tiff, refuse_too_many_pixels
+from t2s_pipeline.vision.place import Place
 from t2s_pipeline.vision.tiff_tags import TiffTags, tiff_tags
 
 DRIVERS = ("GTiff", "PNG")
@@ -57,6 +58,13 @@ class RasterFile:
         for index, colour in entries.items():
             colours[index] = colour[:3]
         return colours
+
+    @property
+    def place(self) -> Place | None:
+        """Where the pixels lie; None without a CRS or a grid, or if the file is displayed turned."""
+        place = Place.of(self._dataset)
+        is_placed = bool(place.crs) and self._orientation == 1 and not self._dataset.transform.is_identity
+        return place if is_placed and not self._dataset.transform.is_degenerate else None
 
     def band(self, number: int, ignore_alpha: bool = False) -> tuple[Array, NDArray[np.bool_]]:
         """The values of a band (H, W), and which of them are present (H, W).
@@ -112,6 +120,20 @@ def open_raster(data: bytes, kind: str) -> Iterator[RasterFile]:
         reason = "unsupported" if _UNSUPPORTED.search(str(error)) else "corrupt"
         text = " ".join(_NAME_IN_MEMORY.sub("the file", str(error.__cause__ or error)).split())
         raise UnusableFileError(f"{reason}_{kind}", f"{type(error).__name__}: {text}") from error
+
+
+def place_of(data: bytes, kind: str) -> Place | None:
+    """Where the pixels of a TIFF file lie; None if it states no CRS, or GDAL does not read it.
+
+    Args:
+        data: a file that Pillow or GDAL reads.
+        kind: ``image`` or ``label``.
+    """
+    try:
+        with open_raster(data, kind) as file:
+            return file.place
+    except UnusableFileError:
+        return None
 
 
 def _exif_orientation(data: bytes) -> int:

@@ -41,12 +41,15 @@ class OpenScene:
         notes: what a person should know about the file, in sentences.
     """
 
-    def __init__(self, path: Path, dataset: Any, bands: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, dataset: Any, bands: tuple[int, ...] = (), stretch: tuple[float, float] | None = None
+    ) -> None:
         self.path = path
         self.width: int = dataset.width
         self.height: int = dataset.height
         self.place = Place.of(dataset)
         self._dataset = dataset
+        self._known_stretch = stretch
         self._state = _state(path)
         colours = tuple(colour.name for colour in dataset.colorinterp)
         self._palette = _palette(dataset) if colours[0] == "palette" and not bands else None
@@ -78,8 +81,8 @@ class OpenScene:
                 indices, present = self._band(1, view, "nearest")
                 return self._palette[np.minimum(indices, len(self._palette) - 1)], present
             layers = [self._band(band, view, "average" if max(view.step) > 1 else "bilinear") for band in self.bands]
-            if not self._is_eight_bit:
-                low, high = self._limits
+            if self.stretch is not None:
+                low, high = self.stretch
                 layers = [(stretched(values, present, low, high), present) for values, present in layers]
         channels = [values for values, _ in layers]
         image = np.stack(channels if len(channels) == 3 else [channels[0]] * 3, axis=2)
@@ -103,9 +106,8 @@ class OpenScene:
         Raises:
             InputError: if every pixel is nodata or not finite.
         """
-        if not self._is_eight_bit and self._palette is None:
-            with _readable(self.path):
-                _ = self._limits
+        with _readable(self.path):
+            _ = self.stretch
 
     def require_unchanged(self) -> None:
         """Check that the file is the one that was opened.
@@ -116,12 +118,18 @@ class OpenScene:
         if _state(self.path) != self._state:
             raise InputError(f"{self.path} changed while it was read: run the same command again when it is complete.")
 
-    @property
-    def _is_eight_bit(self) -> bool:
-        return {self._dataset.dtypes[band - 1] for band in self.bands} == {"uint8"}
-
     @cached_property
-    def _limits(self) -> tuple[float, float]:
+    def stretch(self) -> tuple[float, float] | None:
+        """The values that become 0 and 255; None if the values are shown as they are.
+
+        Raises:
+            UnusableFileError: reason ``no_values`` if no pixel of the scene is present.
+        """
+        if self._known_stretch is not None:
+            return self._known_stretch
+        is_eight_bit = {self._dataset.dtypes[band - 1] for band in self.bands} == {"uint8"}
+        if is_eight_bit or self._palette is not None:
+            return None
         scale = max(1.0, self.width / SAMPLED_SIDE, self.height / SAMPLED_SIDE)
         size = max(1, round(self.width / scale)), max(1, round(self.height / scale))
         whole = SceneView(0, 0, self.width, self.height, *size)
@@ -147,19 +155,27 @@ class OpenScene:
 
 
 @contextmanager
-def open_scene(path: Path, bands: tuple[int, ...] = ()) -> Iterator[OpenScene]:
+def open_scene(
+    path: Path,
+    bands: tuple[int, ...] = (),
+    drivers: tuple[str, ...] | None = None,
+    stretch: tuple[float, float] | None = None,
+) -> Iterator[OpenScene]:
     """Open a raster that GDAL reads.
 
     Args:
         path: of the file.
         bands: the numbers of the bands that are red, green and blue, or of the one that is grey. Empty: those that the
             file names so, else the first three, or the first of one or two.
+        drivers: of GDAL, by which the file is opened. None: all.
+        stretch: that of the same scene, if it is known.
 
     Raises:
         InputError: if it cannot be read, or is larger than ``MAX_SIDE``.
     """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.io import DatasetReader
 
     if not path.exists():
         raise InputError(f"There is no file {path}.")
@@ -169,11 +185,11 @@ def open_scene(path: Path, bands: tuple[int, ...] = ()) -> Iterator[OpenScene]:
         with _readable(path), warnings.catch_warnings():
             # ``notes`` says it.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            dataset = DatasetReader(str(path), driver=list(drivers)) if drivers else rasterio.open(path)
         with dataset:
             _require_usable(path, dataset)
             with _readable(path):
-                scene = OpenScene(path, dataset, bands)
+                scene = OpenScene(path, dataset, bands, stretch)
             yield scene
 
 
