@@ -267,7 +267,7 @@ def test_numbers_that_cannot_be_used_are_one_sentence(tmp_path, options, words):
 @pytest.mark.parametrize(
     ("files", "options", "map_options", "words"),
     [
-        ({"vectors": "v.gpkg"}, {}, {"question_field": "kind"}, "Custom data needs --images with"),
+        ({"vectors": "v.gpkg"}, {}, {"question_field": "kind"}, "--question-field is for --images with --vectors"),
         ({"images": "i", "vectors": "v.gpkg"}, {}, {}, "--vectors needs --question-field"),
         (
             {"images": "i", "vectors": "v.gpkg"},
