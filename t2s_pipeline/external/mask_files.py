@@ -9,7 +9,7 @@ import math
 import os
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,26 @@ from PIL import Image, ImageOps
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.outside_files import SHOWN
 from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, PredictionReject, Size
+from t2s_pipeline.external.placed import WARPED, on_grid
 from t2s_pipeline.external.soft_values import SoftTarget, target_of
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import MAX_PIXELS
 from t2s_pipeline.vision.image_files import DAMAGE, UnusableFileError, file_bytes
 from t2s_pipeline.vision.labels import decode_label
+from t2s_pipeline.vision.place import Place
 
 PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 ARRAYS = (".npy",)
 NUMPY_DAMAGE = (*DAMAGE, tokenize.TokenError, RecursionError, MemoryError)
 """What NumPy raises for a damaged file. The last three come from Python's parser, which reads the header."""
 
+NO_PLACES: Mapping[str, Place] = {}
+
 _NUMBERED = re.compile(r"(.+)[/_-](\d+)")
 
 
 def folder_masks(
-    folder: Path, sizes: dict[str, Size], options: MaskOptions
+    folder: Path, sizes: dict[str, Size], options: MaskOptions, places: Mapping[str, Place] = NO_PLACES
 ) -> Iterator[ForeignMask | PredictionReject]:
     """The masks of a folder and of the folders in it, in the order of their names.
 
@@ -42,6 +46,7 @@ def folder_masks(
         folder: the folder.
         sizes: native height and width of each sample, by sample_id.
         options: what decides where the files alone do not.
+        places: where the images of samples lie on Earth, by sample_id.
 
     Raises:
         InputError: if the folder holds no file of a kind that is read.
@@ -53,7 +58,7 @@ def folder_masks(
     objects: dict[str, ForeignMask] = {}
     for file in files:
         relative = file.relative_to(folder)
-        one = _read(file, relative, sizes, options)
+        one = _read(file, relative, sizes, options, places)
         if not options.objects or isinstance(one, PredictionReject):
             yield one
         elif one.sample_id in objects:
@@ -79,12 +84,17 @@ def _files_below(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def _read(file: Path, relative: Path, sizes: dict[str, Size], options: MaskOptions) -> ForeignMask | PredictionReject:
+def _read(
+    file: Path, relative: Path, sizes: dict[str, Size], options: MaskOptions, places: Mapping[str, Place]
+) -> ForeignMask | PredictionReject:
     source = relative.as_posix()
     name, index = _name_and_number(relative.with_suffix("").as_posix(), sizes)
     try:
         target = _target(file, options.threshold)
         native = sizes.get(name)
+        if native is not None and name in places:
+            mask = on_grid(target.mask, file, places[name], native)
+            target = target if mask is target.mask else SoftTarget(mask, WARPED)
         if native is not None and target.mask.shape != native and target.mask.shape == native[::-1]:
             raise UnusableFileError(
                 "sides_exchanged",

@@ -12,18 +12,22 @@
 Every entry is checked. An entry that cannot be read is returned with its reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.coco import read_json
 from t2s_pipeline.external.foreign_mask import ForeignMask, MaskOptions, PredictionReject, Size
 from t2s_pipeline.external.mask_entries import json_entries, masks_of, table_entries
-from t2s_pipeline.external.mask_files import folder_masks
+from t2s_pipeline.external.mask_files import NO_PLACES, folder_masks
+from t2s_pipeline.vision.place import Place
 
 
 def read_masks(
-    path: Path, sizes: dict[str, Size], options: MaskOptions | None = None
+    path: Path,
+    sizes: dict[str, Size],
+    options: MaskOptions | None = None,
+    places: Mapping[str, Place] = NO_PLACES,
 ) -> Iterator[ForeignMask | PredictionReject]:
     """Every entry of the folder or file, in a fixed order.
 
@@ -32,13 +36,14 @@ def read_masks(
         sizes: native height and width of each sample of the split that is scored, by sample_id. Polygons are rendered
             at that size. The sample ids tell ``<sample_id>/<question index>.png`` from a sample id with a slash.
         options: what decides where the files alone do not.
+        places: where the images of samples lie on Earth, by sample_id. A GeoTIFF on another grid is warped to it.
 
     Raises:
         InputError: if the path has none of these forms, or the file as a whole cannot be read.
     """
     options = options or MaskOptions()
     if path.is_dir():
-        return folder_masks(path, sizes, options)
+        return folder_masks(path, sizes, options, places)
     match path.suffix.lower():
         case ".json":
             return masks_of(json_entries(path, read_json(path)), sizes, options, unite=True)

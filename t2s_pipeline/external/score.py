@@ -15,6 +15,7 @@ from t2s_pipeline.datasets.coco import read_json
 from t2s_pipeline.external.answers import is_answers, match_answers
 from t2s_pipeline.external.foreign_mask import MaskOptions
 from t2s_pipeline.external.masks import read_masks
+from t2s_pipeline.external.placed import places_of
 from t2s_pipeline.external.predictions import match_masks, sizes_of
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
@@ -86,7 +87,9 @@ def score_foreign(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
 def _score_masks(runner: Runner, foreign: ForeignAnswers) -> list[StepReport]:
     lake = runner.settings.lake
     samples = read_partition(lake, schema.SAMPLES, foreign.partition)
-    entries = read_masks(foreign.predictions, sizes_of(samples), foreign.options)
+    images = read_partition(lake, schema.IMAGES, foreign.partition, ["image_id", "crs", "transform"])
+    places = places_of(samples, images)
+    entries = read_masks(foreign.predictions, sizes_of(samples), foreign.options, places)
     matched = match_masks(entries, samples, foreign.side, foreign.question)
     if matched.predictions.num_rows == 0:
         surplus = set(matched.rejects["reason"].to_pylist()) <= {"surplus", "missing"}
