@@ -22,7 +22,7 @@ WORKER_BIN := .venv-worker/bin
 export SAM2_BUILD_CUDA ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test faults check lint format types docs fuzz mutants audit update-constraints clean-environments
+.PHONY: help setup demo ui app test faults check lint format types docs fuzz mutants audit update-constraints clean-environments
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -31,7 +31,7 @@ help: ## list the targets
 	@echo 'make demo SEEDS="0 1 2"                trains and evaluates one run per seed'
 	@echo 'make demo SYSTEMS=think2seg            trains that method only and leaves out the methods it is compared with'
 	@echo 'make demo FRESH=1                      repeats finished work'
-	@echo 'make ui PORT=3001                      uses another port'
+	@echo 'make ui PORT=3001                      uses another port; make app too'
 	@echo "make test PYTEST_ARGS='-m \"not slow\"'  passes options to pytest"
 	@echo 'make test PROCESSES=0                  runs the tests in one process (default: one per logical core)'
 	@echo 'make fuzz TIMES=500                    tries 500 times as many inputs; make mutants MODULES=masks one module'
@@ -48,6 +48,9 @@ demo: setup ## train, evaluate and report on the embedded scenes (the Dagster jo
 
 ui: setup ## Dagster's web UI on 127.0.0.1:3000
 	@$(BIN)/t2s ui --port $(PORT)
+
+app: setup ## the page to ask scenes on, on 127.0.0.1:3100
+	@$(BIN)/t2s app --port $(if $(filter file,$(origin PORT)),3100,$(PORT))
 
 # A test that needs the other environment skips itself, and tests/conftest.py says which run in both. Pytest's exit code 5
 # means that no test was selected: allowed in one environment (for example PYTEST_ARGS='-m worker'), an error in both.

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.commands.app import app as app_command
 from t2s_pipeline.commands.ask import ask
 from t2s_pipeline.commands.compare import compare
 from t2s_pipeline.commands.database import database
@@ -49,6 +50,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     doctor,
     ask,
     questions,
+    app_command,
     ingest,
     export_dataset,
     label,

@@ -31,13 +31,15 @@ ROOMS = (
     "assets",
     "jobs",
     "definitions",
+    "app",
     "commands",
     "cli",
 )
 """Lowest first: a room imports only rooms above it in this list. docs/architecture.md says what each holds."""
 
-MOST_ARROWS = 139
-"""130, and nine with the room `scenes`: six to what it uses, three from the worker, the steps and the commands."""
+MOST_ARROWS = 148
+"""130, nine with the room `scenes` (six to what it uses, three from the worker, the steps and the commands), and nine
+with the room `app` (eight to what it uses, one from the commands)."""
 LOOSE = {"__init__", "cli", "definitions"}
 """The only modules that lie at the top of the package, beside the rooms."""
 

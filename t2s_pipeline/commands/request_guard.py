@@ -1,7 +1,7 @@
-"""Who may use the web UI: pages of the UI itself, and programs that know its token.
+"""Who may use the web UI and the page to ask on: their own pages, and programs that know the token.
 
-Dagster's web server answers whoever reaches it. A page of any website can send requests to 127.0.0.1 from the browser
-of the person who reads it, and so start runs. ``RequestGuard`` stands before the server and refuses
+A web server such as Dagster's answers whoever reaches it. A page of any website can send requests to 127.0.0.1 from
+the browser of the person who reads it, and so start runs. ``RequestGuard`` stands before the server and refuses
 
 - a request for another host name. A website can let its own name point to 127.0.0.1 (DNS rebinding);
 - a request that a page of another origin sends, by the headers ``Origin`` and ``Sec-Fetch-Site``;
@@ -26,7 +26,6 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OWN_NAMES = ("127.0.0.1", "localhost", "::1")
 """The names of this machine. Any port is allowed, because people forward ports."""
-COOKIE = "t2s_ui"
 HEADER = "X-T2S-Token"
 POLICY_VIOLATION = 1008
 """The code with which a websocket is closed."""
@@ -37,18 +36,20 @@ _READING = ("GET", "HEAD")
 class RequestGuard:
     """An ASGI application that passes on to another one what may be passed on."""
 
-    def __init__(self, application: Application, token: str, names: Iterable[str] = ()) -> None:
+    def __init__(self, application: Application, token: str, names: Iterable[str] = (), name: str = "ui") -> None:
         """Guard an application.
 
         Args:
             application: the web server's.
             token: a secret of at least 32 characters.
             names: host names beside those of this machine, for a proxy.
+            name: the command of `t2s` that serves. Browsers send a cookie to every port, so each has its own.
         """
         if len(token) < 32:
             raise ValueError("the token is too short")
         self._application = application
         self._token = token
+        self._name, self._cookie = name, cookie_of(name)
         self._names = frozenset((*OWN_NAMES, *(name.lower() for name in names)))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -63,7 +64,7 @@ class RequestGuard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refusal})
         else:
-            body = f"t2s ui: {refusal}\n".encode()
+            body = f"t2s {self._name}: {refusal}\n".encode()
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": body})
@@ -72,7 +73,7 @@ class RequestGuard:
         """Why a request is refused, in one sentence; None if it may pass."""
         hosts, origins = request.headers.get("host", []), request.headers.get("origin", [])
         if len(hosts) != 1 or _name(hosts[0]) not in self._names:
-            return "requests for this host name are refused; `t2s ui --allow-host NAME` allows one."
+            return f"requests for this host name are refused; `t2s {self._name} --allow-host NAME` allows one."
         if len(origins) > 1 or any(urlsplit(origin).netloc.lower() != hosts[0].lower() for origin in origins):
             return "requests from pages of another origin are refused."
         is_navigation = request.method == "GET" and request.headers.get("sec-fetch-mode") == ["navigate"]
@@ -87,13 +88,13 @@ class RequestGuard:
 
     def _has_token(self, request: "_Request") -> bool:
         cookies = (part.strip() for line in request.headers.get("cookie", []) for part in line.split(";"))
-        values = [value for name, _, value in (part.partition("=") for part in cookies) if name == COOKIE]
+        values = [value for name, _, value in (part.partition("=") for part in cookies) if name == self._cookie]
         values += request.headers.get(HEADER.lower(), [])
         return any(secrets.compare_digest(value.encode(), self._token.encode()) for value in values)
 
     def _with_cookie(self, send: Send) -> Send:
         """``send``, with the token as a cookie and the refusal to be framed on every page."""
-        cookie = f"{COOKIE}={self._token}; Path=/; HttpOnly; SameSite=Strict".encode()
+        cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict".encode()
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -121,6 +122,11 @@ class _Request:
             headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
         method = "WEBSOCKET" if scope["type"] == "websocket" else str(scope["method"])
         return cls(method, str(scope["path"]), headers)
+
+
+def cookie_of(name: str) -> str:
+    """The cookie with the token of the command of that name."""
+    return f"t2s_{name}"
 
 
 def _name(host: str) -> str:

@@ -136,8 +136,12 @@ def _end_with_the_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
-def require_free(port: int) -> None:
+def require_free(port: int, command: str = "make ui") -> None:
     """Check that no program listens on the port.
+
+    Args:
+        port: on this machine.
+        command: what a person starts again with another port.
 
     Raises:
         T2SError: if a program does, or if this user may not open the port.
@@ -149,5 +153,5 @@ def require_free(port: int) -> None:
         except OSError as error:
             raise T2SError(
                 f"Port {port} on {HOST} cannot be used ({error.strerror}). "
-                f"Stop the program that listens there, or use another port: make ui PORT={port + 1}"
+                f"Stop the program that listens there, or use another port: {command} PORT={port + 1}"
             ) from error

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from t2s_pipeline.core.environment import positive_number
 from t2s_pipeline.core.visible import visible
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Number = int | float | str
 PIPES_VARIABLE = "DAGSTER_PIPES_CONTEXT"
 """Dagster sets this variable in the environment of a process that it launched through Pipes."""
+SECONDS = "T2S_PROGRESS_SECONDS"
+"""The environment variable with the seconds between two lines of progress that do not go to a terminal."""
 
 
 class Progress(Protocol):
@@ -85,7 +88,7 @@ class StderrProgress(_Throttled):
         super().__init__()
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
-        self.every = 0.2 if self._terminal else 10.0
+        self.every = 0.2 if self._terminal else positive_number(SECONDS, 10.0)
 
     def _show(self, done: int, line: str) -> None:
         end = "\n" if not self._terminal or done >= self._total else ""

@@ -10,6 +10,7 @@ from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.scenes.piece import SceneObject, prompt_as_json, prompt_from_json
 from t2s_pipeline.scenes.search import ViewAnswer
 from t2s_pipeline.vision.geometry import PromptObject
+from t2s_pipeline.vision.view import SceneView
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class SceneRequest:
         bands: the bands that are shown as red, green and blue; empty for the default.
         draws: sampled answers per view.
         prompts: prompts of a person, in pixels of the scene. Then no prompter is asked.
+        view: the view in which these prompts are segmented if they lie in it; None: it follows from the prompts. So a
+            prompt that is moved a little needs no other encoding.
     """
 
     path: Path
@@ -37,6 +40,7 @@ class SceneRequest:
     bands: tuple[int, ...] = ()
     draws: int = 0
     prompts: tuple[PromptObject, ...] = ()
+    view: SceneView | None = None
 
     @property
     def result(self) -> Path:
@@ -109,6 +113,7 @@ def read_requests(path: Path) -> Requests:
                 "folder": Path(value["folder"]),
                 "bands": tuple(value["bands"]),
                 "prompts": tuple(map(prompt_from_json, value["prompts"])),
+                "view": value["view"] and SceneView(**value["view"]),
             }
         )
         for value in content["requests"]

@@ -1,7 +1,7 @@
 """A system with its models loaded, as a search of scenes needs it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompters.load import load_answerer
+from t2s_pipeline.prompters.load import kept_answerer
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.lax import parse_both
 from t2s_pipeline.prompting.parsing import Answer, FormatError
 from t2s_pipeline.scenes.answering import ObjectMask, Reading
-from t2s_pipeline.segmenters.embedding import Embedding
-from t2s_pipeline.segmenters.load import load_segmenter
+from t2s_pipeline.segmenters.kept_embeddings import kept_embeddings
+from t2s_pipeline.segmenters.load import kept_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -31,6 +31,8 @@ SMALL_SQUARE = 448
 class SystemAnswerer:
     """An ``Answerer``. The prompter is loaded when the first question is asked, the segmenter with the first prompts.
 
+    Both stay loaded in this process, and so do the last embeddings.
+
     Attributes:
         system: the system.
         device: a torch device.
@@ -38,17 +40,16 @@ class SystemAnswerer:
 
     system: System
     device: str
-    _encoded: tuple[NDArray[np.uint8], Embedding] | None = field(default=None, init=False)
 
     @cached_property
     def prompter(self) -> Chat:
         """The prompter with its weights."""
-        return load_answerer(self.system.prompter, self.system.generation, self.device, self.system.asking)
+        return kept_answerer(self.system.prompter, self.system.generation, self.device, self.system.asking)
 
     @cached_property
     def segmenter(self) -> Sam2Segmenter:
         """The segmenter with its weights."""
-        return load_segmenter(self.system.segmenter, self.device)
+        return kept_segmenter(self.system.segmenter, self.device)
 
     @property
     def segmenter_side(self) -> int:
@@ -78,11 +79,10 @@ class SystemAnswerer:
     def segment(self, image: NDArray[np.uint8], prompts: Sequence[PromptObject]) -> list[ObjectMask]:
         """The mask of every prompt, in pixels of the image."""
         frame = Frame(image.shape[1], image.shape[0])
-        if self._encoded is None or self._encoded[0] is not image:
-            self._encoded = (image, self.segmenter.encode(image))
+        embedding = kept_embeddings(self.segmenter).get(image)
         inference = self.system.recipe.inference
         sets = [[item] for item in inference.prompts(prompts)]
-        decoded = self.segmenter.decode(self._encoded[1], sets, frame, frame, inference.multimask)
+        decoded = self.segmenter.decode(embedding, sets, frame, frame, inference.multimask)
         return [ObjectMask(item.mask, float(item.scores[0])) for item in decoded]
 
     def _readings(

@@ -7,11 +7,12 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.scenes.merging import distinct
-from t2s_pipeline.scenes.piece import Piece, SceneObject
+from t2s_pipeline.scenes.piece import Piece, SceneObject, box_around
 from t2s_pipeline.scenes.refining import extent, view_around
 from t2s_pipeline.scenes.request import SceneRequest, SceneResult, read_requests, write_result
 from t2s_pipeline.scenes.search import Search
 from t2s_pipeline.scenes.system_answerer import SystemAnswerer
+from t2s_pipeline.vision.geometry import Box
 from t2s_pipeline.vision.scene import OpenScene, open_scene
 from t2s_pipeline.vision.view import WHOLE, SceneView, Tiling
 
@@ -55,7 +56,8 @@ def _prompted(scene: OpenScene, request: SceneRequest, answerer: SystemAnswerer)
     size, side = (scene.width, scene.height), answerer.segmenter_side
     objects = []
     for prompt in request.prompts:
-        view = _whole(scene, side) or view_around(extent(prompt), size, side, request.factor, math.inf)
+        view = _whole(scene, side) or _given(request.view, extent(prompt))
+        view = view or view_around(extent(prompt), size, side, request.factor, math.inf)
         assert view is not None  # no view is too coarse
         image, _ = scene.read(view)
         item = answerer.segment(image, [view.from_scene(prompt)])[0]
@@ -64,6 +66,11 @@ def _prompted(scene: OpenScene, request: SceneRequest, answerer: SystemAnswerer)
             objects.append(SceneObject((piece,), prompt, item.score, None, 1))
     scene.require_unchanged()
     return distinct(objects)
+
+
+def _given(view: SceneView | None, box: Box) -> SceneView | None:
+    """The view if the box lies in it, else None."""
+    return view if view is not None and box_around([view.box, box]) == view.box else None
 
 
 def _whole(scene: OpenScene, side: int) -> SceneView | None:

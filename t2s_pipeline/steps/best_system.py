@@ -34,9 +34,14 @@ def best_system(settings: Settings) -> SystemChoice:
     Systems of full size come before those that know the embedded scenes only. Among the others, the order is: the best
     checkpoint on val, a checkpoint that was not evaluated, a released model, an untrained base.
     """
+    return available_systems(settings)[0]
+
+
+def available_systems(settings: Settings) -> list[SystemChoice]:
+    """Every system whose models are on this machine, the best first."""
     choices = list(_available(settings))
     full_size = [choice for choice in choices if not knows_drawn_scenes_only(choice.system)]
-    return (full_size or choices)[0]
+    return [*full_size, *(choice for choice in choices if choice not in full_size)]
 
 
 def knows_drawn_scenes_only(system: System) -> bool:
@@ -44,16 +49,16 @@ def knows_drawn_scenes_only(system: System) -> bool:
     return system.dataset == EMBEDDED
 
 
-def best_segmenter() -> str:
-    """The best segmenter on this machine, for prompts that a person gives."""
+def available_segmenters() -> list[str]:
+    """The segmenters on this machine, for prompts that a person gives; the best one first."""
     names = [model.name for model in known_models() if model.kind == SEGMENTER and model.here]
     others = [name for name in names if name not in ORDER and name != EMBEDDED_SEGMENTER]
-    return next(name for name in (*ORDER, *others, EMBEDDED_SEGMENTER) if name in names)
+    return [name for name in (*ORDER, *others, EMBEDDED_SEGMENTER) if name in names]
 
 
 def segments_prompts(settings: Settings, segmenter: str = "") -> System:
     """A system that only segments what a person prompts; by default with the best segmenter of this machine."""
-    name = segmenter or best_segmenter()
+    name = segmenter or available_segmenters()[0]
     return replace(resolve(BASELINE, settings), name=name, segmenter=name)
 
 

@@ -130,6 +130,14 @@ class OpenScene:
         is_eight_bit = {self._dataset.dtypes[band - 1] for band in self.bands} == {"uint8"}
         if is_eight_bit or self._palette is not None:
             return None
+        key = (str(self.path), self._state, self.bands)
+        if key not in _LIMITS:
+            if len(_LIMITS) >= MOST_LIMITS:
+                _LIMITS.clear()
+            _LIMITS[key] = self._limits()
+        return _LIMITS[key]
+
+    def _limits(self) -> tuple[float, float]:
         scale = max(1.0, self.width / SAMPLED_SIDE, self.height / SAMPLED_SIDE)
         size = max(1, round(self.width / scale)), max(1, round(self.height / scale))
         whole = SceneView(0, 0, self.width, self.height, *size)
@@ -152,6 +160,11 @@ class OpenScene:
         if self._is_inverted and values.dtype.kind == "u":
             values = np.iinfo(values.dtype).max - values
         return values, present
+
+
+MOST_LIMITS = 256
+_LIMITS: dict[tuple[str, tuple[int, int, int] | None, tuple[int, ...]], tuple[float, float]] = {}
+"""The limits of the stretch of files that this process has read: a scene that is opened again is not sampled again."""
 
 
 @contextmanager

@@ -7,16 +7,16 @@ a ``Launch``.
 import atexit
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.worker.options import SERVE, THREADS
-from t2s_pipeline.worker.process import EndedWhileIdle, WorkerProcess, worker_environment
+from t2s_pipeline.worker.process import EndedWhileIdle, WorkerProcess, to_stderr, worker_environment
 from t2s_pipeline.worker.stopping import GRACE_SECONDS
 
-SERVED = frozenset({"generate", "segment", "agree", "judge-labels"})
+SERVED = frozenset({"generate", "segment", "agree", "judge-labels", "ask"})
 """The worker's commands that a kept process runs. A training has a process of its own, and so has an export."""
 
 KEEP = "T2S_WARM_WORKER"
@@ -35,8 +35,17 @@ class WarmWorkers:
         self._idle: list[tuple[object, WorkerProcess]] = []
         self._lock = threading.Lock()
 
-    def run(self, settings: Settings, arguments: Sequence[str], variables: Mapping[str, str], grace: float) -> None:
+    def run(
+        self,
+        settings: Settings,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        grace: float,
+        say: Callable[[str], None],
+    ) -> None:
         """Run one command in a process that is kept, or in a new one if there is none for these settings.
+
+        Its lines on standard error go to ``say``.
 
         Raises:
             WorkerError: if the command fails.
@@ -45,20 +54,26 @@ class WarmWorkers:
         kind = (settings.worker_python, tuple(sorted(worker_environment(settings).items())))
         process = self._take(kind) or WorkerProcess(settings, [SERVE], {}, grace)
         try:
-            stays = self._request(process, arguments, variables)
+            stays = self._request(process, arguments, variables, say)
         except EndedWhileIdle:
             process = WorkerProcess(settings, [SERVE], {}, grace)
-            stays = self._request(process, arguments, variables)
+            stays = self._request(process, arguments, variables, say)
         if stays:
             with self._lock:
                 self._idle.append((kind, process))
 
-    def _request(self, process: WorkerProcess, arguments: Sequence[str], variables: Mapping[str, str]) -> bool:
+    def _request(
+        self,
+        process: WorkerProcess,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> bool:
         """Let the process run the command; whether it takes another one. If not, it is stopped here."""
         stays = False
         try:
             with _running(process):
-                stays = process.request(arguments, variables)
+                stays = process.request(arguments, variables, say)
         finally:
             if not stays:
                 process.stop()
@@ -132,10 +147,11 @@ def plain_launch(
     settings: Settings,
     grace: float = GRACE_SECONDS,
     variables: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = to_stderr,
 ) -> Launch:
     """A ``Launch`` that stops all processes of the worker when this process stops.
 
-    The worker's stderr is copied to ours, except its error sentence, which becomes the error's message.
+    The lines of the worker's stderr go to ``say``, except its error sentence, which becomes the error's message.
 
     This also works when this process is killed: the worker's standard input is a socket that it watches (tether.py).
 
@@ -144,19 +160,20 @@ def plain_launch(
         grace: seconds that the worker may take to stop after SIGTERM.
         variables: additional environment variables for the command. Dagster Pipes passes the address of its messages
             this way.
+        say: takes a line; by default it is printed on our stderr.
     """
 
     def launch(arguments: Sequence[str]) -> None:
         added = {**(variables or {}), **_threads(arguments[0])}
         if arguments[0] in SERVED and os.environ.get(KEEP) != "off":
-            WARM_WORKERS.run(settings, arguments, added, grace)
+            WARM_WORKERS.run(settings, arguments, added, grace, say)
             return
         # A training needs the memory of the models that are kept.
         WARM_WORKERS.close()
         process = WorkerProcess(settings, arguments, added, grace)
         try:
             with _running(process):
-                process.finish(arguments)
+                process.finish(arguments, say)
         finally:
             process.stop()
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import REPO, Settings
@@ -41,10 +41,16 @@ class EndedWhileIdle(T2SError):
     """The process ended before it took the request, so the request can go to another process."""
 
 
+def to_stderr(line: str) -> None:
+    """Print a line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class _Output:
-    """Standard error of one command: it is copied to ours line by line, and its last lines are kept."""
+    """Standard error of one command: its lines go to ``say``, and the last ones are kept."""
 
     def __init__(self) -> None:
+        self.say: Callable[[str], None] = to_stderr
         self.read_end, self.write_end = os.pipe()
         os.set_blocking(self.read_end, False)
         self.last: deque[str] = deque(maxlen=LAST_LINES)
@@ -71,7 +77,7 @@ class _Output:
         if line.strip():
             self.last.append(line.rstrip())
         if not line.startswith(ERROR_PREFIX):
-            print(line, file=sys.stderr, flush=True)
+            self.say(line)
 
 
 class WorkerProcess:
@@ -110,7 +116,7 @@ class WorkerProcess:
         """Whether the process has not ended."""
         return self._process.poll() is None
 
-    def finish(self, arguments: Sequence[str]) -> None:
+    def finish(self, arguments: Sequence[str], say: Callable[[str], None] = to_stderr) -> None:
         """Wait for the end of a process that runs one command.
 
         Raises:
@@ -118,13 +124,16 @@ class WorkerProcess:
         """
         output = self._output
         assert output is not None, "a process is waited for once"
+        output.say = say
         os.close(output.write_end)
         self._follow(arguments, output, serves=False)
         code = self._process.wait()
         if code != 0:
             raise failure(arguments, code, list(output.last))
 
-    def request(self, arguments: Sequence[str], variables: Mapping[str, str]) -> bool:
+    def request(
+        self, arguments: Sequence[str], variables: Mapping[str, str], say: Callable[[str], None] = to_stderr
+    ) -> bool:
         """Let a process that serves run one command; return whether it takes another one after that.
 
         Standard error of the process is that of the command. What it writes before its first command counts too.
@@ -134,6 +143,7 @@ class WorkerProcess:
             WorkerError: if the command failed.
         """
         output, self._output = self._output or _Output(), None
+        output.say = say
         self._is_working = False
         try:
             try:

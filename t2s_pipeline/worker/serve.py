@@ -28,6 +28,9 @@ MEMORY = "T2S_WORKER_MEMORY_GB"
 MEMORY_SHARE = 0.25
 """The default of T2S_WORKER_MEMORY_GB as a share of the machine's memory."""
 
+KEEPS_GPU = "T2S_WORKER_KEEPS_GPU"
+"""The environment variable that lets an idle worker keep its models on a GPU if it is ``on``, until it ends."""
+
 SUCCEEDED, FAILED = 0, 1
 
 
@@ -86,7 +89,7 @@ def _can_stay(most: float) -> bool:
     if "vllm" in sys.modules:
         return False
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    if torch is not None and torch.cuda.is_initialized() and os.environ.get(KEEPS_GPU) != "on":
         # An idle process has no slot of the pool `gpu`, so another run may fill the GPU.
         drop_all()
         torch.cuda.empty_cache()

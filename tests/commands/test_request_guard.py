@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2s_pipeline.commands.request_guard import COOKIE, HEADER, RequestGuard
+from t2s_pipeline.commands.request_guard import HEADER, RequestGuard, cookie_of
 
 TOKEN = "0123456789" * 4
+COOKIE = cookie_of("ui")
 OWN = {"host": "127.0.0.1:3000"}
 WITH_TOKEN = {"cookie": f"other=1; {COOKIE}={TOKEN}"}
 
