@@ -131,11 +131,11 @@ class OpenScene:
         if is_eight_bit or self._palette is not None:
             return None
         key = (str(self.path), self._state, self.bands)
-        if key not in _LIMITS:
-            if len(_LIMITS) >= MOST_LIMITS:
-                _LIMITS.clear()
-            _LIMITS[key] = self._limits()
-        return _LIMITS[key]
+        values = _LIMITS.get(key) or self._limits()
+        if len(_LIMITS) >= MOST_LIMITS:
+            _LIMITS.clear()
+        _LIMITS[key] = values
+        return values
 
     def _limits(self) -> tuple[float, float]:
         scale = max(1.0, self.width / SAMPLED_SIDE, self.height / SAMPLED_SIDE)
