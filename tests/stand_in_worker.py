@@ -116,7 +116,7 @@ class StandIn:
         """Every blob of the painted scenes' colour is an object."""
         from tests.scenes.painted import answer_by_colour  # not every test that needs a worker needs rasterio
 
-        self.answerers += answer_by_colour(requests, stops_at=self.asks)
+        self.answerers += answer_by_colour(requests, stops_at=self.asks, batch=1)
 
     def judge_labels(self, options: dict[str, str], mark: str) -> None:
         """Every label draws the true mask."""

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry import MultiPolygon
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.scenes.vector_files import write_outlines
@@ -57,5 +58,7 @@ def _in_degrees(outlines: NDArray[np.object_], crs: str) -> NDArray[np.object_]:
     def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.array(transformer.transform(points[:, 0], points[:, 1])).T
 
-    in_degrees: NDArray[np.object_] = shapely.transform(divided, moved)
+    # Shapely makes a polygon of a multipolygon with one part when it divides its sides.
+    whole = [item if isinstance(item, MultiPolygon) else MultiPolygon([item]) for item in divided]
+    in_degrees: NDArray[np.object_] = shapely.transform(np.array(whole, dtype=object), moved)
     return in_degrees
