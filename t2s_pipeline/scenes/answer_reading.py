@@ -52,7 +52,7 @@ def read_answer(folder: Path, objects_name: str, place: Place) -> WrittenAnswer:
 
     Args:
         folder: of the answer.
-        objects_name: the file with the objects; not GeoJSON, whose coordinates are rounded degrees.
+        objects_name: the file with the objects, a GeoPackage.
         place: where the scene lies.
     """
     content = json.loads((folder / ANSWER).read_text("utf-8"))
