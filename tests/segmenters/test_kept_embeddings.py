@@ -1,6 +1,5 @@
 """Embeddings in memory: an image is encoded once, and the memory has a limit."""
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")

@@ -16,14 +16,17 @@ from t2s_pipeline.worker.failures import WorkerError
 from t2s_pipeline.worker.launcher import KEEP, WARM_WORKERS, plain_launch
 from t2s_pipeline.worker.process import WorkerProcess
 from t2s_pipeline.worker.pulse import SILENCE
-from t2s_pipeline.worker.serve import IDLE, MEMORY
+from t2s_pipeline.worker.serve import IDLE, KEEPS_GPU, MEMORY
 from tests.processes import Doorbell, has_ended
 
 SERVER = """
-import os, signal, sys
+import os, signal, sys, types
 from t2s_pipeline.core.children import wake_when_parent_ends
+from t2s_pipeline.core.model_slot import ModelSlot
 from t2s_pipeline.worker import tether
 from t2s_pipeline.worker.serve import serve
+
+MODELS = ModelSlot()
 
 def run(arguments):
     verb, action, *rest = arguments
@@ -32,6 +35,10 @@ def run(arguments):
     print("printed by", action)
     print("shown by", action, file=sys.stderr)
     os.system("echo a child of it says so too >&2")
+    if action == "gpu":
+        cuda = types.SimpleNamespace(is_initialized=lambda: True, empty_cache=lambda: None)
+        sys.modules["torch"] = types.SimpleNamespace(cuda=cuda)
+        MODELS.get("model", lambda: print("loads a model", file=sys.stderr))
     if action == "fault":
         print("error: No dataset here: ingest it.", file=sys.stderr)
         return 1
@@ -81,6 +88,23 @@ def test_the_output_of_each_command_goes_where_ours_goes_now(settings: Settings,
     capfd.readouterr()
     asked(settings, "b")
     assert capfd.readouterr() == ("printed by b\n", "shown by b\na child of it says so too\n")
+
+
+def test_the_lines_of_a_command_can_go_elsewhere(settings: Settings, capfd: pytest.CaptureFixture):
+    lines: list[str] = []
+    plain_launch(settings, say=lines.append)(["ask", "a", str(settings.home.parent / "log")])
+    assert lines == ["shown by a", "a child of it says so too"] and "shown" not in capfd.readouterr().err
+    asked(settings, "b")
+    assert len(lines) == 2, "the next command has its own"
+
+
+@pytest.mark.parametrize("keeps, loads", [("", 2), ("on", 1)])
+def test_models_on_a_gpu_are_dropped_after_a_command_unless_they_are_to_stay(
+    settings: Settings, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, keeps: str, loads: int
+):
+    monkeypatch.setenv(KEEPS_GPU, keeps)
+    assert asked(settings, "gpu") == asked(settings, "gpu")
+    assert capfd.readouterr().err.count("loads a model") == loads
 
 
 def test_a_variable_of_one_command_is_gone_in_the_next(settings: Settings):
