@@ -55,7 +55,7 @@ def close_abandoned(instance: dg.DagsterInstance) -> int:
     )
     closed = 0
     for run in instance.get_runs(filters=unfinished):
-        if not is_gone(run.tags[PROCESS]):
+        if not is_gone(run.tags[PROCESS]) or _inherits_its_process(instance, run):
             continue
         # Read again: the run may have finished normally in the meantime.
         current = instance.get_run_by_id(run.run_id)
@@ -64,6 +64,12 @@ def close_abandoned(instance: dg.DagsterInstance) -> int:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed += 1
     return closed
+
+
+def _inherits_its_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the tag names the process of the run that this one repeats: Dagster copies tags, and it starts later."""
+    repeated = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    return repeated is not None and repeated.tags.get(PROCESS) == run.tags[PROCESS]
 
 
 ALL = [abandoned_runs, trainings, impossible_partitions]

@@ -3,6 +3,7 @@
 For tests of what decides whether work is done. What the real worker does is tested with the real one.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from t2s_pipeline.steps.fingerprints import known_sha256
 from t2s_pipeline.training.continuation import changes, record_start, require_continuable, settings_to_train
 from t2s_pipeline.training.run_folder import RunFolder
 from t2s_pipeline.vision import masks
+from t2s_pipeline.worker import tether
 from t2s_pipeline.worker.failures import WorkerError
 from t2s_pipeline.worker.options import SERVE
 from t2s_pipeline.worker.serve import serve
@@ -113,10 +115,20 @@ class StandIn:
         self._write(schema.PREDICTIONS, {**self._answers(options), "segmenter": "sam2-mini"}, rows, mark)
 
     def ask(self, requests: Path) -> None:
-        """Every blob of the painted scenes' colour is an object."""
+        """Every blob of the painted scenes' colour is an object.
+
+        While ``T2S_HOME/held`` exists, the search hangs after two images until its process is killed.
+        """
         from tests.scenes.painted import answer_by_colour  # not every test that needs a worker needs rasterio
 
-        self.answerers += answer_by_colour(requests, stops_at=self.asks, batch=1)
+        is_held = (self.settings.home / "held").exists()
+        try:
+            self.answerers += answer_by_colour(requests, stops_at=2 if is_held else self.asks, batch=1)
+        finally:
+            with (self.settings.home / "asked.txt").open("a") as file:
+                file.writelines(f"{len(answerer.asked)}\n" for answerer in self.answerers)
+            while is_held:
+                signal.pause()
 
     def judge_labels(self, options: dict[str, str], mark: str) -> None:
         """Every label draws the true mask."""
@@ -150,6 +162,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    tether.hold(1.0)
     if sys.argv[1:] == [SERVE]:
         sys.exit(serve(_run))
     _run(sys.argv[1:])

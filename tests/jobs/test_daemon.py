@@ -1,4 +1,4 @@
-"""With the web UI's daemon running, a checkpoint that is dropped into the watched folder gets its rows by itself."""
+"""With the web UI's daemon running, a checkpoint or a scene that is dropped into its folder gets its rows by itself."""
 
 import os
 import shutil
@@ -16,7 +16,9 @@ dg = pytest.importorskip("dagster")
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
 from t2s_pipeline.steps.files import ReadTables, SyntheticScenes  # noqa: E402
+from t2s_pipeline.worker.process_ids import PROCESS  # noqa: E402
 from tests.jobs.test_automation import put, runner_of  # noqa: E402
+from tests.scenes.painted import painted, save  # noqa: E402
 
 pytestmark = [pytest.mark.orchestrator, pytest.mark.slow]
 
@@ -24,9 +26,14 @@ PATIENCE = 420.0
 """Seconds after which the daemon is stopped and the test fails."""
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory):
     """A T2S_HOME with the splits read, and a worker that needs no torch."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield prepared(tmp_path_factory.mktemp("daemon"), monkeypatch)
+
+
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     worker = tmp_path / "python"
     # Called as `python -u -m t2s_pipeline.worker VERB …`; the first three words are not the stand-in's.
     worker.write_text(f'#!/bin/sh\nshift 3\nexec "{sys.executable}" -m tests.stand_in_worker "$@"\n')
@@ -59,19 +66,19 @@ class Daemon:
             start_new_session=True,
         )
         self.said: list[str] = []
-        self.watchdog = threading.Timer(PATIENCE, self.stop)
-        self.watchdog.start()
 
     def until(self, holds) -> None:
         """Read on, a line at a time, until ``holds`` of the last line; the daemon says something every few seconds."""
+        watchdog = threading.Timer(PATIENCE, self.stop)
+        watchdog.start()
         for line in self.process.stdout:
             self.said.append(line)
             if holds(line):
+                watchdog.cancel()
                 return
         pytest.fail(f"The daemon ended before it came to that. It said last:\n{''.join(self.said[-60:])}")
 
     def stop(self) -> None:
-        self.watchdog.cancel()
         try:
             os.killpg(self.process.pid, signal.SIGINT)
             self.process.wait(60)
@@ -84,7 +91,7 @@ class Daemon:
             pass
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def daemon(settings):
     running = Daemon()
     yield running
@@ -126,6 +133,49 @@ def test_a_dropped_checkpoint_is_evaluated_by_itself_and_dropping_it_again_does_
     daemon.until(Counted(2, "Tick produced 0 runs"))
     assert runs(settings) == before
     assert rows(settings) == EXPECTED
+
+
+def runs_of_feed(settings: Settings, *statuses: "dg.DagsterRunStatus") -> list["dg.DagsterRun"]:
+    with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
+        return instance.get_runs(filters=dg.RunsFilter(job_name="feed", statuses=list(statuses)))
+
+
+def objects(settings: Settings, scene: str) -> int:
+    """The objects that were found in a scene."""
+    counted = query(settings, f"SELECT count(*) AS n FROM objects_found WHERE scene = '{scene}'")
+    return counted["n"][0].as_py()
+
+
+def asked(settings: Settings) -> list[int]:
+    """The images that were asked about by each start of the worker for a scene."""
+    file = settings.home / "asked.txt"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def test_a_dropped_scene_is_answered_by_itself_once_and_goes_on_after_its_run_was_killed(settings, daemon, tmp_path):
+    scene = save(tmp_path / "copy.tif", painted(150, 200, [(10, 12, 50, 40), (100, 60, 140, 90)]))
+    settings.standing_questions.write_text("question,system\nWhere?,zero-shot-mini\n")
+    settings.imagery.mkdir()
+    shutil.copyfile(scene, settings.imagery / "a.tif")
+    daemon.until(lambda line: objects(settings, "a.tif") == 2)
+    (images,) = asked(settings)
+
+    # The same file again: a run looks at it, and nothing is asked.
+    (settings.imagery / "a.tif").unlink()
+    shutil.copyfile(scene, settings.imagery / "a.tif")
+    succeeded = dg.DagsterRunStatus.SUCCESS
+    daemon.until(lambda line: len(runs_of_feed(settings, succeeded)) == 2)
+    assert asked(settings) == [images] and objects(settings, "a.tif") == 2
+
+    (settings.home / "held").touch()
+    shutil.copyfile(scene, settings.imagery / "b.tif")
+    daemon.until(lambda line: len(asked(settings)) == 2)
+    (run,) = runs_of_feed(settings, dg.DagsterRunStatus.STARTED)
+    (settings.home / "held").unlink()
+    os.kill(int(run.tags[PROCESS].partition("@")[0]), signal.SIGKILL)
+    daemon.until(lambda line: objects(settings, "b.tif") == 2)
+    # What was asked before the run was killed is not asked again.
+    assert asked(settings) == [images, 2, images - 2]
 
 
 class Counted:
