@@ -1,6 +1,6 @@
 """The long part: `make faults`. It prints the counts and writes them to docs/reliability.md.
 
-usage: python -m tests.faults [--flips N] [--snapshots N]
+usage: python -m tests.faults [--flips N] [--snapshots N] [--kills N] [--evaluations N] [--runs N]
 """
 
 import argparse
@@ -13,6 +13,8 @@ from tests.faults.bombs import LARGE, SLOW, Explosion, explode
 from tests.faults.flips import PYTHON, SQL, flips
 from tests.faults.lakes import write_every_table
 from tests.faults.mixtures import mixtures
+from tests.faults.random_kills import random_kills, summary
+from tests.faults.soak import evaluations, row, runs
 
 PAGE = REPO / "docs" / "reliability.md"
 BEGIN, END = "<!-- counts -->", "<!-- end of counts -->"
@@ -60,6 +62,17 @@ def bomb_row(home: Path) -> str:
     )
 
 
+def soak_row(home: Path, count: int) -> str:
+    """Evaluate again and again with one worker."""
+    return row("evaluations with one worker, one after the other", evaluations(home, count), 0)
+
+
+def page_row(home: Path, count: int) -> str:
+    """Launch evaluations in the web UI again and again."""
+    rounds, failed = runs(home, count)
+    return row("evaluations launched in the web UI, one after the other", rounds, failed)
+
+
 def write_counts(rows: list[str]) -> None:
     """Put the table between the marks of the page."""
     text = PAGE.read_text("utf-8")
@@ -75,15 +88,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flips", type=int, default=2000)
     parser.add_argument("--snapshots", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--evaluations", type=int, default=300)
+    parser.add_argument("--runs", type=int, default=50)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        homes = [Path(folder) / name for name in ("flips", "mixtures", "bombs")]
-        rows = flip_rows(homes[0], arguments.flips)
-        print(*rows, sep="\n", flush=True)
-        rows.append(mixture_row(homes[1], arguments.snapshots))
-        print(rows[-1], flush=True)
-        rows.append(bomb_row(homes[2]))
-        print(rows[-1], flush=True)
+        homes = {name: Path(folder) / name for name in ("flips", "mixtures", "bombs", "kills", "evaluations", "runs")}
+        rows: list[str] = []
+        for part in (
+            lambda: flip_rows(homes["flips"], arguments.flips),
+            lambda: [mixture_row(homes["mixtures"], arguments.snapshots)],
+            lambda: [bomb_row(homes["bombs"])],
+            lambda: [summary(random_kills(homes["kills"], arguments.kills))],
+            lambda: [soak_row(homes["evaluations"], arguments.evaluations)],
+            lambda: [page_row(homes["runs"], arguments.runs)],
+        ):
+            rows += part()
+            print(rows[-1], flush=True)
     write_counts(rows)
 
 

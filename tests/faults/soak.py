@@ -1,9 +1,5 @@
-"""The same work again and again: what the processes keep in memory, which files they hold open, and what stays on disk.
+"""The same work again and again: memory, open files and processes that are kept, and what stays on disk."""
 
-usage: python -m tests.faults.soak FOLDER [--evaluations N] [--runs N]
-"""
-
-import argparse
 import json
 import os
 import socket
@@ -202,25 +198,3 @@ def row(name: str, rounds: list[Held], failed: int) -> str:
         f"files {first.handles} → {last.handles}; processes {first.processes} → {last.processes}; T2S_HOME "
         f"{first.disk_mb:.1f} → {last.disk_mb:.1f} MB |"
     )
-
-
-def main() -> None:
-    """Do both, and print their rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--evaluations", type=int, default=300)
-    parser.add_argument("--runs", type=int, default=50)
-    arguments = parser.parse_args()
-    for name, number in (("evaluations", arguments.evaluations), ("runs", arguments.runs)):
-        if not number:
-            continue
-        home = arguments.folder / name
-        if name == "runs":
-            rounds, failed = runs(home, number)
-            print(row("evaluations launched in the web UI, one after the other", rounds, failed), flush=True)
-        else:
-            print(row("evaluations with one worker, one after the other", evaluations(home, number), 0), flush=True)
-
-
-if __name__ == "__main__":
-    main()
