@@ -8,18 +8,33 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 
+from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.parent_death import signal_when_parent_ends
 
 
-def process_pool(processes: int) -> ProcessPoolExecutor:
+@contextmanager
+def process_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of new Python processes that end with this process.
 
     They are started anew (``spawn``) and do not copy this process, which may have threads.
+
+    Raises:
+        T2SError: if the system ends one of them, for example because memory is short.
     """
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent)
+    try:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), end_with_parent) as pool:
+            yield pool
+    except BrokenProcessPool as fault:
+        raise T2SError(
+            f"One of {processes} processes that shared this work was ended from outside: the machine may be out of "
+            "memory. Run the same command again; what was finished before is kept."
+        ) from fault
 
 
 def end_with_parent() -> None:

@@ -9,11 +9,11 @@ hyphens, and a hash of the file's name is added.
 import hashlib
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from t2s_pipeline.core.arrival import may_be_arriving
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.names import is_name
@@ -24,9 +24,6 @@ RASTERS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img")
 
 SIDECARS = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".jpw", ".j2w", ".prj", ".aux.xml", ".rrd", ".ovr")
 """Endings of the files beside a raster that GDAL reads with it."""
-
-QUIET_SECONDS = 3.0
-"""A scene counts only after none of its files was created or changed for this time: a copy may still be running."""
 
 LONGEST_SLUG = 80
 """Characters of a name before the hash."""
@@ -114,8 +111,7 @@ def _scene(folder: Path, path: Path, item: StacItem | None) -> SceneFile | None:
         except OSError as error:
             fault = fault or f"{file} cannot be read: {error.strerror}."
             continue
-        # A file's change time is that of its arrival here, whatever time of its making a copy keeps.
-        if time.time() - state.st_ctime < QUIET_SECONDS:
+        if may_be_arriving([state]):
             return None
         states.append((str(file), state.st_size, state.st_mtime_ns))
     return SceneFile(name, path, item, sidecars, fault, fingerprint(files=states))

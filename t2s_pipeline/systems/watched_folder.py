@@ -13,11 +13,11 @@ on another instruction, ``"template": "template.toml"`` names a file beside it w
 
 import os
 import re
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from t2s_pipeline.core.arrival import may_be_arriving
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.names import RULE, is_name
@@ -30,8 +30,6 @@ from t2s_pipeline.systems.model_files import holds_model_files, require_complete
 from t2s_pipeline.training import checkpoints
 from t2s_pipeline.training.checkpoints import ANSWERS_AS
 
-QUIET_SECONDS = 3.0
-"""A folder counts only after nothing in it was created or renamed for this time: a copy may still be running."""
 _STEP = re.compile(r"checkpoint-([0-9]{1,12})")
 _TRAINER_STATE = "trainer_state.json"
 
@@ -160,8 +158,7 @@ def _read(
         stats = [file.stat() for file in files]
     except OSError as fault:
         raise InputError(f"its files change ({fault.strerror}): waiting until it is whole") from fault
-    # A file's change time is that of its arrival here, whatever time of its making a copy keeps.
-    if time.time() - max(stat.st_ctime for stat in stats) < QUIET_SECONDS:
+    if may_be_arriving(stats):
         raise InputError("it was changed a moment ago: waiting until it is whole")
     marker = checkpoints.read(path)
     if marker is not None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from t2s_pipeline.core.children import process_pool
+from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import REPO
 from tests.processes import Doorbell, has_ended
 
@@ -39,6 +41,11 @@ def test_no_process_of_a_pool_outlives_a_killed_parent_even_one_that_is_stopped(
             os.kill(pids[0], signal.SIGSTOP)
         parent.kill()
     assert len(pids) == 2 and all(has_ended(pid) for pid in pids)
+
+
+def test_a_process_that_the_system_ends_is_one_sentence():
+    with pytest.raises(T2SError, match=r"One of 1 processes .* was ended from outside"), process_pool(1) as pool:
+        pool.submit(signal.raise_signal, signal.SIGKILL).result()
 
 
 def test_every_pool_is_made_in_one_place():

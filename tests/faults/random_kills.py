@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +82,7 @@ def undisturbed(folder: Path, steps: Sequence[str]) -> dict[str, Undisturbed]:
         before = folder / f"before-{name}"
         shutil.copytree(home, before)
         start = time.monotonic()
-        process = _start(name, home)
-        said, _ = process.communicate(timeout=PATIENCE)
-        if process.returncode != 0:
-            raise RuntimeError(f"{name} failed without being disturbed: {said.decode()[-2000:]}")
+        run_stage(name, home)
         seconds = time.monotonic() - start
         after = folder / f"after-{name}"
         shutil.copytree(home, after)
@@ -96,7 +93,7 @@ def undisturbed(folder: Path, steps: Sequence[str]) -> dict[str, Undisturbed]:
 def kill_once(name: str, plan: Undisturbed, home: Path, choice: random.Random) -> Killing | None:
     """Kill one process of a step at a random moment; None if the step ended before that."""
     shutil.copytree(plan.before, home)
-    process = _start(name, home)
+    process = start_stage(name, home)
     try:
         process.communicate(timeout=choice.uniform(0, plan.seconds))
         return None
@@ -111,11 +108,11 @@ def kill_once(name: str, plan: Undisturbed, home: Path, choice: random.Random) -
     if process.returncode not in (0, 1, -signal.SIGKILL) or b"Traceback" in said:
         faults.append(f"exit code {process.returncode}: {said.decode()[-300:]}")
     faults += _lost(plan.before, home)
-    again = _start(name, home)
+    again = start_stage(name, home)
     said, _ = again.communicate(timeout=PATIENCE)
     if again.returncode != 0:
         faults.append(f"the rerun failed: {said.decode()[-300:]}")
-    faults += _differences(plan.after, home)
+    faults += differences(plan.after, home)
     return Killing(name, program, tuple(faults))
 
 
@@ -146,12 +143,26 @@ def random_kills(folder: Path, count: int, steps: Sequence[str] = tuple(STAGES),
     return done
 
 
-def _start(name: str, home: Path) -> subprocess.Popen:
+def start_stage(name: str, home: Path, variables: Mapping[str, str] | None = None) -> subprocess.Popen:
+    """Start a step of ``STAGES`` in a T2S_HOME, in a process of its own, with additional environment variables."""
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
-    environment = {**os.environ, "T2S_HOME": str(home), "TMPDIR": str(temporary), "T2S_CATALOG": "off"}
+    places = {"T2S_HOME": str(home), "TMPDIR": str(temporary), "T2S_CATALOG": "off"}
+    environment = {**os.environ, **places, **(variables or {})}
     command = [sys.executable, "-m", "tests.faults.stages", name]
     return subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def run_stage(name: str, home: Path, variables: Mapping[str, str] | None = None) -> None:
+    """Do a step to its end.
+
+    Raises:
+        RuntimeError: if it fails.
+    """
+    process = start_stage(name, home, variables)
+    said, _ = process.communicate(timeout=PATIENCE)
+    if process.returncode != 0:
+        raise RuntimeError(f"{name} failed without being disturbed: {said.decode()[-2000:]}")
 
 
 def _kill_one(process: subprocess.Popen, home: Path, choice: random.Random) -> tuple[int, str]:
@@ -208,7 +219,7 @@ def _lost(before: Path, home: Path) -> list[str]:
     return faults
 
 
-def _differences(expected: Path, home: Path) -> list[str]:
+def differences(expected: Path, home: Path) -> list[str]:
     """How the rerun's result differs from that of the undisturbed step: in rows, or in files."""
     faults = []
     wanted, now = _tables(expected), _tables(home)

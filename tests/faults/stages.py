@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+from t2s_pipeline.cli import fail
+from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.progress import NoProgress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import BASELINE
@@ -73,6 +75,14 @@ STAGES: dict[str, Callable[[Runner], object]] = {
 """In the order in which they are done: each reads what those before it made."""
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Do one step. A fault that a user can repair is one line, as on the command line."""
     settings = Settings.from_env()
-    STAGES[sys.argv[1]](Runner(settings, plain_launch(settings), progress=NoProgress()))
+    try:
+        STAGES[sys.argv[1]](Runner(settings, plain_launch(settings), progress=NoProgress()))
+    except T2SError as error:
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    main()

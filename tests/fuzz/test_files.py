@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from t2s_pipeline.core import arrival
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.coco import CocoMask, read_coco, stated_size
@@ -19,7 +20,6 @@ from t2s_pipeline.datasets.phrases import PhraseFiles
 from t2s_pipeline.datasets.query_files import read_queries
 from t2s_pipeline.external.foreign_mask import MaskOptions
 from t2s_pipeline.external.masks import read_masks
-from t2s_pipeline.systems import watched_folder
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.training.checkpoints import MARKER
 from t2s_pipeline.vision import masks
@@ -182,7 +182,7 @@ HEADER = {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "__metada
 )
 def test_checkpoints(named: tuple[str, bytes], folder: Path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watched_folder, "QUIET_SECONDS", 0.0)
+        patch.setattr(arrival, "QUIET_SECONDS", 0.0)
         patch.setenv("T2S_HOME", str(folder / "home"))
         settings = Settings(folder / "home", folder / "python")
         if not settings.watched.is_dir():

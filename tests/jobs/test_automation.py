@@ -13,6 +13,7 @@ dg = pytest.importorskip("dagster")
 
 from assets import evaluation  # noqa: E402
 from jobs import schedules, sensors  # noqa: E402
+from t2s_pipeline.core import arrival  # noqa: E402
 from t2s_pipeline.core.errors import InputError, NotMaterializedError  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
@@ -26,7 +27,6 @@ from t2s_pipeline.steps.files import ReadTables, SyntheticScenes  # noqa: E402
 from t2s_pipeline.steps.re_evaluation import rescore  # noqa: E402
 from t2s_pipeline.steps.runner import Runner  # noqa: E402
 from t2s_pipeline.steps.scores import Summarize  # noqa: E402
-from t2s_pipeline.systems import watched_folder as elsewhere  # noqa: E402
 from t2s_pipeline.systems.candidates import candidates  # noqa: E402
 from t2s_pipeline.systems.resolve import resolve  # noqa: E402
 from t2s_pipeline.training.checkpoints import MARKER, Checkpoint, complete  # noqa: E402
@@ -43,7 +43,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A T2S_HOME with the embedded val and test splits read."""
     monkeypatch.setenv("T2S_HOME", str(tmp_path))
     monkeypatch.setenv("T2S_WORKER_PYTHON", "/bin/sh")
-    monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 0.0)
     found = Settings.from_env()
     runner = runner_of(found)
     runner.run(SyntheticScenes(train=1, val=3, test=2))

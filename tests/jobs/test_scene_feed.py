@@ -9,9 +9,9 @@ pytest.importorskip("shapely")
 
 from assets import scenes as scene_assets  # noqa: E402
 from jobs import scene_sensors  # noqa: E402
+from t2s_pipeline.core import arrival  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
-from t2s_pipeline.scenes import imagery_folder  # noqa: E402
 from tests.assets.test_assets import StandInLauncher  # noqa: E402
 from tests.scenes.painted import painted, save  # noqa: E402
 
@@ -24,7 +24,7 @@ BOXES = [(10, 12, 50, 40), (60, 50, 90, 80)]
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("T2S_HOME", str(tmp_path))
     monkeypatch.setenv("T2S_WORKER_PYTHON", "/bin/sh")
-    monkeypatch.setattr(imagery_folder, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 0.0)
     settings = Settings.from_env()
     settings.imagery.mkdir()
     settings.standing_questions.write_text("question,system\nWhere?,zero-shot-mini\n")

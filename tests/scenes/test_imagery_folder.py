@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t2s_pipeline.core import arrival
 from t2s_pipeline.core.names import is_name
-from t2s_pipeline.scenes import imagery_folder
 from t2s_pipeline.scenes.imagery_folder import find_scene, name_of, scenes_in
 from t2s_pipeline.scenes.stac_items import read_item
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imagery_folder, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 0.0)
 
 
 def put(path: Path, content: str = "raster") -> Path:
@@ -53,7 +53,7 @@ def test_files_that_look_alike_have_different_names():
 
 def test_a_scene_that_was_changed_a_moment_ago_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     put(tmp_path / "a.tif")
-    monkeypatch.setattr(imagery_folder, "QUIET_SECONDS", 3600.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 3600.0)
     scenes, incomplete = scenes_in(tmp_path)
     # The time of the content says nothing: `cp -p` keeps it.
     os.utime(tmp_path / "a.tif", (0, 0))

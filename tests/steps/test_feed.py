@@ -15,10 +15,10 @@ pytestmark = pytest.mark.orchestrator
 import pyogrio
 import shapely
 
+from t2s_pipeline.core import arrival
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.views import query
-from t2s_pipeline.scenes import imagery_folder
 from t2s_pipeline.scenes.collection import write_collection
 from t2s_pipeline.scenes.imagery_folder import SceneFile
 from t2s_pipeline.steps.feed import FeedState, answer_all, due_scenes
@@ -37,7 +37,7 @@ ASK = "question,system\nWhere?,zero-shot-mini\n"
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A T2S_HOME with one standing question and an empty imagery folder."""
     monkeypatch.setenv("T2S_HOME", str(tmp_path))
-    monkeypatch.setattr(imagery_folder, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 0.0)
     settings = Settings.from_env()
     settings.imagery.mkdir()
     settings.standing_questions.write_text(ASK)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from t2s_pipeline.core import arrival
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.systems import watched_folder
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.watched_folder import look
 from t2s_pipeline.training.checkpoints import EXPORTED, MARKER
@@ -25,7 +25,7 @@ DEEP = "[" * 100_000
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(watched_folder, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 0.0)
     monkeypatch.setenv("T2S_HOME", str(tmp_path))
     return Settings(tmp_path, tmp_path / "python")
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 
+from t2s_pipeline.core import arrival  # noqa: E402
 from t2s_pipeline.core.errors import T2SError  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.datasets.ingest import ingest_split  # noqa: E402
@@ -18,7 +19,6 @@ from t2s_pipeline.lake.store import list_partitions, read_partition  # noqa: E40
 from t2s_pipeline.steps.evaluation import evaluate  # noqa: E402
 from t2s_pipeline.steps.runner import Runner  # noqa: E402
 from t2s_pipeline.steps.training import Train  # noqa: E402
-from t2s_pipeline.systems import watched_folder  # noqa: E402
 from t2s_pipeline.systems.resolve import resolve  # noqa: E402
 from t2s_pipeline.training.model_names import register  # noqa: E402
 from t2s_pipeline.worker.__main__ import main  # noqa: E402
@@ -54,7 +54,7 @@ def runner(lab: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     monkeypatch.setenv("T2S_HOME", str(lab / "home"))
     # The images are encoded once for all families.
     monkeypatch.setenv("T2S_EMBEDDING_CACHE_GB", "2")
-    monkeypatch.setattr(watched_folder, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 0.0)
     return Runner(Settings.from_env(), launch, lambda _: None)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from t2s_pipeline.core import arrival
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiments import EXPERIMENTS
 from t2s_pipeline.methods.system import System
-from t2s_pipeline.systems import watched_folder as elsewhere
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.systems.watched_folder import find, look
@@ -20,7 +20,7 @@ from tests.systems.checkpoint_folders import MINI, put
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> Settings:
-    monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 0.0)
     return Settings(tmp_path, tmp_path / "python")
 
 
@@ -184,7 +184,7 @@ def test_a_step_that_is_not_there_is_told_with_the_steps_that_are(settings):
 
 def test_a_folder_that_is_still_being_written_waits(settings, monkeypatch):
     put(settings.watched / "theirs", marker=True)
-    monkeypatch.setattr(elsewhere, "QUIET_SECONDS", 3600.0)
+    monkeypatch.setattr(arrival, "QUIET_SECONDS", 3600.0)
     found, unusable = look(settings)
     assert found == [] and "a moment ago" in unusable[0].reason
 

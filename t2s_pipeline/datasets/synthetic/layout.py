@@ -14,9 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from t2s_pipeline.core.atomic_files import disk_room
+from t2s_pipeline.core.atomic_files import disk_room, is_abandoned, owner_mark
 from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
@@ -33,7 +32,6 @@ from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 SPLITS = ("train", "val", "test")
 MARKER = "complete.json"
 _VERSION = 1  # increase it whenever the pixels or texts of a scene change
-_STALE_SECONDS = 3600  # a temporary folder that is older belongs to a process that was killed
 
 
 class SceneFolderError(InputError):
@@ -150,16 +148,16 @@ def write_scenes(
 
 def _replace(root: Path, settings: _Settings, workers: int | None, progress: bool) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
-    for old in root.parent.glob(f".{root.name}.writing-*"):
-        if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+    for old in root.parent.glob(f".{root.name}.*"):
+        if is_abandoned(old.name):
             shutil.rmtree(old, ignore_errors=True)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.writing-", dir=root.parent))
+    mark = f"{owner_mark()}-{secrets.token_hex(4)}"
+    temporary, replaced = (root.with_name(f".{root.name}.{what}-{mark}") for what in ("writing", "replaced"))
+    temporary.mkdir()
     try:
         _fill(temporary, settings, workers or cores, progress)
-        temporary.chmod(0o755)  # mkdtemp makes it 0700, which other users cannot read
         if root.exists():
-            replaced = temporary.with_name(temporary.name + "-replaced")
             root.rename(replaced)
             temporary.rename(root)
             shutil.rmtree(replaced)
