@@ -37,11 +37,11 @@ def flip_rows(home: Path, count: int) -> list[str]:
 
 
 def mixture_row(home: Path, count: int) -> str:
-    """Take snapshots beside two writers."""
-    outcomes = mixtures(home, count)
+    """Take snapshots by eight readers beside two writers."""
+    outcomes = mixtures(home, count, readers=8)
     return (
-        f"| snapshots beside two writers | {outcomes['snapshots']:,} | mixtures: {outcomes['mixtures']:,}; "
-        f"different versions seen: {outcomes['versions']:,} |"
+        f"| snapshots by 8 readers beside 2 writers | {outcomes['snapshots']:,} | mixtures: {outcomes['mixtures']:,}; "
+        f"different versions seen by one reader: {outcomes['versions']:,} |"
     )
 
 

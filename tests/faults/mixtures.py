@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.lake.checked_file import CheckedFile
 from t2s_pipeline.lake.schema import NOTES, REJECTS, SAMPLES, SELECTIONS, TABLES
 from t2s_pipeline.lake.snapshot import take_snapshot
@@ -17,12 +18,12 @@ from tests.faults.lakes import rows_of
 TOGETHER = (SAMPLES, SELECTIONS, REJECTS, NOTES)
 
 
-def mixtures(home: Path, count: int) -> Counter[str]:
-    """Take ``count`` snapshots while two processes write, each its own split.
+def mixtures(home: Path, count: int, readers: int = 1) -> Counter[str]:
+    """Take ``count`` snapshots, shared by some processes, while two processes write, each its own split.
 
     Returns:
         ``snapshots``, ``mixtures`` (the tables of a split have different fingerprints), and ``versions`` (how many
-        different pairs of versions were seen).
+        different pairs of versions the reader that saw the most of them has seen).
     """
     lake = home / "lake"
     batches = {table: rows_of(table, count=3).to_batches()[0] for table in TOGETHER}
@@ -33,20 +34,34 @@ def mixtures(home: Path, count: int) -> Counter[str]:
     writers = [context.Process(target=_rewrite, args=(lake, split, enough)) for split in ("train", "val")]
     for writer in writers:
         writer.start()
-    outcomes: Counter[str] = Counter(snapshots=0, mixtures=0)
-    versions = set()
+    outcomes: Counter[str] = Counter(snapshots=0, mixtures=0, versions=0)
     try:
-        while outcomes["snapshots"] < count or (len(versions) < 10 and all(writer.is_alive() for writer in writers)):
-            marks = _marks(home)
-            outcomes["snapshots"] += 1
-            outcomes["mixtures"] += any(len(of_split) != 1 for of_split in marks.values())
-            versions.add(tuple(sorted(mark for of_split in marks.values() for mark in of_split)))
+        with process_pool(readers) as pool:
+            each = -(-count // readers)
+            for seen in pool.map(_read, [home] * readers, [each] * readers):
+                outcomes.update(snapshots=seen["snapshots"], mixtures=seen["mixtures"])
+                outcomes["versions"] = max(outcomes["versions"], seen["versions"])
     finally:
+        alive = [writer.is_alive() for writer in writers]
         enough.set()
         for writer in writers:
             writer.join()
-    outcomes["versions"] = len(versions)
+    if not all(alive):
+        raise RuntimeError("a writer ended too early")
     return outcomes
+
+
+def _read(home: Path, count: int) -> Counter[str]:
+    """Take snapshots until there are enough, and until different versions were seen."""
+    seen: Counter[str] = Counter(snapshots=0, mixtures=0)
+    versions = set()
+    while seen["snapshots"] < count or len(versions) < 10:
+        marks = _marks(home)
+        seen["snapshots"] += 1
+        seen["mixtures"] += any(len(of_split) != 1 for of_split in marks.values())
+        versions.add(tuple(sorted(mark for of_split in marks.values() for mark in of_split)))
+    seen["versions"] = len(versions)
+    return seen
 
 
 def _marks(home: Path) -> dict[str, set[bytes]]:
@@ -79,4 +94,4 @@ def _rewrite(lake: Path, split: str, enough: Event) -> None:
 
 
 if __name__ == "__main__":
-    print(mixtures(Path(sys.argv[1]), int(sys.argv[2])))
+    print(mixtures(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

@@ -17,7 +17,7 @@ SPLIT = {"dataset": "x", "split": "val"}
 
 
 def test_no_snapshot_beside_two_writers_is_a_mixture(tmp_path):
-    outcomes = mixtures(tmp_path, 100)
+    outcomes = mixtures(tmp_path, 100, readers=2)
     assert outcomes["mixtures"] == 0 and outcomes["snapshots"] >= 100 and outcomes["versions"] > 5
 
 
