@@ -22,6 +22,7 @@ from t2s_pipeline.datasets.layout import shown
 from t2s_pipeline.datasets.records import RejectRecord
 from t2s_pipeline.datasets.vector_layer import VectorLayer
 from t2s_pipeline.vision.geometry import MAX_PIXELS
+from t2s_pipeline.vision.image_files import UnusableFileError
 from t2s_pipeline.vision.place import Place
 from t2s_pipeline.vision.scene import OpenScene, open_scene
 from t2s_pipeline.vision.view import SceneView
@@ -110,6 +111,9 @@ class Cutting:
                     chips = list(self._of(scene, name, layer, coverage))
                     coverage.notes += [(name, note) for note in scene.notes]
                     coverage.scenes += 1
+            except UnusableFileError as error:
+                coverage.rejects.append(RejectRecord(name, error.reason, error.detail))
+                continue
             except InputError as error:
                 coverage.rejects.append(RejectRecord(name, "corrupt_image", str(error)))
                 continue

@@ -23,6 +23,7 @@ from shapely.geometry.base import BaseGeometry
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.layout import is_text
 from t2s_pipeline.datasets.records import NoteRecord, RejectRecord
+from t2s_pipeline.vision.image_files import UnusableFileError
 from t2s_pipeline.vision.place import Place
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".shp": "ESRI Shapefile"}
@@ -79,10 +80,17 @@ class VectorLayer:
             place: where the scene lies. It has a CRS.
             width: columns of the scene.
             height: rows of the scene.
+
+        Raises:
+            UnusableFileError: reason ``unsupported_crs``, if there is no way from one CRS to the other.
         """
-        crs = pyproj.CRS.from_wkt(place.crs)
-        to_scene = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
-        window = _window(place, width, height, pyproj.Transformer.from_crs(crs, self.crs, always_xy=True))
+        try:
+            crs = pyproj.CRS.from_wkt(place.crs)
+            to_scene = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
+            to_layer = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
+        except ProjError as fault:
+            raise UnusableFileError("unsupported_crs", f"the vectors cannot be brought to its CRS: {fault}") from fault
+        window = _window(place, width, height, to_layer)
         if window is None:
             return {}
         part = max(window.bounds[2] - window.bounds[0], window.bounds[3] - window.bounds[1]) / EDGE_PARTS

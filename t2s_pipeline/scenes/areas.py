@@ -44,7 +44,7 @@ class Ground:
             self.crs = pyproj.CRS.from_wkt(place.crs)
             self._to_degrees = pyproj.Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
         except ProjError as fault:
-            raise InputError(f"The coordinate reference system cannot be used: {fault}") from fault
+            raise InputError(f"its coordinate reference system cannot be used ({fault}).") from fault
 
     def on_map(self, outline: BaseGeometry) -> BaseGeometry:
         """A geometry in map coordinates, from pixels of the scene."""
@@ -84,7 +84,7 @@ class Ground:
         degrees = self.degrees(*self.place.at(*corners))
         degrees = degrees[:, np.isfinite(degrees).all(axis=0)]
         if not degrees.size:
-            raise InputError("The scene lies outside of what its coordinate reference system can show.")
+            raise InputError("it lies outside of what its coordinate reference system can show.")
         middle = self.degrees(*self.place.at(np.array([self.width / 2]), np.array([self.height / 2])))
         longitude, latitude = (float(value) for value in middle[:, 0])
         if self.crs.is_geographic or np.ptp(degrees[0]) > WIDE:

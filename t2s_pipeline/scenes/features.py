@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.scenes.areas import Ground, on_map
 from t2s_pipeline.scenes.outlines import outline
 from t2s_pipeline.scenes.piece import SceneObject
@@ -73,4 +74,11 @@ def ground_of(scene: OpenScene) -> Ground | None:
     Raises:
         InputError: if its CRS cannot be used.
     """
-    return Ground(scene.place, scene.width, scene.height) if scene.place.crs else None
+    if not scene.place.crs:
+        return None
+    try:
+        ground = Ground(scene.place, scene.width, scene.height)
+        _ = ground.metres_per_pixel  # fails for a scene that its CRS cannot show
+    except InputError as fault:
+        raise InputError(f"{scene.path} cannot be laid on the map: {fault}") from fault
+    return ground

@@ -21,6 +21,9 @@ from t2s_pipeline.scenes.features import Feature
 
 LAYER = "objects"
 
+GEOPACKAGE = "1.3"
+"""The version that is written: GDAL warns of a later one before GDAL 3.7, which QGIS 3.28 and Debian 12 have."""
+
 Writer = Callable[[Path, pa.Table, NDArray[np.object_], str], None]
 """Takes the file, the attributes, the outlines and their CRS."""
 
@@ -154,7 +157,7 @@ def _wkb(geometries: NDArray[np.object_]) -> list[bytes]:
 
 
 WRITERS: dict[str, Writer] = {
-    ".gpkg": _with_ogr("GPKG"),
+    ".gpkg": _with_ogr("GPKG", VERSION=GEOPACKAGE),
     ".geojson": _with_ogr("GeoJSON", RFC7946="YES", COORDINATE_PRECISION="9"),
     ".parquet": _write_parquet,
 }

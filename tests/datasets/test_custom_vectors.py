@@ -233,9 +233,11 @@ def test_a_scene_that_cannot_be_used_is_a_reject(tmp_path):
     (tmp_path / "images/text.tif").write_text("no raster")
     with pytest.raises(InputError, match=r"No image of .* can be laid under the vectors. The first, images/plain.tif"):
         reader(tmp_path).sources(tmp_path, "test")
+    scene(tmp_path / "images/local.tif", crs='LOCAL_CS["grid",UNIT["metre",1]]')
     scene(tmp_path / "images/z.tif")
     tables = read_map(tmp_path, reader(tmp_path))
-    assert rejects(tables) == [("images/plain.tif", "no_crs"), ("images/text.tif", "corrupt_image")]
+    reasons = {"images/local.tif": "unsupported_crs", "images/plain.tif": "no_crs", "images/text.tif": "corrupt_image"}
+    assert dict(rejects(tables)) == reasons
     assert list(samples(tables)) == ["z-roof"]
 
 
