@@ -103,8 +103,8 @@ class Search:
         else:
             large = [piece for piece in answers[0].pieces if self._is_larger_than_a_tile(piece)]
             pieces = [piece for answer in answers[1:] for piece in answer.pieces]
-            objects = distinct(merged([*large, *pieces], *self.size))
-            objects = distinct(self._refined(objects, answerer, progress))
+            # Masks of tiles do not decide which objects are distinct: one that is wrong would hide others.
+            objects = distinct(self._refined(merged([*large, *pieces], *self.size), answerer, progress))
         self.scene.require_unchanged()
         return answers, objects
 
@@ -175,8 +175,12 @@ class Search:
         return [replace(piece, agreement=_share_that_agree(piece, samples)) for piece in pieces]
 
     def _is_larger_than_a_tile(self, piece: Piece) -> bool:
-        """Only such objects of the overview count: the tiles show the others better."""
-        x0, y0, x1, y1 = piece.bounds
+        """Only such objects of the overview count: the tiles show the others better.
+
+        The prompt's box decides where there is one. A mask of the overview is coarse, and can go on far beyond its box.
+        It would take the place of all objects below it.
+        """
+        x0, y0, x1, y1 = extent(piece.prompt, piece.bounds)
         return max(x1 - x0, y1 - y0) > self.tiling.tile * self.tiling.factor
 
     def _refined(self, objects: list[SceneObject], answerer: Answerer, progress: Progress) -> list[SceneObject]:

@@ -1,5 +1,7 @@
 """A scene of any size is searched: the tiling does not show, and neither does a stop."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress
+from t2s_pipeline.scenes.answering import ObjectMask
 from t2s_pipeline.scenes.piece import SceneObject
 from t2s_pipeline.scenes.search import Search, ViewAnswer
+from t2s_pipeline.vision.geometry import PromptObject
 from t2s_pipeline.vision.scene import open_scene
 from t2s_pipeline.vision.view import Tiling
 from tests.scenes.painted import ByColour, is_target, painted, save
@@ -154,3 +158,30 @@ def test_a_coarser_resolution_finds_the_same_objects(tmp_path: Path):
     truth = is_target(image)
     assert len(objects) == len(BOXES)
     assert (union & truth).sum() / (union | truth).sum() > 0.9
+
+
+@dataclass
+class Leaky(ByColour):
+    """Of one image that it segments, the first mask goes on over the whole image."""
+
+    leaks_at: int = 0
+    segmented: int = 0
+
+    def segment(self, image: np.ndarray, prompts: Sequence[PromptObject]) -> list[ObjectMask]:
+        """The masks, of which the first one can be wrong."""
+        first, *others = super().segment(image, prompts)
+        if self.segmented == self.leaks_at:
+            first = ObjectMask(np.ones(image.shape[:2], bool), 0.5)
+        self.segmented += 1
+        return [first, *others]
+
+
+@pytest.mark.parametrize("leaks_at", range(8))
+def test_a_mask_that_goes_on_beyond_its_object_hides_no_other(leaks_at: int, tmp_path: Path):
+    """A view of its own shows each object again, so what the overview or one tile made of it does not count."""
+    image = painted(220, 270, BOXES)
+    answerer = Leaky(leaks_at=leaks_at)
+    _, objects = search(save(tmp_path / "scene.tif", image), Tiling(64, 16), tmp_path, answerer)
+    union = np.logical_or.reduce([mask_of(item, 220, 270) for item in objects])
+    assert answerer.segmented > 12
+    assert len(objects) == len(BOXES) and np.array_equal(union, is_target(image))
