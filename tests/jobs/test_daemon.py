@@ -135,9 +135,15 @@ def test_a_dropped_checkpoint_is_evaluated_by_itself_and_dropping_it_again_does_
     assert rows(settings) == EXPECTED
 
 
-def runs_of_feed(settings: Settings, *statuses: "dg.DagsterRunStatus") -> list["dg.DagsterRun"]:
+ANSWERED = 'RUN_SUCCESS - Finished execution of run for "feed"'
+
+
+def process_of_feed(settings: Settings) -> int:
+    """The process of the one run that answers a scene now."""
+    running = dg.RunsFilter(job_name="feed", statuses=[dg.DagsterRunStatus.STARTED])
     with dg.DagsterInstance.from_config(str(settings.home / "dagster")) as instance:
-        return instance.get_runs(filters=dg.RunsFilter(job_name="feed", statuses=list(statuses)))
+        (run,) = instance.get_runs(filters=running)
+    return int(run.tags[PROCESS].partition("@")[0])
 
 
 def objects(settings: Settings, scene: str) -> int:
@@ -157,23 +163,24 @@ def test_a_dropped_scene_is_answered_by_itself_once_and_goes_on_after_its_run_wa
     settings.standing_questions.write_text("question,system\nWhere?,zero-shot-mini\n")
     settings.imagery.mkdir()
     shutil.copyfile(scene, settings.imagery / "a.tif")
-    daemon.until(lambda line: objects(settings, "a.tif") == 2)
+    daemon.until(Counted(1, ANSWERED))
+    assert objects(settings, "a.tif") == 2
     (images,) = asked(settings)
 
     # The same file again: a run looks at it, and nothing is asked.
     (settings.imagery / "a.tif").unlink()
     shutil.copyfile(scene, settings.imagery / "a.tif")
-    succeeded = dg.DagsterRunStatus.SUCCESS
-    daemon.until(lambda line: len(runs_of_feed(settings, succeeded)) == 2)
+    daemon.until(Counted(1, ANSWERED))
     assert asked(settings) == [images] and objects(settings, "a.tif") == 2
 
     (settings.home / "held").touch()
     shutil.copyfile(scene, settings.imagery / "b.tif")
     daemon.until(lambda line: len(asked(settings)) == 2)
-    (run,) = runs_of_feed(settings, dg.DagsterRunStatus.STARTED)
+    process = process_of_feed(settings)
     (settings.home / "held").unlink()
-    os.kill(int(run.tags[PROCESS].partition("@")[0]), signal.SIGKILL)
-    daemon.until(lambda line: objects(settings, "b.tif") == 2)
+    os.kill(process, signal.SIGKILL)
+    daemon.until(Counted(1, ANSWERED))
+    assert objects(settings, "b.tif") == 2
     # What was asked before the run was killed is not asked again.
     assert asked(settings) == [images, 2, images - 2]
 
