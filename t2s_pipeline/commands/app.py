@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,8 +64,12 @@ def app(
 
 def _serve(desk: "Desk", port: int, names: Iterable[str]) -> None:
     import uvicorn
+    from rasterio.errors import NotGeoreferencedWarning
 
     from t2s_pipeline.app.server import application
+
+    # ``open_scene`` silences it in one thread at a time, and the notes of a scene say it.
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
 
     guarded = RequestGuard(application(desk), secrets.token_urlsafe(32), names, NAME)
     config = uvicorn.Config(

@@ -39,7 +39,10 @@ def best_system(settings: Settings) -> SystemChoice:
 
 def available_systems(settings: Settings) -> list[SystemChoice]:
     """Every system whose models are on this machine, the best first."""
-    choices = list(_available(settings))
+    by_name: dict[str, SystemChoice] = {}
+    for choice in _available(settings):
+        by_name.setdefault(choice.system.name, choice)
+    choices = list(by_name.values())
     full_size = [choice for choice in choices if not knows_drawn_scenes_only(choice.system)]
     return [*full_size, *(choice for choice in choices if choice not in full_size)]
 

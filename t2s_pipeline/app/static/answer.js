@@ -3,6 +3,8 @@
 import { get, post, put, remove } from "./api.js";
 import { area, element, show, toast } from "./elements.js";
 
+// While a handle is dragged, masks are made if the last one took less than this. Otherwise the drag would wait for them.
+const LIVE_MS = 400;
 const HINTS = {
   select: "",
   box: "Drag a box around an object.",
@@ -13,9 +15,11 @@ const HINTS = {
 
 export class Answer {
   constructor(map, startBlank) {
-    Object.assign(this, { map, startBlank, content: null, chosen: null, tool: "select", pending: new Map(), active: 0 });
+    Object.assign(this, { map, startBlank, content: null, chosen: null, tool: "select", pending: new Map(), active: 0, lastMs: Infinity });
     map.onChoose = (number, event) => this.clicked(number, event);
-    map.onEdit = (number, prompt) => this.edit(number, prompt);
+    map.onEdit = (number, prompt, isLast) => {
+      if (isLast || this.lastMs < LIVE_MS) this.edit(number, prompt);
+    };
     map.onErasePoint = (number, name, index) => this.erasePoint(number, name, index);
     map.map.on("click", (event) => this.clickedMap(event));
   }
@@ -119,7 +123,9 @@ export class Answer {
     await this.working(async () => {
       try {
         for (let next = prompt; next; ) {
+          const start = performance.now();
           const answer = await put(`${path}/objects/${number}`, { prompt: next });
+          this.lastMs = performance.now() - start;
           if (!this.content || this.path !== path) return;
           const newer = this.pending.get(number);
           this.replace(number, answer, newer);

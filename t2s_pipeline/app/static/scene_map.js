@@ -30,6 +30,11 @@ export class SceneMap {
     const query = `bands=${encodeURIComponent(bands)}&v=${scene.version}`;
     const Tiles = L.TileLayer.extend({
       getTileUrl: (at) => `/api/scenes/${scene.key}/tiles/${-at.z}/${at.x}/${at.y}?${query}`,
+      // A browser rounds the edges of tiles that are shown at a fraction of a zoom. Without this, lines show between them.
+      _initTile(tile) {
+        L.TileLayer.prototype._initTile.call(this, tile);
+        tile.style.width = tile.style.height = `${this.getTileSize().x + 0.5}px`;
+      },
     });
     this.map.setMinZoom(-scene.levels - 2);
     this.map.setMaxBounds(bounds.pad(0.5));
