@@ -11,7 +11,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -197,6 +197,8 @@ def _said(action: Handler) -> Handler:
         except T2SError as fault:
             status = 409 if isinstance(fault, BusyError) else 400
             return JSONResponse({"fault": shortened(" ".join(str(fault).split()))}, status)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         except Exception:  # noqa: BLE001  # reported in the terminal
             traceback.print_exc()
             return JSONResponse({"fault": BROKEN}, 500)

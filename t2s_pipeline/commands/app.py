@@ -76,7 +76,9 @@ def _serve(desk: "Desk", port: int, names: Iterable[str]) -> None:
         guarded,
         host=HOST,
         port=port,
-        log_level="warning",
+        # Faults of the page's requests are printed by the application. The server would print those of a page that is
+        # closed while it is answered, too.
+        log_level="critical",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,

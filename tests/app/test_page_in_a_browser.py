@@ -132,8 +132,12 @@ def test_a_person_gives_a_picture_asks_corrects_downloads_and_keeps(
     picture = save(tmp_path / "shore.tif", drawn.image)
     start(browser, server)
     browser.choose_file("#file", picture)
-    browser.wait_for("document.querySelector('.leaflet-tile-loaded')")
-    assert "0.5 m per pixel" in browser.evaluate("document.getElementById('about').textContent")
+    # The page of the other window size shows its answer until the new scene is open.
+    browser.wait_for("document.getElementById('scene').selectedOptions[0].textContent === 'shore.tif'")
+    browser.wait_for(
+        "document.getElementById('answer').hidden && document.querySelector('.leaflet-tile-loaded')"
+        " && document.getElementById('about').textContent.includes('0.5 m per pixel')"
+    )
     ask(browser, "Where could a boat be moored?")
     assert browser.evaluate("document.querySelector('#thoughts blockquote').textContent.length") > 10
     assert "m²" in browser.evaluate(ROW)
