@@ -44,7 +44,8 @@ class PageServer:
         self.process = subprocess.Popen(
             command, cwd=home, env=environment, stdout=self.output, stderr=self.output, start_new_session=True
         )
-        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+        self._cookies = http.cookiejar.CookieJar()
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self._cookies))
 
     def wait(self) -> "PageServer":
         """Return as soon as it answers."""
@@ -55,6 +56,10 @@ class PageServer:
                 return self
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 threading.Event().wait(0.05)
+
+    def cookie(self) -> str:
+        """The cookie of the page, as a header."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._cookies)
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """Status and body of the answer to a request of the page, which has its cookie."""

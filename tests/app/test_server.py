@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,38 @@ def test_every_download_is_a_file_that_opens_and_nothing_stays_on_the_server(ser
         server.ask("GET", "/api/work") and list(server.home.glob("tmp/app/server-*/download-*")) for _ in range(1000)
     )
     assert any(left == [] for left in looks)
+
+
+def test_a_file_is_given_asked_and_removed_with_its_answers(server: PageServer, tmp_path: Path):
+    picture = save(tmp_path / "given.tif", painted(90, 120, [(20, 30, 60, 70)])).read_bytes()
+    status, body = server.request("POST", "/api/scenes?name=..%2F..%2Froof.tif", picture)
+    given = json.loads(body)
+    assert status == 200 and given["name"] == "roof.tif"
+    assert server.ask("GET", f"/api/scenes/{given['key']}")["width"] == 120
+    status, tile = server.request("GET", f"/api/scenes/{given['key']}/tiles/0/0/0")
+    assert status == 200 and tile.startswith(b"\x89PNG")
+    server.ask("POST", f"/api/scenes/{given['key']}/ask", {**CHOSEN, "question": "Where is it?"})
+    answer = server.finished()["result"]["key"]
+    server.ask("DELETE", f"/api/scenes/{given['key']}")
+    assert not list(server.home.rglob("roof*"))
+    assert "not remembered" in server.fault("GET", f"/api/answers/{answer}")
+    assert "not there any more" in server.fault("GET", f"/api/scenes/{given['key']}")
+
+
+def test_a_scene_of_the_machine_cannot_be_removed(server: PageServer, scene: str):
+    assert "given to this page" in server.fault("DELETE", f"/api/scenes/{scene}")
+    assert (server.home / "imagery" / "field.tif").exists()
+
+
+def test_nothing_stays_of_a_file_whose_sender_goes_away(server: PageServer):
+    cookie = server.cookie()
+    with socket.create_connection(("127.0.0.1", server.port)) as sender:
+        head = f"POST /api/scenes?name=a.tif HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nCookie: {cookie}\r\n"
+        sender.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + b"II*\0" * 100)
+        while not list(server.home.glob("tmp/app/server-*/*/partial")):
+            server.ask("GET", "/api/work")
+    while list(server.home.glob("tmp/app/server-*/*/partial")):
+        server.ask("GET", "/api/work")
 
 
 def test_a_person_prompts_without_a_question(server: PageServer, scene: str):
