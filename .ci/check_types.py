@@ -11,6 +11,7 @@ import ast
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,17 +78,17 @@ def assign(packages: dict[Path, set[str]], orchestrator: set[str], worker: set[s
     )
 
 
-def mypy(python: Path, name: str, files: list[Path]) -> int:
-    """Check the files against the packages of one environment and return mypy's exit code.
+def mypy(python: Path, name: str, files: list[Path]) -> tuple[int, str]:
+    """Check the files against the packages of one environment and return mypy's exit code and what it says.
 
     Errors in the files that these import are not shown: they belong to the other run, or to their own turn in this one.
     """
     if not files:
-        return 0
-    print(f"{len(files)} modules with the packages of the {name}'s environment:", flush=True)
+        return 0, ""
     options = ["--follow-imports=silent", f"--python-executable={python}", f"--cache-dir=.mypy_cache/{name}"]
     paths = [str(path.relative_to(REPO)) for path in files]
-    return subprocess.run([ORCHESTRATOR, "-m", "mypy", *options, *paths], cwd=REPO).returncode
+    done = subprocess.run([ORCHESTRATOR, "-m", "mypy", *options, *paths], cwd=REPO, text=True, stdout=subprocess.PIPE)
+    return done.returncode, f"{len(files)} modules with the packages of the {name}'s environment:\n{done.stdout}"
 
 
 def main(paths: list[str]) -> int:
@@ -99,11 +100,12 @@ def main(paths: list[str]) -> int:
     for path in assignment.impossible:
         apart = ", ".join(sorted(packages[path] & (orchestrator ^ worker)))
         print(f"{path.relative_to(REPO)}: error: no environment has all of these packages: {apart}. Split the module.")
-    codes = [
-        mypy(ORCHESTRATOR, "orchestrator", assignment.orchestrator),
-        mypy(WORKER, "worker", assignment.worker),
-    ]
-    return max(*codes, int(bool(assignment.impossible)))
+    pythons, environments = (ORCHESTRATOR, WORKER), ("orchestrator", "worker")
+    with ThreadPoolExecutor(2) as pool:  # each waits for a process of its own
+        ends = list(pool.map(mypy, pythons, environments, (assignment.orchestrator, assignment.worker)))
+    for _, said in ends:
+        print(said, end="", flush=True)
+    return max(*(code for code, _ in ends), int(bool(assignment.impossible)))
 
 
 if __name__ == "__main__":

@@ -156,12 +156,25 @@ def test_hostile_run_lengths_are_refused_with_the_reason(height, width, counts, 
         masks.decode(Rle(height, width, counts))
 
 
-def test_a_sum_that_would_wrap_around_is_refused():
-    # Second differences of 2**33 grow without bound; the 64-bit sum of such runs can come out as anything.
-    grow = packed(2**33)
-    for length in (10, 1_000, 100_000):
-        with pytest.raises(InputError, match="cover"):
-            masks.decode(Rle(2, 2, "00" + grow * length))
+def test_a_sum_that_wraps_around_to_the_right_total_is_refused():
+    # The runs grow by 2**33, then stay, so that their sum is 4 more than 64 bits can hold. In 64 bits it is 4.
+    growing = [step * 2**33 for step in range(1, 20_001) for _ in range(2)]
+    top = growing[-1]
+    count, rest = divmod(2**64 + 4 - sum(growing), top)
+    more, ones = divmod(rest, count)
+    runs = [0, 0, *growing, *[top + more + 1] * ones, *[top + more] * (count - ones)]
+    assert sum(runs) == 2**64 + 4
+    counts = "".join(map(packed, [*runs[:3], *np.subtract(runs[3:], runs[1:-2]).tolist()]))
+    with pytest.raises(InputError, match="cover"):
+        masks.decode(Rle(2, 2, counts))
+
+
+def test_run_lengths_of_the_places_where_pixels_change():
+    # Column by column: 0 1, 1 1, 0 0. Pixels change at 1 and at 4.
+    expected = [[False, True, False], [True, True, False]]
+    assert masks.decode(masks.from_run_ends(2, 3, np.array([1, 4]), starts_with_target=False)).tolist() == expected
+    inverse = masks.decode(masks.from_run_ends(2, 3, np.array([1, 4]), starts_with_target=True))
+    assert (~inverse).tolist() == expected
 
 
 def test_intersection_and_union_count_pixels():
