@@ -17,9 +17,9 @@ from t2s_pipeline.core.arrival import may_be_arriving
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.names import is_name
-from t2s_pipeline.scenes.stac_items import StacItem, read_item
+from t2s_pipeline.scenes.stac_items import IMAGE_ENDINGS, StacItem, read_item
 
-RASTERS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img")
+RASTERS = IMAGE_ENDINGS
 """What is taken of a folder, by the ending. A file that is named can be anything that GDAL reads."""
 
 SIDECARS = (".tfw", ".tifw", ".wld", ".pgw", ".jgw", ".jpw", ".j2w", ".prj", ".aux.xml", ".rrd", ".ovr")
