@@ -21,10 +21,11 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.scenes.collection import write_collection
 from t2s_pipeline.scenes.imagery_folder import SceneFile
-from t2s_pipeline.steps.feed import FeedState, answer_all, due_scenes
+from t2s_pipeline.steps.feed import FeedState, answer_all, answer_scene, due_scenes
 from t2s_pipeline.steps.question_times import QuestionTimes
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scene_collection import collected_objects
+from t2s_pipeline.steps.scene_registry import RegisterScene
 from t2s_pipeline.steps.standing_questions import StandingQuestion, standing_questions
 from tests.scenes.painted import painted, save
 from tests.stand_in_worker import StandIn
@@ -105,9 +106,20 @@ def test_twice_is_once_and_a_changed_file_is_asked_anew(settings):
     assert rows(settings, "SELECT object FROM objects_found") == [(1,)]
 
 
-def test_objects_of_a_former_file_are_not_found(settings):
-    from t2s_pipeline.steps.scene_registry import RegisterScene
+def test_answers_stay_when_the_file_of_a_scene_is_removed(settings):
+    path = save(settings.imagery / "a.tif", painted(150, 200, BOXES))
+    answered(settings)
+    before = query(settings, "from objects_found")
+    path.unlink()
+    runner, worker = runner_of(settings)
+    runner.run(RegisterScene("a.tif"))
+    answer_scene(runner, "a.tif")
+    assert worker.calls == [] and before.num_rows == 2
+    assert query(settings, "from objects_found").equals(before) and without_answer(settings) == {}
+    assert rows(settings, "SELECT reason FROM scenes") == [("vanished",)]
 
+
+def test_objects_of_a_former_file_are_not_found(settings):
     path = save(settings.imagery / "a.tif", painted(150, 200, BOXES))
     answered(settings)
     save(path, painted(150, 200, BOXES[:1]))
@@ -173,9 +185,6 @@ def test_a_scene_that_cannot_be_asked_is_set_aside_with_a_sentence_and_the_other
 
 
 def test_a_scene_that_disappears_before_it_is_registered_is_set_aside(settings):
-    from t2s_pipeline.steps.feed import answer_scene
-    from t2s_pipeline.steps.scene_registry import RegisterScene
-
     runner, worker = runner_of(settings)
     runner.run(RegisterScene("gone.tif"))
     answer_scene(runner, "gone.tif")
