@@ -173,8 +173,8 @@ def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
         for choice in checkpoint_choices(runner.settings)
         if choice.run in runs and choice.dataset == plan.dataset
     }
-    for run, system in best.items():
-        runner.say(f"{run}: {system} is the best checkpoint on {plan.dataset}-{VALIDATION}.")
+    for run, name in best.items():
+        runner.say(f"{run}: {name} is the best checkpoint on {plan.dataset}-{VALIDATION}.")
     # Without any validation (watch.validate=none) there is no choice.
     return replace(plan, systems=(*plan.systems, *(best.get(run, run) for run in runs)))
 
