@@ -26,8 +26,15 @@ FAILURES = (InputError, RuntimeError, ValueError, ArithmeticError, LookupError, 
 MOST_IMAGES = 16
 """The most images of a batch, so that memory stays flat."""
 
+MOST_MASKS = 32
+"""The most masks of a whole view in memory. A piece keeps the part of its mask that is not empty."""
+
 AGREES = 0.5
 """A sampled answer agrees with an object if one of its objects has at least this IoU with it."""
+
+
+BEYOND = 0.25
+"""A mask of the overview may go on beyond its box by this share of the box's longer side."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class Search:
         if len(views) == 1:
             objects = distinct(merged(answers[0].pieces, *self.size))
         else:
-            large = [piece for piece in answers[0].pieces if self._is_larger_than_a_tile(piece)]
+            large = [piece for piece in answers[0].pieces if self._counts_beside_tiles(piece)]
             pieces = [piece for answer in answers[1:] for piece in answer.pieces]
             # Masks of tiles do not decide which objects are distinct: one that is wrong would hide others.
             objects = distinct(self._refined(merged([*large, *pieces], *self.size), answerer, progress))
@@ -162,9 +169,13 @@ class Search:
         self, view: SceneView, image: Image, prompts: Sequence[PromptObject], answerer: Answerer
     ) -> list[Piece]:
         """The pieces of prompts, which are in pixels of the scene; an empty mask gives none."""
-        masks = answerer.segment(image, [view.from_scene(prompt) for prompt in prompts])
-        pieces = (Piece.of(view, item.mask, prompt, item.score) for prompt, item in zip(prompts, masks, strict=True))
-        return [piece for piece in pieces if piece is not None]
+        pieces: list[Piece] = []
+        for start in range(0, len(prompts), MOST_MASKS):
+            batch = prompts[start : start + MOST_MASKS]
+            masks = answerer.segment(image, [view.from_scene(prompt) for prompt in batch])
+            cropped = (Piece.of(view, item.mask, prompt, item.score) for prompt, item in zip(batch, masks, strict=True))
+            pieces += [piece for piece in cropped if piece is not None]
+        return pieces
 
     def _with_agreement(self, view: SceneView, image: Image, pieces: list[Piece], answerer: Answerer) -> list[Piece]:
         """The pieces with the share of sampled answers that have such an object."""
@@ -174,14 +185,17 @@ class Search:
         ]
         return [replace(piece, agreement=_share_that_agree(piece, samples)) for piece in pieces]
 
-    def _is_larger_than_a_tile(self, piece: Piece) -> bool:
-        """Only such objects of the overview count: the tiles show the others better.
+    def _counts_beside_tiles(self, piece: Piece) -> bool:
+        """Of the overview only objects larger than a tile count: the tiles show the others better.
 
-        The prompt's box decides where there is one. A mask of the overview is coarse, and can go on far beyond its box.
-        It would take the place of all objects below it.
+        The prompt's box decides where there is one, and the mask must lie around it. A mask of the overview is coarse.
+        If it goes on far beyond its box, it is wrong, and would take the place of all objects below it.
         """
         x0, y0, x1, y1 = extent(piece.prompt, piece.bounds)
-        return max(x1 - x0, y1 - y0) > self.tiling.tile * self.tiling.factor
+        longest = max(x1 - x0, y1 - y0)
+        left, top, right, bottom = piece.bounds
+        beyond = max(x0 - left, y0 - top, right - x1, bottom - y1)
+        return longest > self.tiling.tile * self.tiling.factor and beyond <= BEYOND * longest
 
     def _refined(self, objects: list[SceneObject], answerer: Answerer, progress: Progress) -> list[SceneObject]:
         """The objects, each segmented in its own view."""

@@ -22,6 +22,9 @@ from t2s_pipeline.vision.view import SceneView
 CACHE_MEGABYTES = 128
 """GDAL's cache of blocks. Its own default is a share of the machine's memory."""
 
+PIXELS_AT_ONCE = 16_000_000
+"""The most native pixels of one read."""
+
 SAMPLED_SIDE = 2048
 """The stretch is computed from at most so many pixels per side."""
 
@@ -145,11 +148,30 @@ class OpenScene:
         return limits(values[present] for values, present in layers)
 
     def _band(self, number: int, view: SceneView, resampling: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """The values of a band and which are present, (rows, columns) each."""
+        """The values of a band and which are present, (rows, columns) each.
+
+        A large view is read in strips, because GDAL's averaging needs memory for all native pixels of a read.
+        """
+        step = view.height / view.rows
+        at_once = max(1, int(PIXELS_AT_ONCE / (view.width * step)))
+        strips = [
+            self._strip(number, view, resampling, start, min(at_once, view.rows - start))
+            for start in range(0, view.rows, at_once)
+        ]
+        if len(strips) == 1:
+            return strips[0]
+        values, present = (np.concatenate(parts) for parts in zip(*strips, strict=True))
+        return values, present
+
+    def _strip(
+        self, number: int, view: SceneView, resampling: str, start: int, rows: int
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Some rows of a view, counted in the rows that are read."""
         from rasterio.enums import Resampling
         from rasterio.windows import Window
 
-        window, shape = Window(view.x, view.y, view.width, view.height), (view.rows, view.columns)
+        step = view.height / view.rows
+        window, shape = Window(view.x, view.y + start * step, view.width, rows * step), (rows, view.columns)
         values = self._dataset.read(number, window=window, out_shape=shape, resampling=Resampling[resampling])
         flags = {flag.name for flag in self._dataset.mask_flag_enums[number - 1]}
         present = np.ones(shape, bool)

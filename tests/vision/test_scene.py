@@ -152,3 +152,17 @@ def test_a_small_pipe_is_no_scene(tmp_path: Path):
         pass
     with open_scene(save(tmp_path / "s.tif", painted(8, 8, []))) as scene:
         assert scene.has_grid
+
+
+@pytest.mark.parametrize("rows", [53, 64, 100, 200])
+def test_strips_of_a_large_view_do_not_show(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A view that is read in strips, which bounds the memory, has the values of one read."""
+    values = np.random.default_rng(0).integers(0, 255, (200, 150, 3)).astype(np.uint8)
+    values[40:60] = 0
+    path = save(tmp_path / "s.tif", values, nodata=0)
+    view = SceneView(10, 0, 140, 200, 70, rows)
+    with open_scene(path) as scene:
+        image, present = scene.read(view)
+        monkeypatch.setattr("t2s_pipeline.vision.scene.PIXELS_AT_ONCE", 3000)
+        in_strips, also_present = scene.read(view)
+    assert np.abs(image.astype(int) - in_strips).max() <= 1 and np.array_equal(present, also_present)
