@@ -92,7 +92,7 @@ class PageAnswer:
             "system": self.system.name,
             "segmenter": self.system.segmenter,
             "author": self.author,
-            "edited": self.is_edited,
+            "folder": str(self.folder) if self.folder and not self.scene.uploaded else "",
             "notes": self.notes,
             "objects": [object_as_json(number, item, simplified) for number, item in sorted(self.objects.items())],
             "simplified": simplified > 0,

@@ -23,7 +23,7 @@ NAME = "app"
 def app(
     scenes: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[IMAGE…]", help="Rasters, or folders of them, beside those of the folder of imagery."),
+        typer.Argument(metavar="IMAGE…", help="Rasters, or folders of them, beside those of the folder of imagery."),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 3100,
     system: Annotated[

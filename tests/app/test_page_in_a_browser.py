@@ -82,6 +82,14 @@ def start(browser: Browser, server: PageServer) -> None:
     browser.wait_for("document.body && document.body.dataset.ready")
 
 
+def open_first(browser: Browser) -> None:
+    """Choose the first scene of the list, and wait until it is shown."""
+    key = browser.evaluate("document.querySelector('#scene optgroup option').value")
+    browser.evaluate(f"document.getElementById('scene').value = '{key}'")
+    browser.evaluate("document.getElementById('scene').dispatchEvent(new Event('change'))")
+    browser.wait_for("!document.getElementById('tools').hidden && document.querySelector('.leaflet-tile-loaded')")
+
+
 def ask(browser: Browser, question: str) -> None:
     browser.evaluate(f"document.getElementById('question').value = {question!r}")
     browser.evaluate("document.getElementById('ask').click()")
@@ -161,7 +169,9 @@ def test_a_person_gives_a_picture_asks_corrects_downloads_and_keeps(
     browser.evaluate("document.querySelector('#keep button').click()")
     command = browser.wait_for("document.querySelector('#kept code')?.textContent")
     assert complaints(browser) == []
-    assert addresses(browser) == {server.url}
+    assert addresses(browser) - {"data:"} == {server.url}, (
+        "Leaflet empties a picture that it removes with a data: address"
+    )
     assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls to the side"
     if browser.evaluate("innerWidth") < 600:
         return  # reading it once is enough
@@ -174,10 +184,7 @@ def test_a_person_gives_a_picture_asks_corrects_downloads_and_keeps(
 def test_html_in_thoughts_questions_and_names_stays_text(browser: Browser, hostile: PageServer):
     start(browser, hostile)
     question = "<img src=x onerror=\"document.title='owned'\"> Where?"
-    key = browser.evaluate("document.querySelector('#scene optgroup option').value")
-    browser.evaluate(f"document.getElementById('scene').value = '{key}'")
-    browser.evaluate("document.getElementById('scene').dispatchEvent(new Event('change'))")
-    browser.wait_for("document.querySelector('.leaflet-tile-loaded')")
+    open_first(browser)
     ask(browser, question)
     assert browser.evaluate("document.getElementById('asked').textContent") == question
     assert "<script>" in browser.evaluate("document.querySelector('#thoughts blockquote').textContent")
@@ -188,10 +195,7 @@ def test_html_in_thoughts_questions_and_names_stays_text(browser: Browser, hosti
 
 def test_boxes_and_points_are_drawn_by_hand_and_erased(browser: Browser, hostile: PageServer):
     start(browser, hostile)
-    key = browser.evaluate("document.querySelector('#scene optgroup option').value")
-    browser.evaluate(f"document.getElementById('scene').value = '{key}'")
-    browser.evaluate("document.getElementById('scene').dispatchEvent(new Event('change'))")
-    browser.wait_for("document.querySelector('.leaflet-tile-loaded')")
+    open_first(browser)
     browser.evaluate("document.getElementById('byhand').click()")
     browser.wait_for("document.querySelector('[data-tool=box]').getAttribute('aria-pressed') === 'true'")
     # The whole scene is on view, so the ellipse in 20…60, 30…70 of 160 × 100 pixels is left of the map's middle.

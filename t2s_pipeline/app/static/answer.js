@@ -176,7 +176,8 @@ export class Answer {
     document.getElementById("answer").hidden = !content;
     if (!content) return;
     document.getElementById("asked").textContent = content.question || "Prompted by hand";
-    document.getElementById("author").textContent = content.author;
+    const isAsWritten = content.folder && content.author === content.system;
+    document.getElementById("author").textContent = isAsWritten ? `${content.author} · files in ${content.folder}` : content.author;
     document.getElementById("thoughts").replaceChildren(...thoughts(content, this.map));
     document.getElementById("total").textContent = total(content);
     document.getElementById("objects").replaceChildren(...content.objects.map((item) => this.row(item)));

@@ -59,11 +59,14 @@ function explain() {
 
 async function open(key) {
   const bands = at("bands").value;
-  const next = await get(`/api/scenes/${key}?bands=${encodeURIComponent(bands)}`);
-  scene = next;
+  at("tools").hidden = true;
+  try {
+    scene = await get(`/api/scenes/${key}?bands=${encodeURIComponent(bands)}`);
+  } finally {
+    at("tools").hidden = !scene;
+  }
   at("scene").value = key;
   at("empty").hidden = true;
-  at("tools").hidden = false;
   answer.show(null);
   map.show(scene, bands);
   answer.use("select");
