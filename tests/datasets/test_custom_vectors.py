@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("pyogrio")
 
+import pyproj
 import rasterio
 import shapely
 from affine import Affine
@@ -128,8 +129,9 @@ def test_a_feature_that_cannot_be_used_is_a_reject(tmp_path):
         SQUARE, None, shapely.Polygon(), shapely.centroid(SQUARE), SQUARE.boundary, SQUARE, SQUARE, bow,
         rectangle(10.6, 10.6, 10.9, 10.9), rectangle(80, 60, 90, 70), rectangle(300, 300, 310, 310),
         shapely.force_3d(SQUARE, 7), shapely.MultiPolygon([SQUARE, rectangle(40, 40, 44, 44)]),
+        rectangle(60, 55, 80, 65),
     ]  # fmt: skip
-    kinds = ["roof"] * 5 + [None, "  "] + ["roof"] * 6
+    kinds = ["roof"] * 5 + [None, "  "] + ["roof"] * 7
     vectors(tmp_path / "v.gpkg", shapes, {"kind": kinds})
     tables = read_map(tmp_path, reader(tmp_path, per="feature"))
     assert dict(rejects(tables)) == {
@@ -144,7 +146,7 @@ def test_a_feature_that_cannot_be_used_is_a_reject(tmp_path):
         "v.gpkg#11": "outside_of_scenes",
     }
     areas = {key: row["mask_area"] for key, row in samples(tables).items()}
-    assert areas == {"a-1": 320, "a-8": 50, "a-12": 320, "a-13": 336}
+    assert areas == {"a-1": 320, "a-8": 50, "a-12": 320, "a-13": 336, "a-14": 100}
     assert [kind for kind in tables.notes["kind"].to_pylist() if kind != "features"] == ["repaired_geometry"]
 
 
@@ -174,6 +176,19 @@ def test_a_rotated_scene_in_degrees_or_on_a_web_map_keeps_its_place(tmp_path):
     vectors(tmp_path / "v.gpkg", [in_crs(shapely.Polygon(corners), "EPSG:4326")], {"kind": ["roof"]}, crs="EPSG:4326")
     (row,) = samples(read_map(tmp_path, reader(tmp_path))).values()
     assert (row["mask_area"], mask_of(row)[20:36, 10:30].all()) == (320, True)
+
+
+def test_a_long_side_is_a_curve_in_another_crs(tmp_path):
+    """A parallel with two corners bends by many pixels in a projection of Europe."""
+    grid = Affine(10_000, 0, 3_800_000, 0, -10_000, 3_600_000)
+    scene(tmp_path / "images/a.tif", crs="EPSG:3035", transform=grid)
+    vectors(tmp_path / "v.geojson", [shapely.box(-30, 20, 60, 50)], {"kind": ["south"]}, crs="EPSG:4326")
+    (row,) = samples(read_map(tmp_path, reader(tmp_path, "v.geojson"))).values()
+    columns, rows = np.meshgrid(np.arange(120) + 0.5, np.arange(100) + 0.5)
+    to_degrees = pyproj.Transformer.from_crs("EPSG:3035", "EPSG:4326", always_xy=True).transform
+    _, latitudes = to_degrees(3_800_000 + 10_000 * columns, 3_600_000 - 10_000 * rows)
+    assert 0.2 < (latitudes < 50).mean() < 0.8
+    assert np.count_nonzero(mask_of(row) != (latitudes < 50)) <= 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress
 from t2s_pipeline.scenes.answering import ObjectMask
 from t2s_pipeline.scenes.piece import SceneObject
-from t2s_pipeline.scenes.search import Search, ViewAnswer
+from t2s_pipeline.scenes.search import MOST_MASKS, Search, ViewAnswer
 from t2s_pipeline.vision.geometry import PromptObject
 from t2s_pipeline.vision.scene import open_scene
 from t2s_pipeline.vision.view import Tiling
@@ -185,3 +185,23 @@ def test_a_mask_that_goes_on_beyond_its_object_hides_no_other(leaks_at: int, tmp
     union = np.logical_or.reduce([mask_of(item, 220, 270) for item in objects])
     assert answerer.segmented > 12
     assert len(objects) == len(BOXES) and np.array_equal(union, is_target(image))
+
+
+@dataclass
+class Counting(ByColour):
+    """Counts the prompts of its largest call."""
+
+    most: int = 0
+
+    def segment(self, image: np.ndarray, prompts: Sequence[PromptObject]) -> list[ObjectMask]:
+        """The masks."""
+        self.most = max(self.most, len(prompts))
+        return super().segment(image, prompts)
+
+
+def test_masks_of_a_view_with_many_objects_are_not_in_memory_together(tmp_path: Path):
+    boxes = [(x * 28, y * 28, x * 28 + 20, y * 28 + 20) for x in range(10) for y in range(10)]
+    path = save(tmp_path / "scene.tif", painted(280, 280, boxes))
+    answerer = Counting()
+    _, objects = search(path, Tiling(256, 32), tmp_path, answerer)
+    assert len(objects) == 100 and answerer.most == MOST_MASKS
