@@ -1,22 +1,34 @@
 """A split's files → its records, in order, and the fingerprint of those files.
 
-Threads decode the sources, because decoding releases the interpreter lock. The records keep the order of the sources.
+Several processes decode the sources of a large split, and threads those of a small one, for which processes start too
+slowly. The records keep the order of the sources.
 """
 
 import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.records import ImageRecord, Record, SampleRecord
 from t2s_pipeline.vision.image_files import READ_FILES
+
+ENOUGH_FOR_PROCESSES = 400
+"""From so many sources on, processes read faster than threads, although they start slowly."""
+
+MOST_WORKERS = 8
+"""The most processes or threads that read: one process writes what they read."""
+
+PIECE = 8
+"""Sources that a process reads at a time. Each holds an image, so memory stays flat."""
 
 _SILENT = NoProgress()
 _TRY_AGAIN = "the tables stay as they were. Check that the folder is there and nothing writes to it, and try again."
@@ -53,11 +65,11 @@ def split_files(dataset: Dataset, split: str, progress: Progress = _SILENT) -> S
     files = dataset.reader.files(dataset.root, split)
     hashes: dict[str, bytes] = {}
     progress.start(f"checking {split}", len(files))
-    with ThreadPoolExecutor(_threads()) as pool:
-        contents = _in_order(pool, lambda name: _content_hash(dataset.root / name), files)
-        for done, (name, content) in enumerate(zip(files, contents, strict=True), start=1):
-            hashes[name] = content
-            progress.advance(done)
+    with ThreadPoolExecutor(_workers()) as pool:
+        names = [files[start : start + PIECE] for start in range(0, len(files), PIECE)]
+        for some in _in_order(pool, lambda piece: {name: _content_hash(dataset.root / name) for name in piece}, names):
+            hashes.update(some)
+            progress.advance(len(hashes))
     return SplitFiles(hashes)
 
 
@@ -118,24 +130,39 @@ def _records(
 ) -> Iterator[Record]:
     progress.start(f"reading {split}", len(sources))
     stored: dict[bytes, str] = {}
-    with ThreadPoolExecutor(_threads()) as pool:
-        batches = _in_order(pool, lambda source: _read(dataset, source, contents), sources)
-        for done, records in enumerate(batches, start=1):
-            yield from _once(records, stored)
-            progress.advance(done)
+    is_large = len(sources) >= ENOUGH_FOR_PROCESSES
+    pieces = [sources[start : start + PIECE] for start in range(0, len(sources), PIECE)]
+    done = 0
+    with process_pool(_workers()) if is_large else ThreadPoolExecutor(_workers()) as pool:
+        for piece in _in_order(pool, partial(_read, dataset), pieces):
+            contents.update(piece.contents)
+            for records in piece.records:
+                yield from _once(records, stored)
+                done += 1
+                progress.advance(done)
 
 
-def _read(dataset: Dataset, source: Any, contents: dict[Path, bytes]) -> list[Record]:
-    """The source's records. Their hashes and areas are computed here, in the source's own thread."""
+@dataclass(frozen=True)
+class _Piece:
+    """What was read of some sources: their records, and the sha256 of each file."""
+
+    records: list[list[Record]]
+    contents: dict[Path, bytes]
+
+
+def _read(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
+    """The records of some sources. Their hashes and areas are computed here, beside other sources."""
+    contents: dict[Path, bytes] = {}
     READ_FILES.set(contents)
-    records = dataset.reader.read(dataset.root, source)
-    for record in records:
-        match record:
-            case ImageRecord():
-                _ = record.sha256
-            case SampleRecord():
-                _ = record.area
-    return records
+    pieces = [dataset.reader.read(dataset.root, source) for source in sources]
+    for records in pieces:
+        for record in records:
+            match record:
+                case ImageRecord():
+                    _ = record.sha256
+                case SampleRecord():
+                    _ = record.area
+    return _Piece(pieces, contents)
 
 
 def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
@@ -152,18 +179,16 @@ def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
         yield record
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, call: Callable[[Argument], Result], arguments: Iterable[Argument]
-) -> Iterator[Result]:
+def _in_order(pool: Executor, call: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
     """As ``pool.map``, but only a few results wait at a time, however slow the consumer is."""
     waiting: deque[Future[Result]] = deque()
     for argument in arguments:
         waiting.append(pool.submit(call, argument))
-        if len(waiting) > 2 * _threads():
+        if len(waiting) > 2 * _workers():
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _threads() -> int:
-    return min(8, os.cpu_count() or 1)
+def _workers() -> int:
+    return min(MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.datasets import reading
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.earthreason import EarthReason
 from t2s_pipeline.datasets.ingest import ingest_split
@@ -41,6 +42,14 @@ def test_the_lake_holds_what_the_reader_read_under_one_fingerprint(tmp_path):
     assert (tables.images.num_rows, tables.samples.num_rows) == (3, 3)
     assert sum(map(len, tables.samples["questions"].to_pylist())) == 6
     assert tables.rejects["reason"].to_pylist().count("corrupt_image") == 3
+
+
+def test_processes_read_what_threads_read(tmp_path, monkeypatch):
+    by_threads, by_processes = {}, {}
+    of_threads = list(reading.read_records(LOOK_ALIKE, "val", contents=by_threads))
+    monkeypatch.setattr(reading, "ENOUGH_FOR_PROCESSES", 1)
+    assert list(reading.read_records(LOOK_ALIKE, "val", contents=by_processes)) == of_threads
+    assert by_processes == by_threads and len(by_threads) > 3
 
 
 def test_progress_counts_every_source(tmp_path):
