@@ -16,7 +16,7 @@ from shapely.geometry import MultiPolygon
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.scenes.features import ground_of
 from t2s_pipeline.vision.geometry import Box
-from t2s_pipeline.vision.scene import OpenScene, open_scene
+from t2s_pipeline.vision.scene import OFFLINE, OpenScene, open_scene
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _name(wkt: str) -> str:
 def _header(path: Path) -> RasterHeader:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as dataset:
+        with rasterio.Env(**OFFLINE), rasterio.open(path) as dataset:
             return RasterHeader(dataset.count, dataset.dtypes[0], dataset.nodata, _time(dataset.tags()))
 
 

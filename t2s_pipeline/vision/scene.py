@@ -22,6 +22,19 @@ from t2s_pipeline.vision.view import SceneView
 CACHE_MEGABYTES = 128
 """GDAL's cache of blocks. Its own default is a share of the machine's memory."""
 
+OFFLINE = {
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+    "GDAL_HTTP_PROXY": "127.0.0.1:9",
+    "GDAL_HTTP_MAX_RETRY": "0",
+}
+"""Settings of GDAL under which a file cannot make it read from the network. A VRT, which may have any ending, names its
+sources, and a source may be an address. So addresses are refused, and requests go to a port where nobody listens."""
+
+NETWORK_DRIVERS = frozenset(
+    {"DAAS", "EEDA", "EEDAI", "HTTP", "NGSGEOID", "OGCAPI", "PLMOSAIC", "STACIT", "STACTA", "WCS", "WMS", "WMTS"}
+)
+"""Drivers of GDAL that read from the network what a small text file names."""
+
 PIXELS_AT_ONCE = 16_000_000
 """The most native pixels of one read."""
 
@@ -216,11 +229,12 @@ def open_scene(
         raise InputError(f"There is no file {path}.")
     if not path.is_file():
         raise InputError(f"{path} is no file.")
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, **OFFLINE) as environment:
+        allowed = drivers or [driver for driver in environment.drivers() if driver not in NETWORK_DRIVERS]
         with _readable(path), warnings.catch_warnings():
             # ``notes`` says it.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = DatasetReader(str(path), driver=list(drivers)) if drivers else rasterio.open(path)
+            dataset = DatasetReader(str(path), driver=list(allowed))
         with dataset:
             _require_usable(path, dataset)
             with _readable(path):
