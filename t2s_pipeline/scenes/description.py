@@ -16,7 +16,8 @@ from shapely.geometry import MultiPolygon
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.scenes.features import ground_of
 from t2s_pipeline.vision.geometry import Box
-from t2s_pipeline.vision.scene import OFFLINE, OpenScene, open_scene
+from t2s_pipeline.vision.offline import OFFLINE
+from t2s_pipeline.vision.scene import OpenScene, open_scene
 
 
 @dataclass(frozen=True)

@@ -15,25 +15,13 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.image_files import DAMAGE, UnusableFileError
+from t2s_pipeline.vision.offline import NETWORK_DRIVERS, OFFLINE
 from t2s_pipeline.vision.place import Place
 from t2s_pipeline.vision.stretch import bands_in_words, default_bands, limits, require_bands, stretched
 from t2s_pipeline.vision.view import SceneView
 
 CACHE_MEGABYTES = 128
 """GDAL's cache of blocks. Its own default is a share of the machine's memory."""
-
-OFFLINE = {
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
-    "GDAL_HTTP_PROXY": "127.0.0.1:9",
-    "GDAL_HTTP_MAX_RETRY": "0",
-}
-"""Settings of GDAL under which a file cannot make it read from the network. A VRT, which may have any ending, names its
-sources, and a source may be an address. So addresses are refused, and requests go to a port where nobody listens."""
-
-NETWORK_DRIVERS = frozenset(
-    {"DAAS", "EEDA", "EEDAI", "HTTP", "NGSGEOID", "OGCAPI", "PLMOSAIC", "STACIT", "STACTA", "WCS", "WMS", "WMTS"}
-)
-"""Drivers of GDAL that read from the network what a small text file names."""
 
 PIXELS_AT_ONCE = 16_000_000
 """The most native pixels of one read."""
