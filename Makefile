@@ -18,6 +18,8 @@ MODULES ?=
 
 BIN := .venv/bin
 WORKER_BIN := .venv-worker/bin
+# Every process imports some thousand modules. Without bytecode, which the first one writes, each takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
 # SAM2's optional CUDA extension is not built: it only post-processes masks, and this pipeline does not ask for that.
 export SAM2_BUILD_CUDA ?= 0
 

@@ -32,9 +32,15 @@ def worker_command(settings: Settings, arguments: Sequence[str]) -> list[str]:
 
 
 def worker_environment(settings: Settings) -> dict[str, str]:
-    """The environment of the worker: ours, and where the package and T2S_HOME are."""
+    """The environment of the worker: ours, and where the package and T2S_HOME are.
+
+    The worker writes bytecode, also where PYTHONDONTWRITEBYTECODE is set, as in many containers: without it each start
+    compiles some thousand modules again, and takes twice as long.
+    """
     paths = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "T2S_HOME": str(settings.home), "PYTHONPATH": os.pathsep.join(paths), TETHERED: "1"}
+    environment = {**os.environ, "T2S_HOME": str(settings.home), "PYTHONPATH": os.pathsep.join(paths), TETHERED: "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 class EndedWhileIdle(T2SError):

@@ -10,7 +10,7 @@ from t2s_pipeline.core.errors import MissingWorkerError
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.worker.failures import WorkerError, failure
 from t2s_pipeline.worker.launcher import plain_launch
-from t2s_pipeline.worker.process import worker_command
+from t2s_pipeline.worker.process import worker_command, worker_environment
 from t2s_pipeline.worker.stopping import stop
 
 
@@ -115,3 +115,8 @@ def test_a_worker_does_not_outlive_a_killed_launcher(tmp_path: Path):
     assert len({int(process.stdout.readline()) for _ in range(2)}) == 2
     process.kill()
     assert process.stdout.read() == ""
+
+
+def test_the_worker_writes_bytecode_also_in_a_container_that_forbids_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert "PYTHONDONTWRITEBYTECODE" not in worker_environment(Settings.from_env())
