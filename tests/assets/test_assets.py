@@ -172,7 +172,7 @@ def test_labels_are_made_with_the_settings_asked_for(instance):
     run_demo(instance)
     config = labels.LabelConfig(methods=["vision-reasoner"], settings=["vision-reasoner.eps=7"])
     dg.materialize(
-        [datasets.scenes, datasets.read_split, labels.pseudo_labels],
+        [datasets.synthetic_scenes, datasets.read_split, labels.pseudo_labels],
         selection=[labels.pseudo_labels],
         instance=instance,
         partition_key="synthetic-test",
@@ -195,7 +195,7 @@ def test_labels_are_judged_under_a_segmenters_true_name(instance, tmp_path: Path
     file.write_bytes(b"other weights")
     run_demo(instance, methods=["vision-reasoner"])
     judged = dg.materialize(
-        [datasets.scenes, datasets.read_split, labels.pseudo_labels, labels.label_quality],
+        [datasets.synthetic_scenes, datasets.read_split, labels.pseudo_labels, labels.label_quality],
         selection=[labels.pseudo_labels, labels.label_quality],
         instance=instance,
         partition_key="synthetic-test",

@@ -79,7 +79,7 @@ def settings(tmp_path_factory) -> Settings:
 
 
 def printed_by_duckdb(expression: str) -> str | None:
-    return duckdb.execute(f"SELECT CAST({expression} AS VARCHAR)").fetchone()[0]
+    return duckdb.execute(f"SELECT CAST({expression} AS VARCHAR)").fetchall()[0][0]
 
 
 def csv_of(settings: Settings, sql: str) -> str:

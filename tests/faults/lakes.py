@@ -47,7 +47,7 @@ def _value(kind: pa.DataType, seed: int) -> Any:
         return seed % 2 == 0
     if pa.types.is_string(kind):
         return f"text {seed}"
-    if pa.types.is_large_binary(kind):
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return b"bytes %d" % seed * 20
     if pa.types.is_timestamp(kind):
         return seed * 1_000_003

@@ -62,7 +62,7 @@ def after_reads(monkeypatch: pytest.MonkeyPatch, events: dict[int, Callable[[], 
         return plain(path)
 
     monkeypatch.setattr(earthreason, "file_bytes", file_bytes)
-    monkeypatch.setattr("t2s_pipeline.datasets.reading._threads", lambda: 1)
+    monkeypatch.setattr("t2s_pipeline.datasets.reading._workers", lambda: 1)
 
 
 @pytest.mark.parametrize("comes_back", [False, True])

@@ -71,5 +71,7 @@ def test_a_parquet_file_is_geoparquet_1_1(path: Path, count: int, tmp_path: Path
         assert values == [shape.bounds[place] for shape in geometries]
     if count:
         assert about["bbox"] == pytest.approx(shapely.total_bounds(geometries).tolist())
-    found = duckdb.sql(f"select count(*) from '{tmp_path}/objects.parquet' where bbox.xmax > bbox.xmin").fetchall()
+    query = f"select count(*) from '{tmp_path}/objects.parquet' where bbox.xmax > bbox.xmin"
+    with duckdb.connect() as connection:
+        found = connection.execute(query).fetchall()
     assert found == [(len(geometries),)]
