@@ -65,10 +65,15 @@ class Desk:
         settings: names T2S_HOME and the worker's interpreter.
         paths: scenes and folders of scenes beside those of the folder of imagery.
         system: the name of the system that is chosen at first; empty for the best one.
+
+    Raises:
+        InputError: if a path does not exist or a folder holds no raster, or there is no such system.
     """
 
     def __init__(self, settings: Settings, paths: Sequence[Path] = (), system: str = "") -> None:
         self.settings, self.paths, self.system = settings, tuple(paths), system
+        # A name that does not exist is a fault of the command, and not of the page.
+        scenes_of(settings, self.paths)
         if system:
             resolve(system, settings)
         self.uploads = Uploads(settings.home)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from t2s_pipeline.commands.request_guard import RequestGuard
-from t2s_pipeline.commands.ui import HOST, require_free
+from t2s_pipeline.commands.ui import HOST, AllowedHosts, require_free
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,14 +29,7 @@ def app(
     system: Annotated[
         str | None, typer.Option(help="The system that is chosen at first. Default: the best one that is here.")
     ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            help="Answer requests for this host name too: that of a proxy of yours. Can be given several times.",
-        ),
-    ] = None,
+    allow_host: AllowedHosts = None,
 ) -> None:
     """Serve a page to ask scenes on, until Ctrl-C: thought, boxes, points and masks on a map, to correct and to keep.
 

@@ -1,6 +1,5 @@
 """`t2s ui`: Dagster's web UI and daemon on this machine, with the history of earlier runs."""
 
-import ctypes
 import os
 import secrets
 import signal
@@ -9,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -17,25 +17,25 @@ import typer
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.parent_death import signal_when_parent_ends
 from t2s_pipeline.core.settings import REPO, Settings
 
 HOST = "127.0.0.1"
 TOKEN, HOSTS = "T2S_UI_TOKEN", "T2S_UI_HOSTS"
 """Environment variables of the web server: its token, and further host names that are separated by commas."""
-PR_SET_PDEATHSIG = 1
-"""Of prctl(2)."""
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="Answer requests for this host name too: that of a proxy of yours. Can be given several times.",
+    ),
+]
 
 
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 3000,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            help="Answer requests for this host name too: that of a proxy of yours. Can be given several times.",
-        ),
-    ] = None,
+    allow_host: AllowedHosts = None,
 ) -> None:
     """Serve Dagster's web UI until Ctrl-C. Runs, logs and assets are kept for the next start.
 
@@ -95,7 +95,7 @@ class Services:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_the_parent,
+            preexec_fn=partial(signal_when_parent_ends, signal.SIGINT),
         )
 
     def serve(self) -> bool:
@@ -128,12 +128,6 @@ class Services:
                 output = log if self._stopping.is_set() else sys.stdout.buffer
                 output.write(line)
                 output.flush()
-
-
-def _end_with_the_parent() -> None:
-    """Let the kernel interrupt this process when the process that started it is killed (prctl(2), Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def require_free(port: int, command: str = "make ui") -> None:

@@ -12,7 +12,9 @@ import rasterio
 pytest.importorskip("uvicorn")
 pytest.importorskip("pyogrio")
 
-from t2s_pipeline.app.desk import DOWNLOADS
+from t2s_pipeline.app.desk import DOWNLOADS, Desk
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.settings import Settings
 from tests.app.page_server import PageServer, painted_worker
 from tests.scenes.painted import painted, save
 
@@ -236,3 +238,10 @@ def test_the_page_says_what_a_browser_may_do(server: PageServer):
     assert "unsafe" not in headers["content-security-policy"] and headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY" and "SameSite=Strict" in headers["set-cookie"]
     assert "http:" not in page and "https:" not in page and " style=" not in page and "onclick" not in page
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("none.tif", "There is no file"), ("empty", "holds no raster")])
+def test_a_named_scene_that_is_not_there_is_a_fault_before_the_page_is_served(tmp_path: Path, name, sentence):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=sentence):
+        Desk(Settings.from_env(), [tmp_path / name])
