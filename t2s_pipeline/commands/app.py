@@ -12,6 +12,7 @@ import typer
 
 from t2s_pipeline.commands.request_guard import RequestGuard
 from t2s_pipeline.commands.ui import HOST, AllowedHosts, require_free
+from t2s_pipeline.core.interrupts import INTERRUPTS
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,6 +78,6 @@ def _serve(desk: "Desk", port: int, names: Iterable[str]) -> None:
         timeout_graceful_shutdown=2,
     )
     # The server gives the signal back to these after it has stopped.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in INTERRUPTS:
         signal.signal(number, signal.default_int_handler)
     uvicorn.Server(config).run()

@@ -17,6 +17,7 @@ import typer
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.interrupts import INTERRUPTS, interrupts_held
 from t2s_pipeline.core.parent_death import signal_when_parent_ends
 from t2s_pipeline.core.settings import REPO, Settings
 
@@ -86,24 +87,25 @@ class Services:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
         self._stopping = threading.Event()
-        self._process = subprocess.Popen(
-            command,
-            # Not in the checkout: Dagster would warn about the dagster.yaml there, which is already in use as a copy.
-            cwd=environment["DAGSTER_HOME"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=partial(signal_when_parent_ends, signal.SIGINT),
-        )
+        with interrupts_held():
+            self._process = subprocess.Popen(
+                command,
+                # Not in the checkout: Dagster would warn about the dagster.yaml there, which is in use as a copy.
+                cwd=environment["DAGSTER_HOME"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=partial(signal_when_parent_ends, signal.SIGINT),
+            )
 
     def serve(self) -> bool:
         """Copy their output until they have ended; return whether they were asked to end.
 
         SIGINT, SIGTERM and SIGHUP ask them; the second signal ends them at once.
         """
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in INTERRUPTS:
             signal.signal(number, self._stop)
         copying = threading.Thread(target=self._copy, daemon=True, name="output of Dagster's services")
         copying.start()

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.interrupts import interrupts_held
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.worker.channel import Accepted, Receiver, Reply, Request, send
 from t2s_pipeline.worker.failures import ERROR_PREFIX, WorkerError, failure, silent
@@ -108,10 +109,11 @@ class WorkerProcess:
         self._is_interrupted = False
         self._receiver, self._pulse = Receiver(self._channel), Pulse()
         self._output: _Output | None = _Output()
-        with theirs:
+        environment = {**worker_environment(settings), **variables}
+        with theirs, interrupts_held(self.stop):
             self._process = subprocess.Popen(
                 command,
-                env={**worker_environment(settings), **variables},
+                env=environment,
                 stdin=theirs.fileno(),
                 stderr=self._output.write_end,
                 start_new_session=True,

@@ -33,6 +33,8 @@ def lake(tmp_path):
         "height": [2] * 5,
         "sha256": names,
         "bytes": [png(level) for level in range(5)],
+        "crs": [None] * 5,
+        "transform": [None] * 5,
     }
     write_partition(tmp_path, IMAGES, WHERE, pa.table(columns, schema=IMAGES.schema))
     return tmp_path

@@ -12,6 +12,7 @@ from t2s_pipeline.worker.failures import WorkerError, failure
 from t2s_pipeline.worker.launcher import plain_launch
 from t2s_pipeline.worker.process import worker_command, worker_environment
 from t2s_pipeline.worker.stopping import stop
+from tests.processes import has_ended
 
 
 def interpreter(folder: Path, body: str) -> Settings:
@@ -120,3 +121,34 @@ def test_a_worker_does_not_outlive_a_killed_launcher(tmp_path: Path):
 def test_the_worker_writes_bytecode_also_in_a_container_that_forbids_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     assert "PYTHONDONTWRITEBYTECODE" not in worker_environment(Settings.from_env())
+
+
+INTERRUPTED_START = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.worker.launcher import plain_launch
+
+class Interrupted(subprocess.Popen):
+    # The signal comes when the child runs and nobody knows it yet.
+    def __init__(self, *arguments, **keywords):
+        super().__init__(*arguments, **keywords)
+        print(self.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+subprocess.Popen = Interrupted
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+plain_launch(Settings(Path(sys.argv[1]), Path(sys.argv[2])), grace=5.0)([sys.argv[3]])
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "ask"])
+def test_a_signal_while_the_worker_starts_stops_the_worker_too(tmp_path: Path, command: str):
+    # This worker does not watch its launcher's socket.
+    worker = tmp_path / "worker"
+    worker.write_text("#!/bin/sh\nexec sleep 600\n")
+    worker.chmod(0o755)
+    arguments = [sys.executable, "-c", INTERRUPTED_START, str(tmp_path), str(worker), command]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=REPO, timeout=300)
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert has_ended(int(done.stdout))

@@ -12,10 +12,10 @@ from typing import Any
 
 import dagster as dg
 
+from t2s_pipeline.core.interrupts import INTERRUPTS
+
 PAUSE = 0.5
 """Seconds between two questions for the slot."""
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def wait_visibly(instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
@@ -55,7 +55,7 @@ def _raising_signals() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> None:
         raise dg.DagsterExecutionInterruptedError
 
-    former = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    former = {number: signal.signal(number, interrupt) for number in INTERRUPTS}
     try:
         yield
     finally:
