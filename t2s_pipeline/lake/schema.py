@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from t2s_pipeline.lake.prompts import PROMPTS_TYPE
 from t2s_pipeline.lake.scene_columns import OBJECT_COLUMNS, QUESTION_COLUMNS, SCENE_COLUMNS
+from t2s_pipeline.lake.step_columns import STEP_COLUMNS
 from t2s_pipeline.lake.table import QUESTION_KEY, Tables, interval_columns
 from t2s_pipeline.lake.training_columns import LOG_COLUMNS
 from t2s_pipeline.vision.masks import RLE_TYPE
@@ -294,3 +295,4 @@ PUBLISHED_METRICS = TABLES.add(
     note=(STR, "what the source says about the number"),
     measured_as=(STR, "the name of our system that corresponds to it"),
 )
+STEP_TIMES = TABLES.add("step_times", "What a step took when it worked: the last 10,000.", "step", **STEP_COLUMNS)

@@ -12,6 +12,7 @@ from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.steps.fingerprints import code_fingerprint
 from t2s_pipeline.steps.step import Context, Step, StepReport
+from t2s_pipeline.steps.step_times import CostMeter, record_cost
 
 
 def keep_no_record(reports: Sequence[StepReport]) -> None:
@@ -32,7 +33,8 @@ class Runner(Context):
         """Do the step unless its finished work is still valid; report each partition that it makes.
 
         While one process runs a step, no other process runs the same step on the same partitions. What the step
-        reads is looked at only after the lock is held, because the process before may have changed it.
+        reads is looked at only after the lock is held, because the process before may have changed it. The time and
+        memory of a step that did its work are recorded in the table ``step_times``.
 
         Raises:
             NotMaterializedError: if something that the step reads is not there.
@@ -44,8 +46,13 @@ class Runner(Context):
             if skipped:
                 step.after_skipping(self, current)
             else:
-                step.work(self, current)
+                with CostMeter() as meter:
+                    step.work(self, current)
             reports = step.reports(self, skipped)
+            if not skipped:
+                rows = sum(report.rows for report in reports)
+                home, lake = self.settings.home, self.settings.lake
+                record_cost(home, lake, step.name, _subject(step), rows, meter.cost, self.say)
         for report in reports:
             self.say(str(report))
         self.record(reports)
@@ -70,3 +77,8 @@ def step_fingerprint(step: Step, context: Context) -> str:
 def _description(step: Step) -> str:
     """The step and what it makes, for the lock and for a process that waits."""
     return f"{step.name}: {'; '.join(str(target) for target in step.writes())}"
+
+
+def _subject(step: Step) -> str:
+    """The values of the partitions that the step makes, each once: ``think2seg-mini synthetic test``."""
+    return " ".join(dict.fromkeys(value for target in step.writes() for value in target.partition.values()))

@@ -88,10 +88,24 @@ def test_sql_answers(home: Path):
 
 
 def test_the_second_time_nothing_is_redone(home: Path):
-    before = {path: path.stat().st_mtime_ns for path in (home / "lake").rglob("*.parquet")}
+    before = times_of_results(home)
     again = t2s(home, "demo", *FEW)
     assert again.returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in (home / "lake").rglob("*.parquet")} == before
+    assert times_of_results(home) == before
+
+
+def times_of_results(home: Path) -> dict[Path, int]:
+    """When each file of the lake was written, but for the record of what steps took: the page is always built."""
+    files = (path for path in (home / "lake").rglob("*.parquet") if "step_times" not in path.parts)
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_sql_says_what_each_step_took(home: Path):
+    done = t2s(home, "sql", "select step, seconds, process_mb, children_mb from step_costs", "--json")
+    costs = {row["step"]: row for row in json.loads(done.stdout)}
+    assert {"tables", "label", "train", "complete", "segment", "judge", "score", "summarize", "report"} <= costs.keys()
+    assert all(row["seconds"] >= 0 and row["process_mb"] > 50 for row in costs.values())
+    assert costs["train"]["children_mb"] > 200, "the worker has imported torch"
 
 
 def test_real_scenes_take_the_place_of_the_embedded_ones_and_a_corrupt_image_is_set_aside(home: Path, tmp_path: Path):

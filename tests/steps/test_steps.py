@@ -1,5 +1,7 @@
 """Finished work stands until its code, data or settings change; a step without its input says what to do."""
 
+import importlib
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from t2s_pipeline import steps as steps_package
 from t2s_pipeline.core import fingerprints as core_fingerprints
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
@@ -284,6 +287,8 @@ def subclasses(kind: type[Step]) -> set[type[Step]]:
 
 
 def test_every_step_is_declared_once_with_a_name_of_its_own_and_code_that_exists():
+    for module in pkgutil.iter_modules(steps_package.__path__, "t2s_pipeline.steps."):
+        importlib.import_module(module.name)
     steps = {step for step in subclasses(Step) if "name" in vars(step) and step.__module__.startswith("t2s_pipeline.")}
     names = [
         "synthetic_scenes",
