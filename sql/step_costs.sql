@@ -8,7 +8,7 @@
 --   rows_written: rows of all partitions that the step made
 SELECT
     session,
-    step,
+    step_name,
     count(*) AS times,
     round(sum(seconds), 1) AS seconds,
     round(max(seconds), 1) AS longest,
@@ -16,5 +16,5 @@ SELECT
     round(max(children_mb)) AS children_mb,
     sum(rows_written)::BIGINT AS rows_written
 FROM step_times
-GROUP BY session, step
-ORDER BY session DESC, min(started_at), step
+GROUP BY session, step_name
+ORDER BY session DESC, min(started_at), step_name

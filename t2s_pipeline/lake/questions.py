@@ -58,6 +58,7 @@ PARTITION_MEANINGS = {
     "split": "train, val or test",
     "scene": "the scene, by the name of its file",
     "question_id": "the first words of a standing question and a hash of it",
+    "step_name": "the step of the pipeline, such as complete or segment",
     "protocol": "strict or reference (docs/protocols.md)",
 }
 """What the partition columns mean, which are kept in folder names."""

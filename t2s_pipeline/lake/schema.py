@@ -295,4 +295,4 @@ PUBLISHED_METRICS = TABLES.add(
     note=(STR, "what the source says about the number"),
     measured_as=(STR, "the name of our system that corresponds to it"),
 )
-STEP_TIMES = TABLES.add("step_times", "What a step took when it worked: the last 10,000.", "step", **STEP_COLUMNS)
+STEP_TIMES = TABLES.add("step_times", "What a step took when it worked: the last 10,000.", "step_name", **STEP_COLUMNS)

@@ -119,7 +119,7 @@ def record_cost(
     """
     row = [_session(), subject, cost.started_at, cost.seconds, cost.process_mb, cost.children_mb, rows]
     table = pa.table([[value] for value in row], schema=STEP_TIMES.schema)
-    partition = {"step": step}
+    partition = {"step_name": step}
     with only_one(home, f"the times of the step {step}"):
         try:
             table = pa.concat_tables([read_partition(lake, STEP_TIMES, partition), table])

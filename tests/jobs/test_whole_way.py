@@ -101,8 +101,8 @@ def times_of_results(home: Path) -> dict[Path, int]:
 
 
 def test_sql_says_what_each_step_took(home: Path):
-    done = t2s(home, "sql", "select step, seconds, process_mb, children_mb from step_costs", "--json")
-    costs = {row["step"]: row for row in json.loads(done.stdout)}
+    done = t2s(home, "sql", "select step_name, seconds, process_mb, children_mb from step_costs", "--json")
+    costs = {row["step_name"]: row for row in json.loads(done.stdout)}
     assert {"tables", "label", "train", "complete", "segment", "judge", "score", "summarize", "report"} <= costs.keys()
     assert all(row["seconds"] >= 0 and row["process_mb"] > 50 for row in costs.values())
     assert costs["train"]["children_mb"] > 200, "the worker has imported torch"

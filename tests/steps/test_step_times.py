@@ -45,7 +45,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def times(settings: Settings, step: str) -> list[dict]:
-    return read_partition(settings.lake, STEP_TIMES, {"step": step}).to_pylist()
+    return read_partition(settings.lake, STEP_TIMES, {"step_name": step}).to_pylist()
 
 
 def test_a_step_is_recorded_once_and_not_when_it_is_skipped(settings: Settings):
@@ -61,7 +61,7 @@ def test_a_step_is_recorded_once_and_not_when_it_is_skipped(settings: Settings):
     Runner(settings, lambda _: None, lambda _: None, fresh=True).run(ReadTables("synthetic", "train"))
     first, second = times(settings, "tables")
     assert first == row and second["session"] == row["session"] and second["started_at"] > row["started_at"]
-    (costs,) = query(settings, "FROM step_costs WHERE step = 'tables'").to_pylist()
+    (costs,) = query(settings, "FROM step_costs WHERE step_name = 'tables'").to_pylist()
     assert costs["times"] == 2 and costs["rows_written"] == 2 * row["rows_written"]
     assert costs["longest"] == round(max(first["seconds"], second["seconds"]), 1)
 
@@ -100,7 +100,7 @@ def test_a_damaged_record_costs_the_time_of_the_step_and_not_its_result(settings
     sentences: list[str] = []
     runner = Runner(settings, lambda _: None, sentences.append, fresh=True)
     runner.run(Publish())
-    path = partition_file(settings.lake, STEP_TIMES, {"step": "publish"})
+    path = partition_file(settings.lake, STEP_TIMES, {"step_name": "publish"})
     path.write_bytes(path.read_bytes()[:-40])
     (report,) = runner.run(Publish())
     assert report.rows > 100
