@@ -106,11 +106,11 @@ def _plan(home: Path, options: argparse.Namespace) -> Experiment:
         models = [f"prompter={save_prompter(home / 'prompter')}", f"segmenter={save_segmenter(home / 's.safetensors')}"]
         return experiment("think2seg-mini", [*settings, *models, "grpo.group_size=2"])
     save_file(SEGMENTERS["sam2.1-small"].build().state_dict(), home / "small.safetensors")
-    models = [f"prompter={random_3b(home / 'prompter')}", f"segmenter=sam2.1-small@{home / 'small.safetensors'}"]
+    models = [f"prompter={random_3b(home / 'prompter', options.device)}", f"segmenter=sam2.1-small@{home / 'small.safetensors'}"]
     return experiment("think2seg-rs-3b", with_preset("one-141gb", [*settings, *models, "dataset=synthetic"]))
 
 
-def random_3b(folder: Path) -> Path:
+def random_3b(folder: Path, device: str) -> Path:
     """Qwen2.5-VL-3B's sizes (its published config.json) with random bfloat16 weights and a tokenizer of our own."""
     shape = PrompterShape(side=840)
     tokenizer = train_tokenizer([instruction("Where are the roofs?", PROMPT_COMBINATIONS["bbox"])], shape)
@@ -139,7 +139,8 @@ def random_3b(folder: Path) -> Path:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        model = Qwen2_5_VLForConditionalGeneration(config)
+        with torch.device(device):  # drawing three billion numbers takes a CPU a minute
+            model = Qwen2_5_VLForConditionalGeneration(config)
     finally:
         torch.set_default_dtype(before)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
