@@ -106,7 +106,8 @@ def _plan(home: Path, options: argparse.Namespace) -> Experiment:
         models = [f"prompter={save_prompter(home / 'prompter')}", f"segmenter={save_segmenter(home / 's.safetensors')}"]
         return experiment("think2seg-mini", [*settings, *models, "grpo.group_size=2"])
     save_file(SEGMENTERS["sam2.1-small"].build().state_dict(), home / "small.safetensors")
-    models = [f"prompter={random_3b(home / 'prompter', options.device)}", f"segmenter=sam2.1-small@{home / 'small.safetensors'}"]
+    prompter = random_3b(home / "prompter", options.device)
+    models = [f"prompter={prompter}", f"segmenter=sam2.1-small@{home / 'small.safetensors'}"]
     return experiment("think2seg-rs-3b", with_preset("one-141gb", [*settings, *models, "dataset=synthetic"]))
 
 
