@@ -151,7 +151,7 @@ class _Piece:
 
 
 def _read(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
-    """The records of some sources. Their hashes and areas are computed here, beside other sources."""
+    """The records of some sources. Their hashes and shapes are computed here, beside other sources."""
     contents: dict[Path, bytes] = {}
     READ_FILES.set(contents)
     pieces = [dataset.reader.read(dataset.root, source) for source in sources]
@@ -161,7 +161,7 @@ def _read(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
                 case ImageRecord():
                     _ = record.sha256
                 case SampleRecord():
-                    _ = record.area
+                    _ = record.shape
     return _Piece(pieces, contents)
 
 

@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pictures import Picture
 from t2s_pipeline.vision.pixel_rules import Note, PixelRules
 from t2s_pipeline.vision.place import Place
+from t2s_pipeline.vision.shape import TargetShape, shape_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class SampleRecord:
     def area(self) -> int:
         """Target pixels."""
         return self.mask.area
+
+    @cached_property
+    def shape(self) -> TargetShape | None:
+        """How long, wide and solid the target is; None without a target."""
+        return shape_of(masks.decode(self.mask)) if self.area else None
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ SAMPLES = TABLES.add(
     mask=(RLE_TYPE, "ground truth at the native size of the image"),
     mask_area=(LONG, "pixels of the target, at native size"),
     is_empty=(BOOL, "true if there is no target"),
+    morphology=(STR, "regular, elongated, thin or irregular; null without a target, or if an earlier release read it"),
+    slenderness=(REAL, "length over width of the target; a square has 2.25, a long rectangle of n to 1 about n"),
 )
 SELECTIONS = TABLES.add(
     "selections",

@@ -46,6 +46,9 @@ def _trained() -> Iterator[tuple[str, Experiment]]:
     for method in METHODS.values():
         for full_size in method.full_size:
             yield full_size.name, full_size
+    for method in METHODS.values():
+        for study in method.studies:
+            yield study.name, study
 
 
 def _zero_shot() -> Iterator[tuple[str, Experiment]]:
@@ -59,7 +62,7 @@ def _released() -> Iterator[tuple[str, Experiment]]:
 
 
 EXPERIMENTS: Mapping[str, Experiment] = ExperimentsByName(_trained)
-"""Every experiment, by name: first those on the embedded default, then those at full size."""
+"""Every experiment, by name: first those on the embedded default, then those at full size, then the studies."""
 
 ZERO_SHOT: Mapping[str, Experiment] = ExperimentsByName(_zero_shot)
 """The systems without training, by name: the base prompter of an experiment, which answers as the experiment says."""

@@ -18,6 +18,7 @@ class Method:
         embedded: the experiment that trains it on the embedded default, which ``t2s demo`` runs; None if there is none.
         full_size: the experiments that train it at full size. The name of an experiment is also the name of the system
             that it gives, and the column ``measured_as`` of ``published_metrics`` puts the paper's number beside it.
+        studies: further experiments, which `t2s demo` does not run.
         zero_shot: systems without training, by name: the base of an experiment, which answers as the experiment says.
         released: systems of weights that the method's authors published, by name: the experiment says which weights
             these are (its prompter) and how they answer. Their instruction is not ours (docs/baselines.md).
@@ -28,6 +29,7 @@ class Method:
     recipe: Recipe
     embedded: Experiment | None = None
     full_size: tuple[Experiment, ...] = ()
+    studies: tuple[Experiment, ...] = ()
     zero_shot: Mapping[str, Experiment] = field(default_factory=dict)
     released: Mapping[str, Experiment] = field(default_factory=dict)
 

@@ -53,6 +53,8 @@ REWARDS = Registry(
         Reward(name="paper", parts={"format": 1.0, "mask_iou": 2.0}),
         # The authors' code pays the form of an answer in two unit parts.
         Reward(name="reference", parts={"tags": 1.0, "json": 1.0, "mask_iou": 2.0}),
+        # The paper's, with the geometry of slender targets in place of the plain overlap (docs/beyond.md).
+        Reward(name="geometry", parts={"format": 1.0, "geometry": 2.0}),
     ),
 )
 """Every reward, by name. Those that only one method uses are registered in the file of that method."""

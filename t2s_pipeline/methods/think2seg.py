@@ -7,6 +7,7 @@ from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
 from t2s_pipeline.methods.method import Method
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.methods.shared_settings import FULL_SIZE_GENERATION, FULL_SIZE_WATCH, embedded_experiment
+from t2s_pipeline.methods.studies import studies
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompting.combinations import TABLE_6
 
@@ -65,6 +66,7 @@ THINK2SEG = Method(
     recipe=Recipe(),
     embedded=_EMBEDDED,
     full_size=(_SMALL, _LARGE, *_OTHER_PROMPTERS.values(), *_ablations(_SMALL)),
+    studies=tuple(studies(_EMBEDDED, _SMALL)),
     zero_shot={
         "zero-shot-mini": _EMBEDDED,
         "zero-shot-qwen2.5-vl-3b": _SMALL,

@@ -12,10 +12,10 @@ from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.methods.reward import REWARDS
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination
-from t2s_pipeline.rewards import remote_reasoner, seg_zero, vision_reasoner
+from t2s_pipeline.rewards import geometry, remote_reasoner, seg_zero, vision_reasoner
 from t2s_pipeline.rewards.completions import RewardFunction
 from t2s_pipeline.rewards.format import format_reward, tags_reward
-from t2s_pipeline.rewards.mask_iou import OnFailure, mask_iou_reward
+from t2s_pipeline.rewards.mask_iou import MaskScores, OnFailure, iou_scores, mask_iou_reward
 from t2s_pipeline.vision.geometry import Frame
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class RewardContext:
         frame: the frame of the answers' coordinates.
         repair: whether JSON that had to be repaired is accepted.
         inference: how the segmenter is prompted with an answer.
-        segmenter: makes the masks that ``mask_iou`` judges; None if no part needs it.
+        segmenter: makes the masks that parts judge; None if no part needs it.
         on_failure: takes the number of completions and the reason when the segmenter fails.
     """
 
@@ -42,14 +42,17 @@ class RewardContext:
     segmenter: "Sam2Segmenter | None" = None
     on_failure: OnFailure | None = None
 
-    def mask_iou(self) -> RewardFunction:
+    def mask_reward(self, scores: MaskScores = iou_scores) -> RewardFunction:
         """The mask reward of the segmenter.
+
+        Args:
+            scores: judges the masks.
 
         Raises:
             ValueError: if there is no segmenter.
         """
         if self.segmenter is None:
-            raise ValueError("The reward part mask_iou needs a segmenter.")
+            raise ValueError("A reward part that judges masks needs a segmenter.")
         inference = self.inference
         return mask_iou_reward(
             self.segmenter,
@@ -59,6 +62,7 @@ class RewardContext:
             self.on_failure,
             inference.prompts,
             inference.multimask,
+            scores,
         )
 
 
@@ -75,6 +79,11 @@ def _reading(build: Callable[[PromptCombination, Frame, bool], RewardFunction]) 
     return lambda context: build(context.combination, context.frame, context.repair)
 
 
+def _of_geometry(part: geometry.Part) -> Callable[[RewardContext], RewardFunction]:
+    """For a part of the geometry-aware reward."""
+    return lambda context: context.mask_reward(geometry.geometry_scores(part))
+
+
 REWARD_PARTS: Registry[RewardPart] = Registry(
     "reward part",
     (
@@ -82,7 +91,12 @@ REWARD_PARTS: Registry[RewardPart] = Registry(
         RewardPart("tags", lambda context: tags_reward(context.combination, context.frame)),
         # The authors pay the form in two parts. The second is the whole of it, since it includes the tags.
         RewardPart("json", _reading(format_reward)),
-        RewardPart("mask_iou", RewardContext.mask_iou),
+        RewardPart("mask_iou", RewardContext.mask_reward),
+        RewardPart("geometry", _of_geometry(geometry.geometry_score)),
+        RewardPart("thin", _of_geometry(geometry.thin)),
+        RewardPart("orientation", _of_geometry(geometry.orientation)),
+        RewardPart("length_ratio", _of_geometry(geometry.length_ratio)),
+        RewardPart("boundary", _of_geometry(geometry.boundary)),
         RewardPart("box_iou", _reading(seg_zero.box_iou_reward)),
         RewardPart("box_l1", _reading(seg_zero.box_l1_reward)),
         RewardPart("points", _reading(seg_zero.points_reward)),
@@ -103,7 +117,7 @@ def reward_functions(
 
     Args:
         recipe: names the reward and says how answers are read.
-        segmenter: makes the masks that ``mask_iou`` judges, as the recipe's inference says; None if no part needs it.
+        segmenter: makes the masks that parts judge, as the recipe's inference says; None if no part needs it.
         frame: the frame of the answers' coordinates; usually the square that the prompter sees.
         on_failure: takes the number of completions and the reason when the segmenter fails.
 

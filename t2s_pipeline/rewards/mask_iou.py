@@ -4,8 +4,8 @@ The image of a group is encoded once and the prompts of all its completions are 
 here imports torch: the segmenter is handed in.
 """
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,37 @@ class _Pending:
     prompts: tuple[PromptObject, ...]
 
 
+@dataclass(frozen=True)
+class PromptGroup:
+    """The prompts of completions that share an image and a truth.
+
+    Attributes:
+        embedding: the encoded image.
+        prompts: the prompts of each completion, in pixels of ``frame``.
+        frame: the frame of their coordinates.
+        truth: bool (S, S); it has a target.
+        truth_key: equal for equal truths.
+        multimask: as ``Inference.multimask``.
+    """
+
+    embedding: "Embedding"
+    prompts: list[tuple[PromptObject, ...]]
+    frame: Frame
+    truth: Mask
+    truth_key: Hashable
+    multimask: bool
+
+
+MaskScores = Callable[["Sam2Segmenter", PromptGroup], list[float]]
+"""Judges the masks that the segmenter makes of a group: one number between 0 and 1 per completion."""
+
+
+def iou_scores(segmenter: "Sam2Segmenter", group: PromptGroup) -> list[float]:
+    """The IoU of each mask with the truth. No mask leaves the segmenter's device."""
+    overlaps = segmenter.overlap(group.embedding, group.prompts, group.truth, group.frame, group.multimask)
+    return [intersection / union for intersection, union in overlaps]
+
+
 def mask_iou_reward(
     segmenter: "Sam2Segmenter",
     combination: PromptCombination,
@@ -44,6 +75,7 @@ def mask_iou_reward(
     on_failure: OnFailure | None = None,
     to_prompts: ToPrompts = tuple,
     multimask: bool = False,
+    scores: MaskScores = iou_scores,
 ) -> RewardFunction:
     """R_IoU: intersection over union of the truth with the union of the segmented masks (equation 3).
 
@@ -59,6 +91,7 @@ def mask_iou_reward(
         on_failure: takes the number of completions and the reason when the segmenter fails.
         to_prompts: from an answer's objects to the segmenter's prompts, as ``Inference.prompts``.
         multimask: as ``Inference.multimask``.
+        scores: judges a mask; another judge than ``iou_scores`` gives another reward with the same rules.
 
     Returns:
         A function of sequences with one item per completion:
@@ -77,7 +110,7 @@ def mask_iou_reward(
         truth: Sequence[Mask],
         **_: object,
     ) -> list[float | None]:
-        batch = _Batch(segmenter, frame, multimask, on_failure, [0.0] * len(completions))
+        batch = _Batch(segmenter, frame, multimask, scores, on_failure, [0.0] * len(completions))
         by_image: dict[Hashable, dict[Hashable, list[_Pending]]] = {}
         for index, completion in enumerate(completions):
             answer = parse(text_of(completion), combination, frame, repair)
@@ -89,7 +122,7 @@ def mask_iou_reward(
                 group = by_image.setdefault(image_key[index], {}).setdefault(truth_key[index], [])
                 group.append(_Pending(index, to_prompts(answer.objects)))
         for groups in by_image.values():
-            batch.judge_image(square, truth, list(groups.values()))
+            batch.judge_image(square, truth, groups)
         return batch.rewards
 
     return mask_iou
@@ -102,36 +135,41 @@ class _Batch:
     segmenter: "Sam2Segmenter"
     frame: Frame
     multimask: bool
+    scores: MaskScores
     on_failure: OnFailure | None
     rewards: list[float | None]
 
     def judge_image(
-        self, square: Sequence[npt.NDArray[np.uint8]], truth: Sequence[Mask], groups: list[list[_Pending]]
+        self,
+        square: Sequence[npt.NDArray[np.uint8]],
+        truth: Sequence[Mask],
+        groups: Mapping[Hashable, list[_Pending]],
     ) -> None:
         """Fill in the rewards of completions that share an image; each group shares a truth as well."""
+        first = next(iter(groups.values()))[0]
         try:
-            embedding = self.segmenter.encode(square[groups[0][0].index])
+            embedding = self.segmenter.encode(square[first.index])
         except RuntimeError as fault:  # Torch raises this, also when it is out of memory.
-            self._abstain([item for group in groups for item in group], fault)
+            self._abstain([item for group in groups.values() for item in group], fault)
             return
-        for group in groups:
-            self._judge(embedding, group, truth[group[0].index])
+        for truth_key, items in groups.items():
+            group = PromptGroup(embedding, [], self.frame, truth[items[0].index], truth_key, self.multimask)
+            self._judge(group, items)
 
-    def _judge(self, embedding: "Embedding", group: list[_Pending], truth: Mask) -> None:
+    def _judge(self, group: PromptGroup, items: list[_Pending]) -> None:
         """Fill in the rewards of completions that share image and truth; halve the call where it fails."""
-        prompts = [item.prompts for item in group]
         try:
-            overlaps = self.segmenter.overlap(embedding, prompts, truth, self.frame, self.multimask)
+            scores = self.scores(self.segmenter, replace(group, prompts=[item.prompts for item in items]))
         except RuntimeError as fault:
-            if len(group) == 1:
-                self._abstain(group, fault)
+            if len(items) == 1:
+                self._abstain(items, fault)
                 return
-            middle = len(group) // 2
-            self._judge(embedding, group[:middle], truth)
-            self._judge(embedding, group[middle:], truth)
+            middle = len(items) // 2
+            self._judge(group, items[:middle])
+            self._judge(group, items[middle:])
             return
-        for item, (intersection, union) in zip(group, overlaps, strict=True):
-            self.rewards[item.index] = intersection / union
+        for item, score in zip(items, scores, strict=True):
+            self.rewards[item.index] = score
 
     def _abstain(self, group: list[_Pending], fault: RuntimeError) -> None:
         for item in group:

@@ -7,6 +7,7 @@
     python -m tests.benchmarks.reward --device cuda         # a GPU: bfloat16 for ours, float32 for the plain way
     python -m tests.benchmarks.reward --device cuda --sizes # a GPU: for each of the four sizes, masks a second and the
                                                             # mean IoU of bfloat16's masks with float32's
+    python -m tests.benchmarks.reward --geometry            # ours only: the parts of the geometry-aware reward
 
 Weights are random: time does not depend on them, and the rewards of both ways must agree whatever they are. Both ways
 parse the same completions. ``limit`` is the time of one encoding, which no decoder can beat; ``share_of_limit`` says
@@ -31,6 +32,15 @@ from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.parsing import Answer, parse
 from t2s_pipeline.prompting.templates import answer_text
+from t2s_pipeline.rewards.geometry import (
+    Measured,
+    boundary,
+    geometry_score,
+    geometry_scores,
+    length_ratio,
+    orientation,
+    thin,
+)
 from t2s_pipeline.rewards.mask_iou import mask_iou_reward
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.registry import SEGMENTERS
@@ -63,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--times", type=int, default=3, help="ours is measured so often; the median counts")
     parser.add_argument("--at-once", type=int, nargs="*", help="objects in a decoder call; ours only")
     parser.add_argument("--cache", action="store_true", help="ours only, with and without embeddings on disk")
+    parser.add_argument("--geometry", action="store_true", help="ours only, a slender truth, with all geometry parts")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--sizes", action="store_true", help="the four released sizes: masks a second, bfloat16")
     parser.add_argument("--threads", type=int, help="of torch; default: its own choice")
@@ -85,6 +96,8 @@ def _measure(options: argparse.Namespace) -> dict:
             print(f"{count:4} objects in a call: {seconds[count]:.2f} s, of which {encode:.2f} s encode")
         per_object = {count: (took - encode) / group.distinct for count, took in seconds.items()}
         return {"seconds": seconds, "encode_seconds": encode, "decode_seconds_an_object": per_object}
+    if options.geometry:
+        return _geometry(segmenter, group, options)
     if options.cache:
         return _cached(segmenter, group, encode, options)
     segmenter.counts = Counts()
@@ -190,6 +203,32 @@ def _cached(segmenter: Sam2Segmenter, group: Group, encode: float, options: argp
         [kept] = Path(folder).glob("*.safetensors")
         result = {"ratio": encode / again, "encode_seconds": encode, "encode_and_keep_seconds": first}
         return result | {"read_back_seconds": again, "file_mb": kept.stat().st_size / 1e6}
+
+
+def _geometry(segmenter: Sam2Segmenter, group: Group, options: argparse.Namespace) -> dict:
+    """What all parts of the geometry-aware reward cost beside the plain one, for a slender truth."""
+    group.truth[:] = False
+    group.truth[group.truth.shape[0] // 2 :][:20, : 3 * group.truth.shape[1] // 4] = True
+    truth = Measured(group.truth)
+    assert truth.weight == 1
+    plain = statistics.median(_timed(lambda: _ours(segmenter, group), options) for _ in range(options.times))
+    reward = mask_iou_reward(segmenter, COMBINATION, group.frame, scores=geometry_scores(geometry_score))
+    full = statistics.median(
+        _timed(lambda: reward(group.completions, **group.columns()), options) for _ in range(options.times)
+    )
+    sets = [parse(text, COMBINATION, group.frame).objects for text in group.completions]
+    decoded = segmenter.decode(segmenter.encode(group.square), sets, group.frame, group.frame)
+    seconds = {}
+    for part in (thin, orientation, length_ratio, boundary, geometry_score):
+        work = lambda part=part: [part(Measured(item.mask), truth) for item in decoded]  # noqa: E731
+        seconds[part.__name__] = statistics.median(_timed(work, options) for _ in range(options.times)) / len(decoded)
+        print(f"{part.__name__}: {1000 * seconds[part.__name__]:.2f} ms per completion")
+    share = seconds["geometry_score"] * len(decoded) / plain
+    print(
+        f"plain reward {plain:.2f} s, with geometry {full:.2f} s; all parts take {100 * share:.1f} % of the plain one"
+    )
+    once = _timed(lambda: geometry_score(fresh := Measured(group.truth), fresh), options)
+    return {"plain_seconds": plain, "geometry_seconds": full, "share": share, "part_seconds": seconds, "truth": once}
 
 
 def _size(name: str, options: argparse.Namespace) -> dict:

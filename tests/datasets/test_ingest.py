@@ -19,6 +19,8 @@ from t2s_pipeline.datasets.reading import split_files
 from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
+from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.shape import shape_of
 from tests.data.make_earthreason import HERE, Split, file_of, picture
 from tests.datasets.reading import read_tables
 
@@ -165,3 +167,13 @@ def test_images_stream_through_and_are_never_all_in_memory(tmp_path):
     images, megabytes = done.stdout.split()
     assert int(images) == 60
     assert float(megabytes) < 90
+
+
+def test_the_shape_of_each_target_is_a_column(tmp_path):
+    ingest_split(tmp_path, LOOK_ALIKE, "val", "f00d")
+    rows = read_partition(tmp_path, SAMPLES, VAL, ["mask", "is_empty", "morphology", "slenderness"]).to_pylist()
+    assert len(rows) > 1
+    for row in rows:
+        shape = shape_of(masks.decode(masks.Rle.from_arrow(row["mask"])))
+        expected = (None, None) if row["is_empty"] else (shape.morphology, shape.slenderness)
+        assert (row["morphology"], row["slenderness"]) == expected

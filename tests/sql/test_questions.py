@@ -341,6 +341,22 @@ def test_category_breakdown_counts_a_sample_once_and_agrees_with_the_metrics(set
     assert overall["giou"] == pytest.approx((100 + 2 * 62.5) / 3)
 
 
+def test_morphology_breakdown_groups_by_shape_and_names_what_was_not_measured(settings):
+    split = samples(a=TOP, b=TOP, c=EMPTY, d=TOP)
+    place = split.schema.get_field_index("morphology")
+    split = split.set_column(place, "morphology", pa.array(["thin", "thin", None, None]))
+    write(settings, schema.SAMPLES, split, **SPLIT)
+    half = rectangle(4, 4, slice(0, 1), slice(0, 4))
+    rows = [prediction("a", TOP), prediction("b", half), prediction("c", EMPTY, "rejected"), prediction("d", half)]
+    write_system(settings, "ours", split, rows)
+    answer = ask(settings, "SELECT morphology, n, giou FROM morphology_breakdown WHERE protocol = 'strict'")
+    assert answer == [
+        {"morphology": "(empty)", "n": 1, "giou": 100.0},
+        {"morphology": "(not measured)", "n": 1, "giou": 50.0},
+        {"morphology": "thin", "n": 2, "giou": 75.0},
+    ]
+
+
 def test_checkpoint_trend_follows_a_run_by_step(settings):
     rows = [metric_row("run--20", 40.0), metric_row("run", 52.0), metric_row("run--5", 30.0), metric_row("other", 9.0)]
     write(settings, schema.BENCHMARK_METRICS, rows)

@@ -1,0 +1,110 @@
+"""The measures of a mask's shape: values worked out by hand, and what must not change them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from t2s_pipeline.vision.shape import axis, depths, length, reduced, shape_of, skeleton
+
+MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)))
+
+
+def rectangle(height: int, width: int, side: int = 64) -> np.ndarray:
+    mask = np.zeros((side, side), bool)
+    mask[10 : 10 + height, 10 : 10 + width] = True
+    return mask
+
+
+def test_the_skeleton_of_a_bar_is_its_middle_line():
+    # Five rows: after two erosions by the cross one row is left, and it is two pixels shorter at both ends.
+    lines = skeleton(rectangle(5, 20))
+    assert np.array_equal(np.flatnonzero(lines.any(axis=1)), [12])
+    assert np.array_equal(np.flatnonzero(lines[12]), range(12, 28))
+
+
+def test_a_line_of_one_pixel_is_its_own_skeleton():
+    line = rectangle(1, 20)
+    assert np.array_equal(skeleton(line), line)
+
+
+def test_depths_of_a_bar_of_four_rows():
+    # From a pixel's centre to the border of the mask: 0.5, 1.5, 1.5, 0.5 in the middle of the bar.
+    assert depths(rectangle(4, 30))[10:14, 25].tolist() == [0.5, 1.5, 1.5, 0.5]
+
+
+def test_the_length_of_a_bar_of_two_rows():
+    # Two rows of 50: every pixel is half a pixel deep, so the width is 4 · 0.5 = 2 and the length 100 / 2.
+    assert length(rectangle(2, 50)) == pytest.approx(50)
+    assert length(np.zeros((8, 8), bool)) == 0
+
+
+def test_the_axis_of_a_bar_and_of_a_square():
+    # Discrete variances of a bar of 1×n: (n² − 1) / 12 along it and 0 across, so the vector is (1, 0).
+    assert axis(rectangle(1, 9)) == pytest.approx((1, 0))
+    assert axis(rectangle(9, 1)) == pytest.approx((-1, 0))
+    assert axis(rectangle(7, 7)) == pytest.approx((0, 0))
+    # 3×5: variances (9 − 1) / 12 and (25 − 1) / 12, so (24 − 8) / (24 + 8) = 1/2.
+    assert axis(rectangle(3, 5)) == pytest.approx((0.5, 0))
+    assert axis(np.eye(9, dtype=bool)) == pytest.approx((0, 1))
+    assert axis(np.eye(1, dtype=bool)) == (0, 0)
+
+
+def test_the_classes():
+    assert shape_of(rectangle(20, 20)).morphology == "regular"
+    assert shape_of(rectangle(8, 40)).morphology == "elongated"
+    assert shape_of(rectangle(2, 40)).morphology == "thin"
+    plus = np.zeros((64, 64), bool)
+    # 56·20·2 − 20² pixels of a hull of 56² − 4·18²/2: a solidity of 0.75, drawn.
+    plus[22:42, 4:60] = plus[4:60, 22:42] = True
+    assert shape_of(plus).morphology == "irregular"
+    assert shape_of(np.zeros((9, 9), bool)) is None
+
+
+def test_the_slender_share_rises_from_compact_to_slender():
+    assert shape_of(rectangle(20, 30)).slender_share == 0
+    assert 0 < shape_of(rectangle(10, 40)).slender_share < 1
+    assert shape_of(rectangle(4, 40)).slender_share == 1
+
+
+def test_several_pieces_have_the_mean_of_their_measures():
+    pair = rectangle(2, 40) | np.roll(rectangle(2, 40), 20, axis=0)
+    assert shape_of(pair).slenderness == pytest.approx(shape_of(rectangle(2, 40)).slenderness)
+
+
+def test_a_large_mask_is_measured_at_a_smaller_size():
+    small, large = rectangle(4, 40), rectangle(4, 40).repeat(20, 0).repeat(20, 1)
+    assert shape_of(large).slenderness == pytest.approx(shape_of(small).slenderness, rel=0.1)
+    line = np.zeros((1000, 1000), bool)
+    line[500, 100:900] = True
+    assert reduced(line).shape == (250, 250)
+    assert np.count_nonzero(reduced(line)) == 200, "a thin line stays whole"
+
+
+@settings(max_examples=60, deadline=None)
+@given(mask=MASKS, rows=st.integers(0, 9), columns=st.integers(0, 9))
+def test_no_measure_depends_on_place_mirroring_or_transposition(mask, rows, columns):
+    moved = np.pad(mask, ((rows, 9 - rows), (columns, 9 - columns)))
+    for same, turned in ((moved, lambda m: m), (mask[::-1], lambda m: m[::-1]), (mask.T, lambda m: m.T)):
+        lines = turned(skeleton(mask))
+        assert np.count_nonzero(skeleton(same)) == np.count_nonzero(lines)
+        assert length(same) == pytest.approx(length(mask))
+        assert math.hypot(*axis(same)) == pytest.approx(math.hypot(*axis(mask)), abs=1e-9)
+    assert np.array_equal(skeleton(mask[::-1]), skeleton(mask)[::-1])
+    assert np.array_equal(skeleton(mask.T), skeleton(mask).T)
+    if mask.any():
+        for same in (moved, mask[::-1], mask.T):
+            other, shape = shape_of(np.ascontiguousarray(same)), shape_of(mask)
+            assert other.slenderness == pytest.approx(shape.slenderness)
+            assert other.elongation == pytest.approx(shape.elongation, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mask=MASKS)
+def test_the_skeleton_lies_in_the_mask_and_is_empty_only_with_it(mask):
+    lines = skeleton(mask)
+    assert not (lines & ~mask).any()
+    assert lines.any() == mask.any()
