@@ -41,6 +41,10 @@ class Prompter(Chat):
             InputError: if the folder lacks a model of a known family, or its weights do not fit its config.
         """
         super().__init__(name, folder, asking)
+        if device != "cpu":
+            # cuDNN's attention makes a plan for each new length, and each token of an answer is a new length. On an
+            # H200, more than half of the time of answering was spent there, while the GPU waited.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         kind: type[PreTrainedModel] = getattr(transformers, self.family.model)
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         # With output_loading_info the result is a pair, which the annotation in transformers does not say.
