@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
+from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.method import Method
 from t2s_pipeline.methods.recipe import Recipe

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER
 from t2s_pipeline.methods.compute import Watch
-from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
+from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.methods.recipe import AS_BEFORE, Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
 

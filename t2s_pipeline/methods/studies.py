@@ -10,12 +10,22 @@ from t2s_pipeline.methods.experiment import Experiment
 
 CHANGES: dict[str, tuple[str, ...]] = {
     "geometry": ("recipe.reward=geometry",),
+    "clip-higher": ("grpo.epsilon_high=0.28",),
+    "token-loss": ("grpo.loss=token",),
+    "budget": ("grpo.length_budget=96",),
 }
 """The name of a study → the settings that it changes, as ``--set`` takes them."""
+
+SMALLER: dict[str, tuple[str, ...]] = {
+    # Answers of the embedded prompter have about 50 tokens, those of the models that PixelThink trains several hundred.
+    "budget": ("grpo.length_budget=40",),
+}
+"""What the small version of a study changes besides."""
 
 
 def studies(embedded: Experiment, full_size: Experiment) -> Iterator[Experiment]:
     """Each study on the embedded default (``think2seg-NAME-mini``), and at full size (``think2seg-NAME-3b``)."""
     for name, changes in CHANGES.items():
-        yield replace(embedded.with_overrides(changes), name=f"think2seg-{name}-mini")
+        small = embedded.with_overrides((*changes, *SMALLER.get(name, ())))
+        yield replace(small, name=f"think2seg-{name}-mini")
         yield replace(full_size.with_overrides(changes), name=f"think2seg-{name}-3b")

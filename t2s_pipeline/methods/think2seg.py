@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
+from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.methods.method import Method
 from t2s_pipeline.methods.recipe import Recipe
 from t2s_pipeline.methods.shared_settings import FULL_SIZE_GENERATION, FULL_SIZE_WATCH, embedded_experiment

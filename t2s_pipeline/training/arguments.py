@@ -1,7 +1,7 @@
 """TRL's arguments for our settings: the objective of the paper, which is not TRL's default.
 
-The loss is ``grpo`` (mean over a sequence's tokens, then over sequences), not ``dapo``. The KL term is the plain k3
-estimate of the paper's equation 2, not the ratio-weighted one.
+By default the loss is ``grpo`` (mean over a sequence's tokens, then over sequences), not ``dapo``. The KL term is the
+plain k3 estimate of the paper's equation 2, not the ratio-weighted one.
 """
 
 import json
@@ -15,11 +15,14 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.compute import Compute
-from t2s_pipeline.methods.experiment import GRPOSettings
+from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.training import ranks
 
 _SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup"}
 """Our name of a learning-rate schedule → the name in transformers."""
+
+_LOSSES = {"sequence": "grpo", "token": "dapo"}
+"""Our name of how tokens count in the loss → TRL's."""
 
 DEEPSPEED = Path(__file__).parent / "deepspeed"
 """The folder with one DeepSpeed configuration per ZeRO stage."""
@@ -92,9 +95,10 @@ def _objective_arguments(settings: GRPOSettings) -> dict[str, Any]:
     return {
         "beta": settings.beta,
         "epsilon": settings.epsilon,
+        "epsilon_high": settings.epsilon_high or None,
         "entropy_coef": settings.entropy_weight,
         "num_iterations": 1,
-        "loss_type": "grpo",
+        "loss_type": _LOSSES[settings.loss],
         "scale_rewards": "group",
         "use_bias_correction_kl": False,
     }

@@ -165,6 +165,8 @@ class _Run:
             callbacks=[recorder, *curves],
             peft_config=lora_config(grpo),
             show_every=experiment.watch.sample_every,
+            length_budget=grpo.length_budget,
+            reward_maximum=REWARDS[experiment.recipe.reward].maximum,
         )
         trainer.remove_callback(PrinterCallback)
         recorder.trainer = trainer

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from accelerate.utils import is_peft_model
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from trl.trainer.utils import pad
 
 from t2s_pipeline.prompters.prefixes import PromptBatch
 from t2s_pipeline.rewards.completions import text_of
+from t2s_pipeline.rewards.length import length_factors
 from t2s_pipeline.training import ranks
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt
 from t2s_pipeline.training.samples import ShownCompletion, best_and_worst
@@ -47,13 +49,24 @@ class MaskGRPOTrainer(GRPOTrainer):
         *args: as for ``GRPOTrainer``.
         share_prompts: False to run each prompt once per completion in any case.
         show_every: steps between shown completions; 0 for none.
+        length_budget: tokens of an answer to an easy question (``rewards.length``); 0 for no budget.
+        reward_maximum: the reward of a perfect answer.
         **kwargs: as for ``GRPOTrainer``.
     """
 
-    def __init__(self, *args: Any, share_prompts: bool = True, show_every: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        share_prompts: bool = True,
+        show_every: int = 0,
+        length_budget: int = 0,
+        reward_maximum: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         self.stats = BatchStats()
         self.shown: list[ShownCompletion] = []
         self._show_every = show_every
+        self._length_budget, self._reward_maximum = length_budget, reward_maximum
         self._generating, self._prepared = False, 0.0
         self._groups: Tensor | None = None
         super().__init__(*args, **kwargs)
@@ -217,14 +230,16 @@ class MaskGRPOTrainer(GRPOTrainer):
         return loss
 
     def _calculate_rewards(
-        self, inputs: list[dict[str, Any]], prompts: Any, completions: Any, *args: Any, **kwargs: Any
+        self, inputs: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: list[list[int]]
     ) -> Tensor:
         """Rewards (completions of all ranks, parts). A row is all NaN if any part of it has no value."""
         began = time.perf_counter()
         parent: Any = super()
-        rewards: Tensor = parent._calculate_rewards(inputs, prompts, completions, *args, **kwargs)
+        rewards: Tensor = parent._calculate_rewards(inputs, prompts, completions, completion_ids)
         missing = rewards.isnan().any(dim=1)
         rewards[missing] = torch.nan
+        if self._length_budget:
+            rewards = rewards * self._length_factors(rewards, completion_ids)[:, None]
         weights, values = self.reward_weights.cpu().numpy(), rewards.cpu().numpy()
         summary = summarize(values, weights, self.reward_func_names, cast(int, self.num_generations))
         self.stats = replace(
@@ -239,3 +254,12 @@ class MaskGRPOTrainer(GRPOTrainer):
             texts = [text_of(completion) for completion in completions]
             self.shown = best_and_worst(inputs, texts, values[: len(texts)], weights)
         return rewards
+
+    def _length_factors(self, rewards: Tensor, completion_ids: list[list[int]]) -> Tensor:
+        """What the length of each completion of all ranks multiplies its reward with."""
+        of_ranks = ranks.from_all([len(ids) for ids in completion_ids])
+        tokens = np.array([length for lengths in of_ranks for length in lengths], float)
+        totals = (rewards * self.reward_weights.to(rewards.device)).sum(dim=1).double().cpu().numpy()
+        group_size = cast(int, self.num_generations)
+        factors = length_factors(totals, tokens, group_size, self._reward_maximum, self._length_budget)
+        return torch.as_tensor(factors, dtype=rewards.dtype, device=rewards.device)

@@ -6,8 +6,9 @@ import itertools
 import pytest
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.methods.experiment import Experiment, GRPOSettings
+from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, RELEASED, ZERO_SHOT, experiment
+from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.families import published_model
