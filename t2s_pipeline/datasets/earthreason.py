@@ -197,16 +197,20 @@ def _sample(root: Path, source: Source, rules: PixelRules) -> list[Record]:
         *note_records(image_name, picture.notes),
         *note_records(source.labels[0], notes),
         image_record(source.stem, image_name, picture, data),
-        SampleRecord(source.stem, source.stem, None, questions, answers, masks.encode(mask)),
+        SampleRecord(
+            source.stem, source.stem, qa.category, questions, answers, masks.encode(mask), contains=qa.contains
+        ),
     ]
 
 
 @dataclass(frozen=True)
 class Qa:
-    """The content of a QAs file."""
+    """The content of a QAs file. ``category`` and ``contains`` are entries of the embedded scenes for studies only."""
 
     questions: tuple[str, ...]
     answers: tuple[str, ...]
+    category: str | None = None
+    contains: tuple[str, ...] | None = None
 
     def with_words(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The questions that have words, and the answers. As many answers as questions belong to them one by one."""
@@ -235,7 +239,14 @@ def parse_qa(data: bytes) -> Qa:
             raise UnusableFileError("invalid_qa", f"{key!r} is not a list of strings")
         lists.append(tuple(values))
     questions, answers = lists
-    return Qa(questions, answers)
+    category, contains = content.get("category"), content.get("contains")
+    named = isinstance(contains, list) and all(isinstance(name, str) and is_text(name) for name in contains)
+    return Qa(
+        questions,
+        answers,
+        category if isinstance(category, str) and is_text(category) else None,
+        tuple(contains) if isinstance(contains, list) and named else None,
+    )
 
 
 def _attempt(root: Path, name: str, decode: Callable[[bytes], T]) -> T | RejectRecord:

@@ -135,6 +135,7 @@ def _sample_row(sample: SampleRecord) -> dict[str, Any]:
         "mask": sample.mask.as_arrow(),
         "mask_area": sample.area,
         "is_empty": sample.area == 0,
+        "contains": None if sample.contains is None else list(sample.contains),
         "morphology": sample.shape.morphology if sample.shape else None,
         "slenderness": sample.shape.slenderness if sample.shape else None,
     }

@@ -60,6 +60,8 @@ class SampleRecord:
     questions: tuple[str, ...]
     answers: tuple[str, ...]
     mask: Rle
+    contains: tuple[str, ...] | None = None
+    """The categories that are visible in the image, if the dataset says so."""
 
     @cached_property
     def area(self) -> int:

@@ -12,14 +12,15 @@ from t2s_pipeline.datasets.question_choice import BY_HASH
 from t2s_pipeline.datasets.refsegrs import REFSEGRS
 from t2s_pipeline.datasets.risbench import RISBENCH
 from t2s_pipeline.datasets.rrsis_d import RRSIS_D
+from t2s_pipeline.datasets.synthetic_referring import SYNTHETIC_REFERRING
 
 EMBEDDED = "synthetic"
 """The name of the embedded scenes, which are painted in EarthReason's layout."""
 CUSTOM = "custom"
 """The word for your own data on the command line: ``t2s ingest custom``."""
 
-BENCHMARKS: Registry[Benchmark] = Registry("benchmark", [EARTHREASON, RRSIS_D, RISBENCH, REFSEGRS])
-"""The published datasets by name."""
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark", [EARTHREASON, RRSIS_D, RISBENCH, REFSEGRS, SYNTHETIC_REFERRING])
+"""The published datasets by name, and the painted one that stands for them in the miniature tables."""
 
 
 def layout_of(name: str) -> Benchmark:

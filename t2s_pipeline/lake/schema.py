@@ -6,6 +6,7 @@ Metric tables are in percent; the ``iou`` of a sample is a fraction. ``revisions
 import pyarrow as pa
 
 from t2s_pipeline.lake.prompts import PROMPTS_TYPE
+from t2s_pipeline.lake.sample_columns import SAMPLE_COLUMNS
 from t2s_pipeline.lake.scene_columns import OBJECT_COLUMNS, QUESTION_COLUMNS, SCENE_COLUMNS
 from t2s_pipeline.lake.step_columns import STEP_COLUMNS
 from t2s_pipeline.lake.table import QUESTION_KEY, Tables, interval_columns
@@ -37,16 +38,7 @@ SAMPLES = TABLES.add(
     "A target in an image, and every question about it.",
     "dataset split",
     rows_per_group=1024,
-    sample_id=(STR, "unique within dataset and split"),
-    image_id=(STR, "the image of the sample; files with the same bytes are one image"),
-    category=(STR, "class in the dataset, where it has classes"),
-    questions=(pa.list_(STR), "the questions, in the order of the source"),
-    answers=(pa.list_(STR), "the answers in words that the source gives"),
-    mask=(RLE_TYPE, "ground truth at the native size of the image"),
-    mask_area=(LONG, "pixels of the target, at native size"),
-    is_empty=(BOOL, "true if there is no target"),
-    morphology=(STR, "regular, elongated, thin or irregular; null without a target, or if an earlier release read it"),
-    slenderness=(REAL, "length over width of the target; a square has 2.25, a long rectangle of n to 1 about n"),
+    **SAMPLE_COLUMNS,
 )
 SELECTIONS = TABLES.add(
     "selections",

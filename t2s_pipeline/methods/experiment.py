@@ -20,11 +20,15 @@ from t2s_pipeline.methods.compute import Compute, Watch
 from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.methods.recipe import AS_BEFORE, Recipe
 from t2s_pipeline.prompters.base import GenerationSettings
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 
 LATER_SETTINGS: dict[str, object] = {
     "grpo.epsilon_high": 0.0,
     "grpo.loss": "sequence",
     "grpo.length_budget": 0,
+    "calibration": 0.0,
+    "calibration_dataset": "",
+    "mine_empty": 0.0,
 }
 """Settings that came after 0.2 → the value that changes nothing. With this value they do not count in the fingerprint,
 so that finished runs stay finished."""
@@ -49,6 +53,12 @@ class Experiment:
     """How the trained prompter answers in evaluation."""
     seed: int = 0
     """Decides the order of samples, the question choice for each, and how completions are sampled."""
+    calibration: float = 0.0
+    """The share of the prompts that come from ``calibration_dataset``; their answers are compared with a box label."""
+    calibration_dataset: str = ""
+    """A referring dataset: each expression means one object. Its split train is used."""
+    mine_empty: float = 0.0
+    """The share of the prompts whose question is asked about an image that lacks its target."""
     compute: Compute = field(default_factory=Compute)
     watch: Watch = field(default_factory=Watch)
 
@@ -62,6 +72,7 @@ class Experiment:
             raise InputError(f"{fault}.")
         require_name(self.run, "run")
         require(self.seed >= 0, "seed must not be negative")
+        self._check_mixture()
         prompts, ranks = self.grpo.prompts_per_step, self.compute.ranks
         require(
             prompts % ranks == 0,
@@ -72,6 +83,20 @@ class Experiment:
             per_pass == 0 or per_rank % min(per_pass, per_rank) == 0,
             f"grpo.completions_per_pass {per_pass} must divide the {per_rank} completions of one process",
         )
+
+    def _check_mixture(self) -> None:
+        """Check the shares of other prompts."""
+        for name in ("calibration", "mine_empty"):
+            require(0 <= getattr(self, name) <= 0.5, f"{name} must lie between 0 and 0.5")
+        require(not self.calibration or bool(self.calibration_dataset), "calibration needs a calibration_dataset")
+        has_box = PROMPT_COMBINATIONS[self.combination].has_box
+        require(not self.calibration or has_box, f"calibration needs boxes, and {self.combination} has none")
+        require(not (self.calibration and self.recipe.labels), "calibration needs a reward without pseudo-labels")
+
+    @property
+    def train_datasets(self) -> tuple[str, ...]:
+        """The datasets whose split train is learned from."""
+        return (self.dataset, self.calibration_dataset) if self.calibration else (self.dataset,)
 
     @property
     def combination(self) -> str:
@@ -124,11 +149,11 @@ class Experiment:
         for name, value in AS_BEFORE.items():
             if learned["recipe"][name] == value:
                 del learned["recipe"][name]
-        for path, value in LATER_SETTINGS.items():
-            *groups, name = path.split(".")
+        for path, unchanged in LATER_SETTINGS.items():
+            *groups, last = path.split(".")
             owner = functools.reduce(lambda settings, group: settings[group], groups, learned)
-            if owner[name] == value:
-                del owner[name]
+            if owner[last] == unchanged:
+                del owner[last]
         canonical = json.dumps(learned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return sha256(canonical.encode()).hexdigest()
 

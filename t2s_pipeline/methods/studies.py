@@ -13,12 +13,20 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "clip-higher": ("grpo.epsilon_high=0.28",),
     "token-loss": ("grpo.loss=token",),
     "budget": ("grpo.length_budget=96",),
+    "mine-empty": ("mine_empty=0.1",),
+    **{
+        f"calibration-{percent}": (f"calibration={percent / 100}", "calibration_dataset=rrsis-d")
+        for percent in (2, 5, 10, 20)
+    },
 }
 """The name of a study → the settings that it changes, as ``--set`` takes them."""
 
 SMALLER: dict[str, tuple[str, ...]] = {
     # Answers of the embedded prompter have about 50 tokens, those of the models that PixelThink trains several hundred.
     "budget": ("grpo.length_budget=40",),
+    # The scenes of the embedded dataset, which name there what is visible.
+    "mine-empty": ("dataset=synthetic-studies",),
+    **{f"calibration-{percent}": ("calibration_dataset=synthetic-referring",) for percent in (2, 5, 10, 20)},
 }
 """What the small version of a study changes besides."""
 

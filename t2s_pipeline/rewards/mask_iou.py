@@ -15,7 +15,7 @@ from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.parsing import FormatError, parse
 from t2s_pipeline.pseudo_labels.label import Mask
 from t2s_pipeline.rewards.completions import Completion, RewardFunction, text_of
-from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.geometry import Box, Frame, PromptObject, box_iou
 
 if TYPE_CHECKING:
     from t2s_pipeline.segmenters.embedding import Embedding
@@ -100,6 +100,8 @@ def mask_iou_reward(
             truth_key: equal for completions of one image and one truth.
             square: the image (S, S, 3), uint8, as the prompter sees it.
             truth: the ground truth (S, S), bool, at the same size.
+            label_box: the box of a referring sample, in ``frame``, which is compared in place of the truth; None for a
+                sample with a mask. Without this column every sample has a mask.
     """
 
     def mask_iou(
@@ -108,6 +110,7 @@ def mask_iou_reward(
         truth_key: Sequence[Hashable],
         square: Sequence[npt.NDArray[np.uint8]],
         truth: Sequence[Mask],
+        label_box: Sequence[Box | None] | None = None,
         **_: object,
     ) -> list[float | None]:
         batch = _Batch(segmenter, frame, multimask, scores, on_failure, [0.0] * len(completions))
@@ -116,7 +119,10 @@ def mask_iou_reward(
             answer = parse(text_of(completion), combination, frame, repair)
             if isinstance(answer, FormatError):
                 continue
-            if not truth[index].any():
+            box = label_box[index] if label_box else None
+            if box is not None:
+                batch.rewards[index] = one_box_score(answer.objects, box)
+            elif not truth[index].any():
                 batch.rewards[index] = float(not answer.objects)
             elif answer.objects:
                 group = by_image.setdefault(image_key[index], {}).setdefault(truth_key[index], [])
@@ -126,6 +132,15 @@ def mask_iou_reward(
         return batch.rewards
 
     return mask_iou
+
+
+def one_box_score(objects: Sequence[PromptObject], label: Box) -> float:
+    """How well an answer names one object: the best IoU of its boxes with the label, divided by the number of objects.
+
+    Boxes are continuous rectangles. Naming several objects where one is meant costs as much as it helps to find it.
+    """
+    overlaps = [box_iou(item.bbox, label) for item in objects if item.bbox is not None]
+    return max(overlaps, default=0.0) / max(1, len(objects))
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ _NOT_COUNTED = {
         "lake.image_bytes",
         "lake.publishing",
         "lake.row_groups",
+        "lake.sample_columns",
         "lake.scene_columns",
         "lake.schema",
         "lake.staging",

@@ -123,7 +123,7 @@ class Train(Step):
 def _sources(settings: Experiment) -> list[LakePartition]:
     """The training samples, and the pseudo-labels if the method learns from them."""
     split = {"dataset": settings.dataset, "split": "train"}
-    sources = [LakePartition(schema.SAMPLES, split)]
+    sources = [LakePartition(schema.SAMPLES, {"dataset": name, "split": "train"}) for name in settings.train_datasets]
     if settings.recipe.labels:
         sources.append(LakePartition(schema.PSEUDO_LABELS, {"method": settings.recipe.labels, **split}))
     return sources

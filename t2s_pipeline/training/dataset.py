@@ -4,7 +4,7 @@ The order of a whole run is decided before it starts, from the experiment's seed
 continues with the same samples. Each image is decoded and resized once per run, not once per completion.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,17 @@ class TrainingSample:
     truth: Rle
     labels: tuple[Label, ...] = ()
     """Pseudo-labels, if the reward compares answers with them."""
+    category: str | None = None
+    answers: tuple[str, ...] = ()
+    contains: tuple[str, ...] | None = None
+    """The categories that are visible in the image, if the dataset says so."""
+    box_dataset: str = ""
+    """The referring dataset of a sample whose answers are compared with the box of its truth; empty for others."""
+
+    @property
+    def image_key(self) -> str:
+        """The image among those of all datasets of the run."""
+        return f"{self.box_dataset}/{self.image_id}" if self.box_dataset else self.image_id
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ def read_samples(lake: Path, dataset: str, labels: str = "") -> list[TrainingSam
         InputError: if it has no sample with a question.
     """
     partition = {"dataset": dataset, "split": "train"}
-    columns = ["sample_id", "image_id", "questions", "mask", "is_empty"]
+    columns = ["sample_id", "image_id", "questions", "mask", "is_empty", "category", "answers", "contains"]
     rows = read_partition(lake, SAMPLES, partition, columns).to_pylist()
     labelled = read_labels(lake, labels, partition) if labels else {}
     samples = [
@@ -67,6 +78,9 @@ def read_samples(lake: Path, dataset: str, labels: str = "") -> list[TrainingSam
             tuple(row["questions"]),
             Rle.from_arrow(row["mask"]),
             labelled.get(row["sample_id"], ()),
+            row["category"],
+            tuple(row["answers"] or ()),
+            None if row["contains"] is None else tuple(row["contains"]),
         )
         for row in sorted(rows, key=lambda row: row["sample_id"])
         if row["questions"] and (not labels or row["is_empty"] or row["sample_id"] in labelled)
@@ -123,13 +137,20 @@ class Squares:
         else:
             self._pixels = np.lib.format.open_memmap(path, mode="r")
 
-    def fill(self, lake: Path, dataset: str, square: Callable[[np.ndarray], "Image"]) -> Iterator[int]:
+    def fill(
+        self,
+        lake: Path,
+        dataset: str,
+        square: Callable[[np.ndarray], "Image"],
+        keys: Mapping[str, str] | None = None,
+    ) -> Iterator[int]:
         """Read the images from the lake and store them as squares.
 
         Args:
             lake: the folder of the tables.
             dataset: whose training split holds the images.
             square: resizes an image, uint8 (H, W, 3), to the prompter's square.
+            keys: image of the dataset → its name here; None: every image, by the same name.
 
         Yields:
             After each image, how many are done.
@@ -138,13 +159,14 @@ class Squares:
             NotMaterializedError: if the split's images are not in the lake.
             InputError: if one of them is missing.
         """
-        remaining = set(self._index)
+        keys = {image_id: image_id for image_id in self._index} if keys is None else keys
+        remaining = set(keys)
         for batch in scan(lake, IMAGES, {"dataset": dataset, "split": "train"}, ["image_id", "bytes"]):
             for image_id, data in zip(batch["image_id"].to_pylist(), batch["bytes"], strict=True):
                 if image_id in remaining:
-                    self._pixels[self._index[image_id]] = np.asarray(square(decode_image(data.as_py())))
+                    self._pixels[self._index[keys[image_id]]] = np.asarray(square(decode_image(data.as_py())))
                     remaining.remove(image_id)
-                    yield len(self._index) - len(remaining)
+                    yield len(keys) - len(remaining)
         if remaining:
             raise InputError(
                 f"{len(remaining)} images of {dataset}/train are in the table samples but not in images, for example "

@@ -9,9 +9,10 @@ from PIL import Image
 
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.combinations import PromptCombination
-from t2s_pipeline.pseudo_labels.label import Label
+from t2s_pipeline.pseudo_labels.label import Label, tight_box
 from t2s_pipeline.training.dataset import QuestionChoice, Squares, TrainingSample
 from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.geometry import Box, PromptObject
 
 
 class PromptRow(TypedDict):
@@ -29,6 +30,8 @@ class PromptRow(TypedDict):
     image_key: str
     truth_key: str
     labels: tuple[Label, ...]
+    label_box: Box | None
+    """The box that answers are compared with in place of the truth, in the frame of the answers; None for most."""
 
 
 class _Transform:
@@ -89,17 +92,27 @@ class Prompts:
     def row(self, index: int) -> PromptRow:
         """One prompt with its image and truth, both on the prompter's square."""
         sample = self._samples[self._order[index].sample]
-        square = np.ascontiguousarray(self._squares[sample.image_id])
+        square = np.ascontiguousarray(self._squares[sample.image_key])
+        truth = self._truth(sample.truth)
         return {
             "row": index,
             "prompt": self._prompter.messages(self.question(index), self._combination),
             "image": Image.fromarray(square),
             "square": square,
-            "truth": self._truth(sample.truth),
-            "image_key": sample.image_id,
+            "truth": truth,
+            "image_key": sample.image_key,
             "truth_key": sample.sample_id,
             "labels": sample.labels,
+            "label_box": self._label_box(truth) if sample.box_dataset else None,
         }
+
+    def _label_box(self, truth: np.ndarray) -> Box | None:
+        """The box around a truth on the square, in the frame of the answers; None for an empty one."""
+        if not truth.any():
+            return None
+        x0, y0, x1, y1 = map(float, tight_box(truth))
+        box = PromptObject((x0, y0, x1 + 1, y1 + 1))
+        return box.moved(self._prompter.frame, self._prompter.answers).bbox
 
     def _truth(self, rle: masks.Rle) -> np.ndarray:
         """Bool (S, S); each pixel has the value of the original pixel under its centre."""

@@ -1,7 +1,8 @@
 """One training run, from the samples in the lake to complete checkpoints and their tables."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from t2s_pipeline.training.checkpoints import Checkpoint
 from t2s_pipeline.training.continuation import changes, record_start, require_continuable
 from t2s_pipeline.training.dataset import Squares, TrainingSample, prompt_order, read_samples
 from t2s_pipeline.training.log import TrainingLog
+from t2s_pipeline.training.mixture import mixed
 from t2s_pipeline.training.prompts import Prompts
 from t2s_pipeline.training.recorder import Recorder
 from t2s_pipeline.training.run_folder import RunFolder
@@ -184,23 +186,40 @@ class _Run:
 
     def _prompts(self) -> Prompts:
         """The prompts of the run in their order, with their images."""
+        experiment = self.experiment
         counts = [len(sample.questions) for sample in self.samples]
-        order = prompt_order(counts, self.steps * self.experiment.grpo.prompts_per_step, self.experiment.seed)
-        squares = self._squares([self.samples[choice.sample].image_id for choice in order])
-        combination = PROMPT_COMBINATIONS[self.experiment.combination]
-        return Prompts(self.samples, order, squares, self.prompter, combination)
+        order = prompt_order(counts, self.steps * experiment.grpo.prompts_per_step, experiment.seed)
+        lake, referring = self.folder.settings.lake, []
+        if experiment.calibration:
+            other = experiment.calibration_dataset
+            referring = [replace(sample, box_dataset=other) for sample in read_samples(lake, other)]
+        shares = (experiment.calibration, experiment.mine_empty)
+        mixture = mixed(self.samples, order, referring, shares, experiment.seed)
+        if any(shares) and ranks.is_first():
+            self.progress.say(
+                f"{mixture.referring} of {len(order)} prompts have a box label; {mixture.mined} questions are asked "
+                f"about an image that lacks their target; for {mixture.unchanged} no such image was found."
+            )
+        squares = self._squares([mixture.samples[choice.sample] for choice in mixture.order])
+        combination = PROMPT_COMBINATIONS[experiment.combination]
+        return Prompts(mixture.samples, mixture.order, squares, self.prompter, combination)
 
-    def _squares(self, image_ids: list[str]) -> Squares:
+    def _squares(self, samples: Sequence[TrainingSample]) -> Squares:
         """The images of the run at the prompter's size: the first rank makes them, all ranks read them."""
-        distinct = list(dict.fromkeys(image_ids))
+        distinct = list(dict.fromkeys(sample.image_key for sample in samples))
         path, side = self.staging / "squares.npy", self.prompter.frame.width
         if not ranks.is_first():
             ranks.wait()
             return Squares(path, side, distinct, write=False)
         squares = Squares(path, side, distinct)
         self.progress.start(f"{self.experiment.run}: images", len(distinct))
-        for done in squares.fill(self.folder.settings.lake, self.experiment.dataset, self.prompter.square):
-            self.progress.advance(done)
+        before = 0
+        for dataset in self.experiment.train_datasets:
+            own = [one for one in samples if one.box_dataset == ("" if dataset == self.experiment.dataset else dataset)]
+            keys = {sample.image_id: sample.image_key for sample in own}
+            for done in squares.fill(self.folder.settings.lake, dataset, self.prompter.square, keys):
+                self.progress.advance(before + done)
+            before += len(keys)
         ranks.wait()
         return squares
 

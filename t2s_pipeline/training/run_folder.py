@@ -58,6 +58,9 @@ class RunFolder:
         data = fingerprint_from(
             **{table.name: fingerprint_of(settings.lake, table, split) for table in (IMAGES, SAMPLES)}
         )
+        for other in experiment.train_datasets[1:]:
+            more = fingerprint_of(settings.lake, SAMPLES, {"dataset": other, "split": "train"})
+            data = fingerprint_from(data=data, calibration=more)
         if experiment.recipe.labels:
             labels = fingerprint_of(settings.lake, PSEUDO_LABELS, {"method": experiment.recipe.labels, **split})
             data = fingerprint_from(data=data, labels=labels)

@@ -305,14 +305,14 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    write = layout._write_scene
+    write = layout.write_scene
 
     def fail_on_the_third(task):
         if task[3] == 2:
             raise OSError("no space left")
         return write(task)
 
-    monkeypatch.setattr(layout, "_write_scene", fail_on_the_third)
+    monkeypatch.setattr(layout, "write_scene", fail_on_the_third)
     with pytest.raises(OSError, match="no space"):
         write_scenes(tmp_path / "synthetic", train=4, val=0, test=0, workers=1, progress=False)
     assert list(tmp_path.iterdir()) == []
@@ -322,9 +322,9 @@ def test_a_killed_write_leaves_no_half_folder_and_the_next_one_succeeds(tmp_path
     root = tmp_path / "synthetic"
     process = run_python(
         "from pathlib import Path; from t2s_pipeline.datasets.synthetic import layout\n"
-        "write = layout._write_scene\n"
+        "write = layout.write_scene\n"
         "def reported(task): name = write(task); print('written', flush=True); return name\n"
-        "layout._write_scene = reported\n"
+        "layout.write_scene = reported\n"
         f"layout.write_scenes(Path({str(root)!r}), train=5000, val=0, test=0, workers=1, progress=False)"
     )
     assert process.stdout.readline() == "written\n"

@@ -10,6 +10,7 @@ from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, RELEASED, ZERO_SHOT, experiment
 from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.methods.inference import Inference
+from t2s_pipeline.methods.registry import METHODS
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.families import published_model
 
@@ -224,3 +225,27 @@ def test_seeds_have_names_of_their_own():
 def test_settings_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         experiment("think2seg-mini").seed = 3
+
+
+def test_shares_of_other_prompts_are_checked():
+    base = experiment("think2seg-mini")
+    mixed = base.with_overrides(["calibration=0.05", "calibration_dataset=synthetic-referring"])
+    assert mixed.train_datasets == ("synthetic", "synthetic-referring")
+    assert base.train_datasets == ("synthetic",)
+    for overrides, message in (
+        (["calibration=0.05"], "calibration_dataset"),
+        (["mine_empty=0.6"], "between 0 and 0.5"),
+        (["calibration=0.05", "calibration_dataset=rrsis-d", "recipe.combination=pos2"], "has none"),
+        (["grpo.loss=words"], "sequence, token"),
+    ):
+        with pytest.raises(InputError, match=message):
+            base.with_overrides(overrides)
+
+
+def test_every_study_changes_what_is_learned_and_exists_small_and_at_full_size():
+    studies = METHODS["think2seg"].studies
+    names = {study.name for study in studies}
+    assert {f"{name.removesuffix('-mini')}-3b" for name in names if name.endswith("-mini")} <= names
+    prints = [study.fingerprint for study in studies]
+    assert len(set(prints)) == len(prints)
+    assert not {experiment("think2seg-mini").fingerprint, experiment("think2seg-rs-3b").fingerprint} & set(prints)

@@ -166,3 +166,16 @@ def test_recipes_put_their_functions_in_order():
         assert [function.__name__ for function in functions] == reward.names
         earned = [function([says()], **columns(1, np.zeros((168, 168), bool)))[0] for function in functions]
         assert sum(weight * value for weight, value in zip(reward.weights, earned, strict=True)) == reward.maximum
+
+
+def test_a_referring_sample_is_judged_by_its_box_and_by_the_number_of_objects():
+    segmenter = CountingSegmenter()
+    reward = mask_iou_reward(segmenter, COMBINATION, FRAME)
+    # ROOF is 10, 12 to 60, 70. The label shares 50 × 29 of 50 × 58 pixels with it.
+    label = (10, 12, 60, 41)
+    group = columns(5, half()) | {"label_box": [label] * 5}
+    rewards = reward([says(ROOF), says(ROOF, POOL), says(POOL), says(), MALFORMED], **group)
+    assert rewards == pytest.approx([0.5, 0.25, 0, 0, 0])
+    assert (segmenter.encoded, segmenter.calls) == (0, 0)
+    plain = columns(1, half())
+    assert reward([says(ROOF)], **plain, label_box=[None]) == reward([says(ROOF)], **plain)

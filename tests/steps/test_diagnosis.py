@@ -22,7 +22,7 @@ def test_each_benchmark_is_found_or_told_how_to_be(settings):
     catalog.add_benchmark(settings, "refsegrs", REFSEGRS)
     ingest_split(settings.lake, dataset_at("refsegrs", REFSEGRS), "val")
     found = {each.key: each for each in diagnose(settings).datasets}
-    assert list(found) == ["synthetic", "earthreason", "rrsis-d", "risbench", "refsegrs"]
+    assert list(found) == ["synthetic", "earthreason", "rrsis-d", "risbench", "refsegrs", "synthetic-referring"]
     assert (found["risbench"].root, found["risbench"].origin) == (str(RISBENCH), "T2S_RISBENCH_ROOT")
     assert found["refsegrs"].origin == str(settings.home / "datasets.json")
     val = next(split for split in found["refsegrs"].splits if split.split == "val")

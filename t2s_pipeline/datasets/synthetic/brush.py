@@ -78,6 +78,7 @@ class Brush:
         self._colour: Image.Image
         self._cover: Image.Image
         self._pen: ImageDraw.ImageDraw
+        self._parts: Image.Image | None = None
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -100,6 +101,27 @@ class Brush:
     def polygon(self, points: list[Point], fill: tuple[int, int, int]) -> None:
         """Paint a filled polygon."""
         self._pen.polygon(self._place(points), fill=fill)
+
+    def part(self, points: list[Point]) -> None:
+        """Mark a polygon as a part of the object: its fine mask is the union of its parts."""
+        if self._parts is None:
+            self._parts = Image.new("L", self._fine, 0)
+        ImageDraw.Draw(self._parts).polygon(self._place(points), fill=255)
+
+    def hole(self, points: list[Point]) -> None:
+        """Mark a polygon that does not belong to the object's fine mask."""
+        if self._parts is None:
+            self._parts = self._cover.copy()
+        ImageDraw.Draw(self._parts).polygon(self._place(points), fill=0)
+
+    def fine_mask(self, mask: np.ndarray) -> np.ndarray:
+        """The fine mask of the object, bool (H, W): its parts, or its ``mask`` if no part is marked."""
+        if self._parts is None:
+            return mask
+        fine = np.zeros_like(mask)
+        fine[self.window] = np.asarray(self._parts.reduce(_SUPERSAMPLING)) >= 128
+        parts: np.ndarray = fine & mask
+        return parts
 
     def line(self, points: list[Point], fill: tuple[int, int, int], width: float) -> None:
         """Paint a line of that width, at least one supersampled pixel wide."""

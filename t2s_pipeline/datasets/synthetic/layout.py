@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,18 +54,39 @@ def scene_of(seed: int, split: str, index: int) -> Scene:
     return paint_scene(rng, held_out_questions=split != "train")
 
 
-def _write_scene(task: tuple[str, int, str, int]) -> str:
-    """Paint and write one scene; returns the sha256 of its pixels and texts (PNG bytes depend on zlib's version)."""
+Task = tuple[str, int, str, int]
+"""A scene to write: the folder of the dataset, the seed, the split and the number of the scene."""
+
+WriteScene = Callable[[Task], str]
+"""Writes the files of a scene and returns the sha256 of its pixels and texts."""
+
+
+def write_scene(task: Task) -> str:
+    """Paint and write one scene."""
     root, seed, split, index = task
     scene = scene_of(seed, split, index)
-    folder, name = Path(root, split), f"{split}_{index:05d}"
-    label = scene.mask.astype(np.uint8) * 255
-    text = json.dumps({"questions": list(scene.questions), "answer": list(scene.answers)}, indent=1)
-    Image.fromarray(scene.image).save(folder / "images" / f"{name}.png", compress_level=2)
+    text = {"questions": list(scene.questions), "answer": list(scene.answers)}
+    return save_sample(Path(root, split), f"{split}_{index:05d}", scene.image, scene.mask, text)
+
+
+def save_sample(folder: Path, name: str, image: np.ndarray, mask: np.ndarray, text: Mapping[str, object]) -> str:
+    """Write the three files of a sample in EarthReason's layout.
+
+    Returns:
+        The sha256 of its pixels and texts (the bytes of a PNG depend on zlib's version).
+    """
+    label = mask.astype(np.uint8) * 255
+    qa = json.dumps(text, indent=1)
+    Image.fromarray(image).save(folder / "images" / f"{name}.png", compress_level=2)
     Image.fromarray(label).save(folder / "labels" / f"{name}.png")
-    (folder / "QAs" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    digest = hashlib.sha256(repr((name, scene.image.shape)).encode())
-    for part in (scene.image.tobytes(), label.tobytes(), text.encode()):
+    (folder / "QAs" / f"{name}.json").write_text(qa + "\n", encoding="utf-8")
+    return digest_of(name, image, label, qa)
+
+
+def digest_of(name: str, image: np.ndarray, label: np.ndarray, text: str) -> str:
+    """The sha256 of a sample's name, pixels and text."""
+    digest = hashlib.sha256(repr((name, image.shape)).encode())
+    for part in (image.tobytes(), label.tobytes(), text.encode()):
         digest.update(part)
     return digest.hexdigest()
 
@@ -78,13 +99,32 @@ def _read_marker(root: Path) -> dict[str, object] | None:
     return marker
 
 
-def _fill(folder: Path, settings: _Settings, workers: int, progress: bool) -> None:
+@dataclass(frozen=True)
+class PaintedDataset:
+    """A dataset that a program paints.
+
+    Attributes:
+        settings: what decides it; they are stored beside the files.
+        seed: of its scenes.
+        counts: split → number of scenes.
+        folders: the folders of the layout, below the root.
+        write: writes a scene.
+        finish: called with the folder when every scene is written.
+    """
+
+    settings: Mapping[str, object]
+    seed: int
+    counts: Mapping[str, int]
+    folders: tuple[str, ...]
+    write: WriteScene
+    finish: Callable[[Path], None] | None = None
+
+
+def _fill(folder: Path, dataset: PaintedDataset, workers: int, progress: bool) -> None:
     """Write every scene, then the marker."""
-    tasks = []
-    for split in SPLITS:
-        for kind in ("images", "labels", "QAs"):
-            (folder / split / kind).mkdir(parents=True)
-        tasks += [(str(folder), settings.seed, split, k) for k in range(getattr(settings, split))]
+    for name in dataset.folders:
+        (folder / name).mkdir(parents=True)
+    tasks = [(str(folder), dataset.seed, split, k) for split, count in dataset.counts.items() for k in range(count)]
     fingerprint = hashlib.sha256()
     columns = (TextColumn("Painting scenes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
@@ -96,12 +136,17 @@ def _fill(folder: Path, settings: _Settings, workers: int, progress: bool) -> No
                 bar.advance(row)
 
         if workers == 1 or len(tasks) < 8:
-            collect(map(_write_scene, tasks))
+            collect(map(dataset.write, tasks))
         else:
             with process_pool(min(workers, len(tasks))) as pool:
-                collect(pool.map(_write_scene, tasks, chunksize=8))
-    marker = {"settings": asdict(settings), "fingerprint": fingerprint.hexdigest()}
+                collect(pool.map(dataset.write, tasks, chunksize=8))
+    if dataset.finish is not None:
+        dataset.finish(folder)
+    marker = {"settings": dict(dataset.settings), "fingerprint": fingerprint.hexdigest()}
     (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+
+
+EARTHREASON_FOLDERS = tuple(f"{split}/{kind}" for split in SPLITS for kind in ("images", "labels", "QAs"))
 
 
 def write_scenes(
@@ -114,10 +159,7 @@ def write_scenes(
     progress: bool = True,
     fresh: bool = False,
 ) -> None:
-    """Write the embedded dataset to `root`, unless it is complete there with the same settings.
-
-    Everything is written to a temporary folder beside `root`, which is then renamed. So `root` never holds a part of
-    the scenes. A complete dataset with other settings is replaced.
+    """Write the embedded dataset to `root`, unless it is complete there with the same settings (``write_dataset``).
 
     Args:
         root: the folder to write to.
@@ -133,20 +175,44 @@ def write_scenes(
         SceneFolderError: if `root` is not empty and was not written by this function.
         T2SError: if the disk is full.
     """
-    root = Path(root).absolute()
     settings = _Settings(seed, train, val, test)
+    counts = {"train": train, "val": val, "test": test}
+    dataset = PaintedDataset(asdict(settings), seed, counts, EARTHREASON_FOLDERS, write_scene)
+    write_dataset(root, dataset, workers, progress, fresh)
+
+
+def write_dataset(
+    root: Path, dataset: PaintedDataset, workers: int | None = None, progress: bool = True, fresh: bool = False
+) -> None:
+    """Write a painted dataset to `root`, unless it is complete there with the same settings.
+
+    Everything is written to a temporary folder beside `root`, which is then renamed. So `root` never holds a part of
+    the scenes. A complete dataset with other settings is replaced.
+
+    Args:
+        root: the folder to write to.
+        dataset: what is painted.
+        workers: number of processes; None: one per usable core.
+        progress: show a progress bar.
+        fresh: write again even if the scenes are complete.
+
+    Raises:
+        SceneFolderError: if `root` is not empty and was not written by this function.
+        T2SError: if the disk is full.
+    """
+    root = Path(root).absolute()
     marker = _read_marker(root)
-    if marker is not None and marker.get("settings") == asdict(settings) and not fresh:
+    if marker is not None and marker.get("settings") == dict(dataset.settings) and not fresh:
         return
     if marker is None and root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise SceneFolderError(
             f"{root} exists and holds no {MARKER}, so this command did not write it. Name another folder or empty it."
         )
     with disk_room(root):
-        _replace(root, settings, workers, progress)
+        _replace(root, dataset, workers, progress)
 
 
-def _replace(root: Path, settings: _Settings, workers: int | None, progress: bool) -> None:
+def _replace(root: Path, dataset: PaintedDataset, workers: int | None, progress: bool) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     for old in root.parent.glob(f".{root.name}.*"):
         if is_abandoned(old.name):
@@ -156,7 +222,7 @@ def _replace(root: Path, settings: _Settings, workers: int | None, progress: boo
     temporary, replaced = (root.with_name(f".{root.name}.{what}-{mark}") for what in ("writing", "replaced"))
     temporary.mkdir()
     try:
-        _fill(temporary, settings, workers or cores, progress)
+        _fill(temporary, dataset, workers or cores, progress)
         if root.exists():
             root.rename(replaced)
             temporary.rename(root)

@@ -64,6 +64,7 @@ def paint_swimming_pool(job: Job) -> None:
     job.brush.outline(job.outline, (226, 220, 206))
     inner = (a - 2 * rim, b - 2 * rim)
     job.brush.polygon(rounded(*inner, 0.24 * inner[1]), scaled(job.colour, 0.86))
+    job.brush.part(rounded(*inner, 0.24 * inner[1]))
     job.brush.polygon(
         [(u + 0.3 * rim, v + 0.3 * rim) for u, v in rounded(inner[0] * 0.9, inner[1] * 0.86, 0.22 * inner[1])],
         job.colour,
@@ -128,6 +129,7 @@ def paint_parking_lot(job: Job) -> None:
                 u = (column - (columns - 1) / 2) * stall
                 colour = _CARS[colours[column]]
                 job.brush.polygon(box(stall * 0.66, depth * 0.86, u, v), colour)
+                job.brush.part(box(stall * 0.66, depth * 0.86, u, v))
                 job.brush.polygon(box(stall * 0.5, depth * 0.2, u, v - depth * 0.14), scaled(colour, 0.5))
 
 
@@ -185,6 +187,7 @@ def paint_running_track(job: Job) -> None:
         job.brush.line([*ring, ring[0]], (226, 190, 176), 0.28 * unit)
     a, b = a - 2 * lanes, b - 2 * lanes
     job.brush.polygon(rounded(a, b, b / 2), (98, 144, 72))
+    job.brush.hole(rounded(a, b, b / 2))
     stripes = 6
     for k in range(0, stripes, 2):  # mown grass
         u = ((k + 0.5) / stripes - 0.5) * (a - b)
@@ -205,6 +208,7 @@ def paint_solar_farm(job: Job) -> None:
             u = ((table + 0.5) / tables - 0.5) * a
             length = a / tables - 1.1 * unit
             job.brush.polygon(box(length, pitch * 0.74, u, v), job.colour)
+            job.brush.part(box(length, pitch * 0.74, u, v))
             job.brush.line([(u - length / 2, v), (u + length / 2, v)], scaled(job.colour, 1.7), 0.3 * unit)
             for k in range(1, 4):
                 w = u + (k / 4 - 0.5) * length

@@ -30,10 +30,14 @@ from t2s_pipeline.datasets.synthetic.terrain import (
 
 @dataclass(frozen=True)
 class Instance:
-    """One object: its category and mask, bool (H, W), native pixels of the whole canvas."""
+    """One object: its category and masks, bool (H, W), native pixels of the whole canvas.
+
+    ``mask`` is its outline, ``parts`` its fine mask: panels without the ground between them, cars, water, lanes.
+    """
 
     category: str
     mask: np.ndarray
+    parts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,17 @@ class Scene:
     @property
     def mask(self) -> np.ndarray:
         """Union of the targets, bool (H, W)."""
+        return self._union([target.mask for target in self.targets])
+
+    @property
+    def fine_mask(self) -> np.ndarray:
+        """Union of the parts of the targets, bool (H, W)."""
+        return self._union([target.parts for target in self.targets])
+
+    def _union(self, masks: list[np.ndarray]) -> np.ndarray:
         union = np.zeros(self.image.shape[:2], bool)
-        for target in self.targets:
-            union |= target.mask
+        for mask in masks:
+            union |= mask
         return union
 
 
@@ -111,7 +123,8 @@ def _paint_objects(
         KINDS[category].paint(job)
         texture = smooth_noise(rng, job.brush.size[1], job.brush.size[0], 2.5 * unit)
         texture *= np.float32(KINDS[category].grain)
-        instances.append(Instance(category, job.brush.lay_on(canvas, texture)))
+        mask = job.brush.lay_on(canvas, texture)
+        instances.append(Instance(category, mask, job.brush.fine_mask(mask)))
     return tuple(instances)
 
 
