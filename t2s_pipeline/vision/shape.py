@@ -108,8 +108,9 @@ def depths(mask: Mask) -> NDArray[np.float64]:
     Background pixels have 0. The distance is that to the centre of the nearest background pixel, minus a half.
     """
     padded = np.pad(mask, 1).astype(np.uint8, order="C")
-    distances = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return distances.astype(np.float64) - 0.5 * mask
+    distances = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1].astype(np.float64)
+    # The last bits of OpenCV's float32 roots depend on where the array lies in memory. The squares are whole numbers.
+    return np.sqrt(np.rint(distances * distances)) - 0.5 * mask
 
 
 def ribbon(area: float, depth: float) -> tuple[float, float]:

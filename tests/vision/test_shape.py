@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.ndimage import distance_transform_edt
 
 from t2s_pipeline.vision.shape import axis, depths, length, reduced, shape_of, skeleton
 
@@ -108,3 +109,10 @@ def test_the_skeleton_lies_in_the_mask_and_is_empty_only_with_it(mask):
     lines = skeleton(mask)
     assert not (lines & ~mask).any()
     assert lines.any() == mask.any()
+
+
+@given(mask=MASKS)
+def test_depths_are_exact_to_the_last_bit(mask):
+    # The background beyond the image counts, so the image gets a rim. SciPy computes in float64.
+    exact = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    assert np.array_equal(depths(mask), exact - 0.5 * mask)
