@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from t2s_pipeline.commands.abstain import abstain
 from t2s_pipeline.commands.app import app as app_command
 from t2s_pipeline.commands.ask import ask
 from t2s_pipeline.commands.compare import compare
@@ -65,6 +66,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     report,
     leaderboard,
     compare,
+    abstain,
     sql,
     tables,
     database,

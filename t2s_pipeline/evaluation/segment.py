@@ -28,6 +28,7 @@ from t2s_pipeline.prompting.lax import Readings, parse_both
 from t2s_pipeline.prompting.parsing import Answer, FormatError
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import kept_segmenter
+from t2s_pipeline.segmenters.negatives import with_mined_negatives
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.masks import Rle, encode
@@ -149,7 +150,7 @@ def segment_texts(
     distinct = {id(answer): answer for reading in readings for answer in (reading.strict, reading.lax)}
     asked = [answer for answer in distinct.values() if isinstance(answer, Answer) and answer.objects]
     prompt_sets = [inference.prompts(answer.objects) for answer in asked]
-    segmented = _segment_all(segmenter, image, prompt_sets, (square, native), inference.multimask)
+    segmented = _segment_all(segmenter, image, prompt_sets, (square, native), inference)
     results = {id(answer): result for answer, result in zip(asked, segmented, strict=True)}
 
     def result_of(answer: Answer | FormatError) -> _SegmentedAnswer:
@@ -207,7 +208,7 @@ def _segment_all(
     image: NDArray[np.uint8],
     prompt_sets: Sequence[Sequence[PromptObject]],
     frames: tuple[Frame, Frame],
-    multimask: bool,
+    inference: Inference,
 ) -> list[_SegmentedAnswer]:
     """The result of each prompt set. If segmenting them together fails, each is tried alone.
 
@@ -216,16 +217,16 @@ def _segment_all(
         image: uint8 (H, W, 3).
         prompt_sets: the objects of each answer, in pixels of the square.
         frames: the square and the native frame; each result has a mask in both.
-        multimask: take the best-scored of SAM2's three masks.
+        inference: how the segmenter is asked for the objects.
     """
     if not prompt_sets:
         return []
     try:
-        return _segment(segmenter, image, prompt_sets, frames, multimask)
+        return _segment(segmenter, image, prompt_sets, frames, inference)
     except OUR_FAILURES as fault:
         if len(prompt_sets) == 1:
             return [_SegmentedAnswer("error", f"{type(fault).__name__}: {fault}"[:500])]
-    return [result for item in prompt_sets for result in _segment_all(segmenter, image, [item], frames, multimask)]
+    return [result for item in prompt_sets for result in _segment_all(segmenter, image, [item], frames, inference)]
 
 
 def _segment(
@@ -233,13 +234,16 @@ def _segment(
     image: NDArray[np.uint8],
     prompt_sets: Sequence[Sequence[PromptObject]],
     frames: tuple[Frame, Frame],
-    multimask: bool,
+    inference: Inference,
 ) -> list[_SegmentedAnswer]:
     """The result of each prompt set, segmented together. Arguments are those of ``_segment_all``."""
     square, native = frames
     embedding = segmenter.encode(image)
+    if inference.negatives:
+        more = inference.negatives
+        prompt_sets = with_mined_negatives(segmenter, embedding, prompt_sets, square, more, inference.multimask)
     results = []
-    for segmented in segmenter.segment(embedding, prompt_sets, square, (native, square), multimask):
+    for segmented in segmenter.segment(embedding, prompt_sets, square, (native, square), inference.multimask):
         mask, square_mask = segmented.masks
         status, detail = "ok", None
         if not mask.area:

@@ -6,6 +6,7 @@ Metric tables are in percent; the ``iou`` of a sample is a fraction. ``revisions
 import pyarrow as pa
 
 from t2s_pipeline.lake.prompts import PROMPTS_TYPE
+from t2s_pipeline.lake.risk_columns import RISK_COLUMNS
 from t2s_pipeline.lake.sample_columns import SAMPLE_COLUMNS
 from t2s_pipeline.lake.scene_columns import OBJECT_COLUMNS, QUESTION_COLUMNS, SCENE_COLUMNS
 from t2s_pipeline.lake.step_columns import STEP_COLUMNS
@@ -197,6 +198,12 @@ AGREEMENT = TABLES.add(
     unread=(INT, "number of answers that could not be parsed or segmented; they agree with no other answer"),
     texts=(pa.list_(STR), "the answers"),
     settings=(STR, "JSON of the sampling settings"),
+)
+RISK_THRESHOLDS = TABLES.add(
+    "risk_thresholds",
+    "From which agreement on a system's answers count, so that a wanted risk is kept; chosen on one split.",
+    "system dataset",
+    **RISK_COLUMNS,
 )
 PREDICTION_REJECTS = TABLES.add(
     "prediction_rejects",

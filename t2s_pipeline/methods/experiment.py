@@ -29,6 +29,7 @@ LATER_SETTINGS: dict[str, object] = {
     "calibration": 0.0,
     "calibration_dataset": "",
     "mine_empty": 0.0,
+    "recipe.inference.negatives": 0,
 }
 """Settings that came after 0.2 → the value that changes nothing. With this value they do not count in the fingerprint,
 so that finished runs stay finished."""

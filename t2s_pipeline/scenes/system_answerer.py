@@ -17,6 +17,7 @@ from t2s_pipeline.prompting.parsing import Answer, FormatError
 from t2s_pipeline.scenes.answering import ObjectMask, Reading
 from t2s_pipeline.segmenters.kept_embeddings import kept_embeddings
 from t2s_pipeline.segmenters.load import kept_segmenter
+from t2s_pipeline.segmenters.negatives import with_mined_negatives
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -81,7 +82,11 @@ class SystemAnswerer:
         frame = Frame(image.shape[1], image.shape[0])
         embedding = kept_embeddings(self.segmenter).get(image)
         inference = self.system.recipe.inference
-        sets = [[item] for item in inference.prompts(prompts)]
+        objects = inference.prompts(prompts)
+        if inference.negatives:
+            more = (inference.negatives, inference.multimask)
+            [objects] = with_mined_negatives(self.segmenter, embedding, [objects], frame, *more)
+        sets = [[item] for item in objects]
         decoded = self.segmenter.decode(embedding, sets, frame, frame, inference.multimask)
         return [ObjectMask(item.mask, float(item.scores[0])) for item in decoded]
 

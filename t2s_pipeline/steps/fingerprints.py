@@ -37,6 +37,7 @@ _NOT_COUNTED = {
         "lake.folders",
         "lake.image_bytes",
         "lake.publishing",
+        "lake.risk_columns",
         "lake.row_groups",
         "lake.sample_columns",
         "lake.scene_columns",

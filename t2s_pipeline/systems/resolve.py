@@ -17,13 +17,19 @@ from t2s_pipeline.training.model_names import segmenter_name, with_names
 TEXTS_ONLY = "elsewhere"
 """The prompter of a system whose answers were taken in as texts: it cannot answer anything new."""
 
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "negatives": ("recipe.inference.negatives=2",),
+}
+"""What may be added to the name of a system after a +, and the settings that it then answers with."""
+
 
 def resolve(name: str, settings: Settings, overrides: Sequence[str] = ()) -> System:
     """The system of that name.
 
     Possible names are an untrained base (``zero-shot-mini``), a released model (``released-seg-zero-7b``), a run (its
     latest checkpoint), ``<run>--<step>``, a checkpoint in the watched folder, and a system whose answers were taken in
-    as texts. A trained system answers as the settings say that are stored with its checkpoint. Only folders of that
+    as texts. Any of them with ``+negatives`` or another of ``VARIANTS`` answers with that change under a name of its
+    own. A trained system answers as the settings say that are stored with its checkpoint. Only folders of that
     name are read.
 
     Args:
@@ -36,6 +42,9 @@ def resolve(name: str, settings: Settings, overrides: Sequence[str] = ()) -> Sys
         InputError: if there can be no such system.
         NotMaterializedError: if its run has no complete checkpoint yet.
     """
+    base, _, variant = name.rpartition("+")
+    if base and variant in VARIANTS:
+        return replace(resolve(base, settings, (*VARIANTS[variant], *overrides)), name=name)
     if name in READY:
         return System.of(name, with_names(with_answering(READY[name], overrides)))
     run, _, step = name.partition("--")

@@ -341,6 +341,27 @@ def test_category_breakdown_counts_a_sample_once_and_agrees_with_the_metrics(set
     assert overall["giou"] == pytest.approx((100 + 2 * 62.5) / 3)
 
 
+def test_answers_below_the_threshold_are_abstained_and_the_risk_is_compared_with_the_wanted_one(settings):
+    split = samples(a=TOP, b=TOP, c=TOP)
+    write(settings, schema.SAMPLES, split, **SPLIT)
+    half = rectangle(4, 4, slice(0, 1), slice(0, 4))
+    rows = [prediction("a", TOP), prediction("b", half), prediction("c", EMPTY, "rejected")]
+    write_system(settings, "ours", split, rows)
+    agreement = [
+        {"sample_id": key, "question_index": 0, "completions": 8, "agreement": value}
+        for key, value in (("a", 0.9), ("b", 0.6), ("c", 0.3))
+    ]
+    write(settings, schema.AGREEMENT, agreement, system="ours", **SPLIT)
+    threshold = {"split": "train", "wanted": 0.2, "threshold": 0.6, "completions": 8}
+    write(settings, schema.RISK_THRESHOLDS, [threshold], system="ours", dataset="earthreason")
+    statuses = ask(settings, "SELECT sample_id, status FROM answers_with_abstention ORDER BY sample_id")
+    assert [row["status"] for row in statuses] == ["ok", "ok", "abstained"]
+    (row,) = ask(settings, "FROM risk_coverage")
+    # Losses 0, 0.5 and 0; without abstention 0, 0.5 and 1.
+    assert (row["n"], row["coverage"], row["risk"], row["is_kept"]) == (3, 66.67, 16.67, True)
+    assert (row["risk_of_answered"], row["risk_without"], row["is_calibration"]) == (25.0, 50.0, False)
+
+
 def test_morphology_breakdown_groups_by_shape_and_names_what_was_not_measured(settings):
     split = samples(a=TOP, b=TOP, c=EMPTY, d=TOP)
     place = split.schema.get_field_index("morphology")
