@@ -5,11 +5,14 @@ https://docs.dagster.io/guides/build/external-resources
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
 from t2s_pipeline.core.atomic_files import beside
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.progress import SentenceProgress
 from t2s_pipeline.core.settings import Settings
@@ -38,6 +41,20 @@ class WorkerLauncher(dg.ConfigurableResource[None]):
         description="Seconds that a worker may take to stop after SIGTERM, when the run is stopped.",
     )
 
+    kind: Literal["default", "process", "ray"] = Field(
+        default="default",
+        description="Where the worker runs. process: on this machine; ray: on the cluster of ray_address; default: on "
+        "a cluster if there is an address.",
+    )
+    ray_address: str = Field(
+        default="",
+        description="The Ray cluster: http://HEAD:8265, or HOST:6379 if this machine is one of it. "
+        "Empty: T2S_RAY_ADDRESS.",
+    )
+    devices: str = Field(
+        default="", description="How many devices answer at the same time: all, or a number. Empty: T2S_DEVICES."
+    )
+
     def launcher(self, context: Context, settings: Settings) -> Launch:
         """A launch whose progress lines appear in the run page of ``context``."""
 
@@ -57,8 +74,16 @@ class WorkerLauncher(dg.ConfigurableResource[None]):
 
     @property
     def settings(self) -> Settings:
-        """The settings that the environment gives."""
-        return Settings.from_env()
+        """The settings that the environment gives, with the devices of this resource.
+
+        Raises:
+            InputError: if a cluster is meant and there is no address.
+        """
+        settings = Settings.from_env()
+        address = "" if self.kind == "process" else self.ray_address or settings.ray_address
+        if self.kind == "ray" and not address:
+            raise InputError("The worker of this run is to run on a Ray cluster: set ray_address, or T2S_RAY_ADDRESS.")
+        return replace(settings, devices=self.devices or settings.devices, ray_address=address)
 
     def runner(self, context: Context, fresh: bool = False) -> Runner:
         """Runs the library's steps in T2S_HOME and launches the worker through this resource.

@@ -9,6 +9,7 @@ from t2s_pipeline.core.settings import REPO
 
 ROOMS = (
     "core",
+    "distribution",
     "vision",
     "lake",
     "prompting",
@@ -37,9 +38,11 @@ ROOMS = (
 )
 """Lowest first: a room imports only rooms above it in this list. docs/architecture.md says what each holds."""
 
-MOST_ARROWS = 148
-"""130, nine with the room `scenes` (six to what it uses, three from the worker, the steps and the commands), and nine
-with the room `app` (eight to what it uses, one from the commands)."""
+MOST_ARROWS = 152
+"""130, nine with the room `scenes` (six to what it uses, three from the worker, the steps and the commands), nine with
+the room `app` (eight to what it uses, one from the commands), and four with the room `distribution`: one to `core`,
+three from `evaluation`, `scenes` and `worker`. It is a room of its own because evaluation and scenes, which do not use
+each other, both share work out."""
 LOOSE = {"__init__", "cli", "definitions"}
 """The only modules that lie at the top of the package, beside the rooms."""
 
@@ -134,7 +137,7 @@ def test_the_house_stays_small() -> None:
     between = arrows()
     rooms = {room for pair in between for room in pair}
     print(f"{len(rooms)} rooms, {len(between)} arrows between them")
-    assert rooms <= set(ROOMS) and len(ROOMS) <= 26
+    assert rooms <= set(ROOMS) and len(ROOMS) <= 27
     assert len(between) <= MOST_ARROWS
 
 

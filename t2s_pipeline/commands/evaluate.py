@@ -1,5 +1,7 @@
 """`t2s evaluate`: evaluate one system on one split, from questions to scores."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +16,34 @@ AnsweringChanges = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change how the system answers: prompter (zero-shot systems only), segmenter, recipe.*, generation.*. A "
-        "model's name or path. The results replace those of the same name. Can be repeated.",
+        "model's name or path. The results replace those of the same name. compute.devices=all|N sets how many devices "
+        "answer. Can be repeated.",
     ),
 ]
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Answer on a Ray cluster: http://HEAD:8265, or HOST:6379 on one of its machines. "
+        "Default: T2S_RAY_ADDRESS.",
+    ),
+]
+
+_DEVICES = "compute.devices"
+
+
+def computing(settings: Settings, overrides: Sequence[str], ray: str | None) -> tuple[Settings, list[str]]:
+    """The settings with the devices that overrides and ``--ray`` ask for, and the other overrides."""
+    rest = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.strip() == _DEVICES:
+            settings = replace(settings, devices=value.strip())
+        else:
+            rest.append(override)
+    return (settings if ray is None else replace(settings, ray_address=ray)), rest
 
 
 def evaluate(
@@ -51,6 +78,7 @@ def evaluate(
         ),
     ] = None,
     override: AnsweringChanges = None,
+    ray: RayAddress = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished work.")] = False,
 ) -> None:
     """Compute completions, masks, scores and metrics of a system. Finished steps are not repeated.
@@ -65,9 +93,9 @@ def evaluate(
     from t2s_pipeline.steps.scores import Summarize
     from t2s_pipeline.systems.resolve import resolve
 
-    settings = Settings.from_env()
+    settings, changes = computing(Settings.from_env(), override or (), ray)
     settings.require_worker()
-    answering = resolve(system, settings, override or ()).asked_with(template and home_expanded(template))
+    answering = resolve(system, settings, changes).asked_with(template and home_expanded(template))
     dataset = dataset or answering.dataset
     with recording_runner(settings, fresh) as runner:
         run(runner, answering, dataset, split)

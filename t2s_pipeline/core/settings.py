@@ -12,6 +12,12 @@ from t2s_pipeline.core.outside_files import home_expanded
 REPO = Path(__file__).resolve().parents[2]
 
 
+DEVICES = "T2S_DEVICES"
+"""The environment variable with the number of devices that answer."""
+
+RAY_ADDRESS = "T2S_RAY_ADDRESS"
+"""The environment variable with the address of a Ray cluster."""
+
 _ROOT_VARIABLE = re.compile(r"T2S_([A-Z0-9]+(?:_[A-Z0-9]+)*)_ROOT")
 
 
@@ -45,10 +51,18 @@ class Settings:
     """Dataset → its folder, for every variable ``T2S_<NAME>_ROOT`` of the environment."""
     imagery_folder: Path | None = None
     """The folder of scenes that ``T2S_IMAGERY`` names; None for ``imagery`` in ``home``."""
+    devices: str = ""
+    """How many devices answer: ``all``, a number, or empty for the default (worker/computing.py). T2S_DEVICES."""
+    ray_address: str = ""
+    """The Ray cluster that answers; empty for this machine. T2S_RAY_ADDRESS."""
 
     @classmethod
     def from_env(cls) -> "Settings":
-        """Read T2S_HOME (default: ``data`` in the checkout), T2S_WORKER_PYTHON (``.venv-worker``) and T2S_IMAGERY."""
+        """The settings of the environment.
+
+        They are T2S_HOME (default: ``data`` in the checkout), T2S_WORKER_PYTHON (``.venv-worker``), T2S_IMAGERY,
+        T2S_DEVICES and T2S_RAY_ADDRESS.
+        """
         home = home_expanded(os.environ.get("T2S_HOME") or REPO / "data").resolve()
         # Not resolved: the python of a virtual environment is a link, and its target is outside the environment.
         worker = home_expanded(os.environ.get("T2S_WORKER_PYTHON") or REPO / ".venv-worker" / "bin" / "python")
@@ -60,6 +74,8 @@ class Settings:
             packaged if packaged.is_dir() else REPO / "sql",
             _roots(os.environ),
             home_expanded(imagery).resolve() if imagery else None,
+            os.environ.get(DEVICES, ""),
+            os.environ.get(RAY_ADDRESS, ""),
         )
 
     @property

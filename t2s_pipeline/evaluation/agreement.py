@@ -8,7 +8,7 @@ kept.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -19,20 +19,11 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.registry import published_rule
+from t2s_pipeline.distribution.crew import ON_CPU, Team
 from t2s_pipeline.evaluation.segment import segment_texts
-from t2s_pipeline.evaluation.windows import (
-    Item,
-    Window,
-    by_image,
-    count_items,
-    decoded,
-    pending,
-    plan,
-    questions_to_ask,
-)
+from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan, questions_to_ask
 from t2s_pipeline.lake.predictions import Prediction
 from t2s_pipeline.lake.schema import AGREEMENT, SAMPLES
-from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
@@ -59,7 +50,7 @@ def measure_agreement(
     sampling: Sampling,
     fingerprint: str,
     progress: Progress,
-    device: str = "cpu",
+    team: Team = ON_CPU,
 ) -> int:
     """Write the partition of ``agreement`` and return the number of its rows, one per question.
 
@@ -71,7 +62,7 @@ def measure_agreement(
         sampling: how often and at which temperature a question is answered.
         fingerprint: of the step; it is written into the partition.
         progress: receives the number of questions.
-        device: a torch device.
+        team: who does the windows.
 
     Raises:
         NotMaterializedError: if the split's images or samples are not in the lake.
@@ -80,21 +71,23 @@ def measure_agreement(
     samples = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id", "questions"])
     questions = by_image(samples, questions_to_ask(samples, sampling.max_questions, published_rule(dataset)))
     windows = plan(lake, partition, questions, max(1, system.generation.batch_size // sampling.completions))
-    staged = StagedPartition(lake, AGREEMENT, {"system": system.name, **partition}, fingerprint)
-    remaining = pending(windows, staged.keys(["sample_id", "question_index"]))
-    total = count_items(windows)
-    done = total - count_items(remaining)
-    progress.start(f"{system.name} answers {dataset}-{split} {sampling.completions} times:", total, done)
-    if remaining:
-        sampler = _Sampler.load(system, sampling, device)
-        images = decoded(lake, partition, remaining)
-        for number, window in enumerate(remaining, start=1):
-            pixels = {image_id: next(images) for image_id in window}
-            table = sampler.measure(window, pixels)
-            staged.append(table)
-            done += table.num_rows
-            progress.advance(done, f"window {number} of {len(remaining)}")
-    return staged.commit()
+    staged = StagedWindows(lake, AGREEMENT, [{"system": system.name, **partition}], windows, fingerprint)
+    what = f"{system.name} answers {dataset}-{split} {sampling.completions} times:"
+    return staged.finish(what, _SampledWindows(system, sampling, Split.now(lake, dataset, split)), team, progress)
+
+
+@dataclass(frozen=True)
+class _SampledWindows:
+    """The workload of a system that answers several times."""
+
+    system: System
+    sampling: Sampling
+    split: Split
+
+    def open(self, device: str) -> Callable[[Window], list[pa.Table]]:
+        """Load both models; the function measures the agreement of the answers in a window."""
+        sampler, images = _Sampler.load(self.system, self.sampling, device), self.split.open()
+        return lambda window: [sampler.measure(window, dict(zip(window, images(window), strict=True)))]
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,25 @@
 """A system answers every question of a split. The texts go to the table ``completions``.
 
-Images are read once, in their order. Answers are staged per window and committed at the end. So a stopped run continues
-at the place where it stopped, and readers see all of a split's completions or none.
+Answers are staged per window and committed at the end. So a stopped run does only the windows that are missing, and
+readers see all of a split's completions or none.
 """
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.registry import published_rule
-from t2s_pipeline.evaluation.windows import (
-    Item,
-    Window,
-    by_image,
-    count_items,
-    decoded,
-    pending,
-    plan,
-    questions_to_ask,
-)
+from t2s_pipeline.distribution.crew import ON_CPU, Team
+from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan, questions_to_ask
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
-from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.base import Completion
@@ -46,7 +38,7 @@ def generate_completions(
     split: str,
     fingerprint: str,
     progress: Progress,
-    device: str = "cpu",
+    team: Team = ON_CPU,
     max_questions: int | None = None,
 ) -> int:
     """Write the partition of ``completions`` and return the number of its rows.
@@ -58,7 +50,7 @@ def generate_completions(
         split: of the dataset.
         fingerprint: of the step; it is written into the partition.
         progress: receives the number of answers, and at the end the tokens per second.
-        device: a torch device.
+        team: who does the windows.
         max_questions: the most questions of a sample that are asked, in the order of the dataset's published rule
             (datasets/question_choice.py). None asks all; the strict protocol needs all.
 
@@ -69,27 +61,40 @@ def generate_completions(
     samples = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id", "questions"])
     questions = by_image(samples, questions_to_ask(samples, max_questions, published_rule(dataset)))
     windows = plan(lake, partition, questions, system.generation.batch_size * BATCHES_PER_WINDOW)
-    staged = StagedPartition(lake, COMPLETIONS, {"system": system.name, **partition}, fingerprint)
-    remaining = pending(windows, staged.keys(["sample_id", "question_index"]))
-    total = count_items(windows)
-    done = total - count_items(remaining)
-    progress.start(f"{system.name} answers {dataset}-{split}:", total, done)
-    if remaining:
-        prompter = kept_answerer(system.prompter, system.generation, device, system.asking)
-        settings = _settings(prompter, system, max_questions)
-        images = decoded(lake, partition, remaining)
-        tokens, start = 0, time.perf_counter()
-        for window in remaining:
-            rows: list[tuple[Item, Completion]] = []
-            for batch in _answer(prompter, system, window, images):
-                rows += batch
-                progress.advance(done + len(rows))
-            staged.append(_table(rows, settings))
-            done += len(rows)
-            tokens += sum(completion.tokens for _, completion in rows)
+    staged = StagedWindows(lake, COMPLETIONS, [{"system": system.name, **partition}], windows, fingerprint)
+    answering = _AnsweredWindows(system, Split.now(lake, dataset, split), max_questions)
+    tokens, start = 0, time.perf_counter()
+
+    def count(tables: Sequence[pa.Table]) -> None:
+        nonlocal tokens
+        tokens += pc.sum(tables[0]["tokens"]).as_py() or 0
+
+    rows = staged.finish(f"{system.name} answers {dataset}-{split}:", answering, team, progress, count)
+    if tokens:
         seconds = time.perf_counter() - start
         progress.result(tokens=tokens, seconds=seconds, tokens_per_second=tokens / seconds)
-    return staged.commit()
+    return rows
+
+
+@dataclass(frozen=True)
+class _AnsweredWindows:
+    """The workload of a system that answers."""
+
+    system: System
+    split: Split
+    max_questions: int | None
+
+    def open(self, device: str) -> Callable[[Window], list[pa.Table]]:
+        """Load the prompter; the function answers the questions of a window."""
+        system = self.system
+        prompter = kept_answerer(system.prompter, system.generation, device, system.asking)
+        settings, images = _settings(prompter, system, self.max_questions), self.split.open()
+
+        def answer(window: Window) -> list[pa.Table]:
+            batches = _answer(prompter, system, window, images(window))
+            return [_table([row for batch in batches for row in batch], settings)]
+
+        return answer
 
 
 def _answer(

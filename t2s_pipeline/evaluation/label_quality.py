@@ -7,7 +7,7 @@ starts at the labels of the method with the highest IoU.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.distribution.crew import ON_CPU, Team
 from t2s_pipeline.evaluation.prompt_search import improved
+from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan
 from t2s_pipeline.lake.prompts import prompts_to_arrow
-from t2s_pipeline.lake.schema import IMAGES, LABEL_QUALITY, PSEUDO_LABELS, SAMPLES
-from t2s_pipeline.lake.store import Partition, read_partition, scan, write_partition
+from t2s_pipeline.lake.schema import LABEL_QUALITY, PSEUDO_LABELS, SAMPLES
+from t2s_pipeline.lake.store import Partition, read_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.registry import METHODS, methods_with_labels
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Shape
@@ -30,13 +32,15 @@ from t2s_pipeline.pseudo_labels.labellings import recorded
 from t2s_pipeline.pseudo_labels.table import read_labels
 from t2s_pipeline.segmenters.embedding import Embedding
 from t2s_pipeline.segmenters.load import kept_segmenter
+from t2s_pipeline.segmenters.registry import find_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import FULL_SIDE, Frame, PromptObject
-from t2s_pipeline.vision.pictures import decode_image
 
 COMBINATIONS = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
 """The prompt combinations of the paper's Table 6."""
+SAMPLES_PER_WINDOW = 32
+"""Samples that are staged together. They are lost together if the process dies."""
 SQUARE = Frame.square(FULL_SIDE)
 MOST_SEARCHED = 1024 * 1024
 """Pixels. In a larger image the search counts its overlap on the square."""
@@ -65,7 +69,7 @@ def judge_labels(
     split: str,
     fingerprint: str,
     progress: Progress,
-    device: str = "cpu",
+    team: Team = ON_CPU,
     rounds: int = 1,
 ) -> None:
     """Write a split's partitions of ``label_quality``: one per method, and one for the search.
@@ -77,39 +81,55 @@ def judge_labels(
         split: of the dataset.
         fingerprint: of the step; it is written into the partitions.
         progress: receives the number of samples.
-        device: a torch device.
+        team: who does the windows.
         rounds: of the search. 0 leaves the search out, and then its partition is empty.
 
     Raises:
         NotMaterializedError: if images, samples or labels of the split are not in the lake.
     """
     lake, split_partition = home / "lake", {"dataset": dataset, "split": split}
-    samples = read_partition(lake, SAMPLES, split_partition, ["sample_id", "image_id", "mask"]).to_pylist()
-    by_image: dict[str, list[Row]] = {}
-    for sample in samples:
-        by_image.setdefault(sample["image_id"], []).append(sample)
-    methods = methods_with_labels()
-    labels = {name: read_labels(lake, method.labels, split_partition) for name, method in methods.items()}
-    labellings = {name: _labelling(lake, method.labels, split_partition) for name, method in methods.items()}
-    segmenter = kept_segmenter(segmenter_name, device)
-    rows: dict[str, list[Row]] = {method: [] for method in (*methods, SEARCH)}
-    done = 0
-    progress.start(f"{segmenter.name} segments the labels of {dataset}-{split}:", len(samples), 0)
-    for batch in scan(lake, IMAGES, split_partition, ["image_id", "bytes"], batch_rows=16):
-        for image_id, data in zip(batch["image_id"].to_pylist(), batch["bytes"], strict=True):
-            if image_id not in by_image:
-                continue
-            embedding = segmenter.encode(decode_image(data.as_py()))
-            for sample in by_image[image_id]:
-                sample_labels = {method: labels[method].get(sample["sample_id"], ()) for method in methods}
-                for row in _judge(segmenter, embedding, sample, sample_labels, labellings, rounds):
-                    rows[row.pop("method")].append(row)
-                done += 1
-                progress.advance(done)
-    for method, method_rows in rows.items():
-        table = pa.Table.from_pylist(method_rows, schema=LABEL_QUALITY.schema)
-        partition = {"method": method, "segmenter": segmenter.name, **split_partition}
-        write_partition(lake, LABEL_QUALITY, partition, table, fingerprint)
+    samples = read_partition(lake, SAMPLES, split_partition, ["sample_id", "image_id"])
+    items = {sample_id: [Item(sample_id, 0, "")] for sample_id in samples["sample_id"].to_pylist()}
+    windows = plan(lake, split_partition, by_image(samples, items), SAMPLES_PER_WINDOW)
+    segmenter, _ = find_segmenter(segmenter_name)
+    partitions = [
+        {"method": method, "segmenter": segmenter.name, **split_partition}
+        for method in (*methods_with_labels(), SEARCH)
+    ]
+    staged = StagedWindows(lake, LABEL_QUALITY, partitions, windows, fingerprint)
+    what = f"{segmenter.name} segments the labels of {dataset}-{split}:"
+    staged.finish(what, _JudgedWindows(segmenter_name, Split.now(lake, dataset, split), rounds), team, progress)
+
+
+@dataclass(frozen=True)
+class _JudgedWindows:
+    """The workload of judging labels."""
+
+    segmenter_name: str
+    split: Split
+    rounds: int
+
+    def open(self, device: str) -> Callable[[Window], list[pa.Table]]:
+        """Load the segmenter and the labels; the function judges the labels of a window, one table per method."""
+        lake, partition = self.split.lake, self.split.partition
+        rows = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id", "mask"]).to_pylist()
+        samples = {row["sample_id"]: row for row in rows}
+        methods = methods_with_labels()
+        labels = {name: read_labels(lake, method.labels, partition) for name, method in methods.items()}
+        labellings = {name: _labelling(lake, method.labels, partition) for name, method in methods.items()}
+        segmenter, images = kept_segmenter(self.segmenter_name, device), self.split.open()
+
+        def judge(window: Window) -> list[pa.Table]:
+            judged: dict[str, list[Row]] = {method: [] for method in (*methods, SEARCH)}
+            for image, items in zip(images(window), window.values(), strict=True):
+                embedding = segmenter.encode(image)
+                for sample_id in (item.sample_id for item in items):
+                    sample_labels = {method: labels[method].get(sample_id, ()) for method in methods}
+                    for row in _judge(segmenter, embedding, samples[sample_id], sample_labels, labellings, self.rounds):
+                        judged[row.pop("method")].append(row)
+            return [pa.Table.from_pylist(table, schema=LABEL_QUALITY.schema) for table in judged.values()]
+
+        return judge
 
 
 def _labelling(lake: Path, method: str, partition: Partition) -> Labelling:

@@ -6,7 +6,7 @@ that cannot be read, or that we fail to segment, gets a status and its reason, a
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.evaluation.windows import Item, by_image, count_items, decoded, pending, plan
+from t2s_pipeline.distribution.crew import ON_CPU, Team
+from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan
 from t2s_pipeline.lake.predictions import Prediction, predictions_table
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
-from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.system import System
@@ -47,7 +47,7 @@ def segment_completions(
     split: str,
     fingerprint: str,
     progress: Progress,
-    device: str = "cpu",
+    team: Team = ON_CPU,
 ) -> int:
     """Write the partition of ``predictions`` and return the number of its rows.
 
@@ -58,7 +58,7 @@ def segment_completions(
         split: of the dataset.
         fingerprint: of the step; it is written into the partition.
         progress: receives the number of segmented answers.
-        device: a torch device.
+        team: who does the windows.
 
     Raises:
         NotMaterializedError: if the split's images, samples or the system's completions are not in the lake.
@@ -67,29 +67,49 @@ def segment_completions(
     lake, partition = home / "lake", {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id"])
     answers = read_partition(lake, COMPLETIONS, {"system": system.name, **partition})
-    (square, written, combination), inference = _frames_and_combination(answers), system.recipe.inference
+    frames_and_combination = _frames_and_combination(answers)
     windows = plan(lake, partition, by_image(samples, _texts(answers)), ANSWERS_PER_WINDOW)
     target = {"system": system.name, "segmenter": system.segmenter_name, **partition}
-    staged = StagedPartition(lake, PREDICTIONS, target, fingerprint)
-    remaining = pending(windows, staged.keys(["sample_id", "question_index"]))
-    done = answers.num_rows - count_items(remaining)
-    progress.start(f"{system.segmenter} segments {system.name} on {dataset}-{split}:", answers.num_rows, done)
-    if remaining:
-        segmenter = kept_segmenter(system.segmenter, device, EmbeddingCache.under(home))
-        images = decoded(lake, partition, remaining)
-        failures: Counter[str | None] = Counter()
-        for window in remaining:
+    staged = StagedWindows(lake, PREDICTIONS, [target], windows, fingerprint)
+    segmenting = _SegmentedWindows(home, system, Split.now(lake, dataset, split), *frames_and_combination)
+    failures: Counter[str | None] = Counter()
+
+    def count(tables: Sequence[pa.Table]) -> None:
+        rows = tables[0].select(["status", "detail"]).to_pylist()
+        failures.update(row["detail"] for row in rows if row["status"] == "error")
+
+    what = f"{system.segmenter} segments {system.name} on {dataset}-{split}:"
+    rows = staged.finish(what, segmenting, team, progress, count)
+    if failures:
+        reason, _ = failures.most_common(1)[0]
+        progress.say(f"{failures.total()} answers could not be segmented, most often: {reason}", warning=True)
+    return rows
+
+
+@dataclass(frozen=True)
+class _SegmentedWindows:
+    """The workload of a system whose answers become masks."""
+
+    home: Path
+    system: System
+    split: Split
+    square: Frame
+    written: Frame
+    combination: PromptCombination
+
+    def open(self, device: str) -> Callable[[Window], list[pa.Table]]:
+        """Load the segmenter; the function segments the answers of a window."""
+        segmenter = kept_segmenter(self.system.segmenter, device, EmbeddingCache.under(self.home))
+        images, frames = self.split.open(), (self.square, self.written)
+
+        def segment(window: Window) -> list[pa.Table]:
             rows: list[Prediction] = []
-            for items in window.values():
-                rows += segment_texts(segmenter, next(images), items, combination, square, written, inference)
-                progress.advance(done + len(rows))
-            staged.append(predictions_table(rows))
-            done += len(rows)
-            failures.update(row.detail for row in rows if row.status == "error")
-        if failures:
-            reason, _ = failures.most_common(1)[0]
-            progress.say(f"{failures.total()} answers could not be segmented, most often: {reason}", warning=True)
-    return staged.commit()
+            for image, items in zip(images(window), window.values(), strict=True):
+                inference = self.system.recipe.inference
+                rows += segment_texts(segmenter, image, items, self.combination, *frames, inference)
+            return [predictions_table(rows)]
+
+        return segment
 
 
 def _frames_and_combination(answers: pa.Table) -> tuple[Frame, Frame, PromptCombination]:

@@ -1,10 +1,11 @@
 """Windows: the parts of a split's answers that are worked on, staged and resumed together.
 
-A window holds consecutive images with their questions or completions. Its bounds depend on the split alone, and not on
-the place where an earlier try stopped. So a resumed run makes the same batches as an uninterrupted one.
+A window holds consecutive images with their questions or completions. Its bounds depend on the split alone: not on the
+number of workers, and not on the place where an earlier try stopped. So each window is the same batches for everybody.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +14,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.question_choice import asked_questions
+from t2s_pipeline.distribution.crew import Team, Workload
 from t2s_pipeline.lake.schema import IMAGES
-from t2s_pipeline.lake.store import Partition, read_partition, scan
+from t2s_pipeline.lake.staging import StagedPartition
+from t2s_pipeline.lake.store import Partition, fingerprint_of, read_partition
+from t2s_pipeline.lake.stored_images import StoredImages
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.vision.pictures import decode_image
 
-IMAGES_AT_ONCE = 16
-"""Encoded images that are held in memory while streaming. Decoded images are held one at a time."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One question of a sample. ``text`` is the question, or the completion that answers it."""
 
@@ -85,38 +88,111 @@ def plan(lake: Path, partition: Partition, items: Mapping[str, Sequence[Item]], 
             count = 0
         windows[-1][image_id] = list(items[image_id])
         count += len(items[image_id])
-    return windows
+    return [window for window in windows if window]
 
 
-def pending(windows: Sequence[Window], done: set[tuple[str, int]]) -> list[Window]:
-    """The windows without the items that an earlier try finished. A window without items is dropped."""
-    remaining = []
-    for window in windows:
-        unfinished = {image_id: [item for item in items if item.key not in done] for image_id, items in window.items()}
-        unfinished = {image_id: items for image_id, items in unfinished.items() if items}
-        if unfinished:
-            remaining.append(unfinished)
-    return remaining
+@dataclass(frozen=True)
+class Split:
+    """The images of a split, as they were when its windows were planned. It travels to every worker.
+
+    Attributes:
+        lake: the folder of the lake.
+        partition: the dataset and split.
+        fingerprint: of the images; None if they are not there.
+    """
+
+    lake: Path
+    partition: Partition
+    fingerprint: str | None
+
+    @classmethod
+    def now(cls, lake: Path, dataset: str, split: str) -> "Split":
+        """The split as it is in the lake."""
+        partition = {"dataset": dataset, "split": split}
+        return cls(lake, partition, fingerprint_of(lake, IMAGES, partition))
+
+    def open(self) -> Callable[[Iterable[str]], Iterator[NDArray[np.uint8]]]:
+        """A function from image_ids to the images, in their order: uint8 (H, W, 3), each decoded when it is needed.
+
+        Raises:
+            InputError: if the images were replaced meanwhile.
+        """
+        stored = StoredImages(self.lake, self.partition, self.fingerprint)
+        return lambda image_ids: (decode_image(data) for data in stored.encoded(image_ids))
 
 
-def count_items(windows: Sequence[Window]) -> int:
+def count_items(windows: Iterable[Window]) -> int:
     """The number of items in all windows together."""
     return sum(len(items) for window in windows for items in window.values())
 
 
-def decoded(lake: Path, partition: Partition, windows: Sequence[Window]) -> Iterator[NDArray[np.uint8]]:
-    """The image of each entry of the windows, in their order: uint8 (H, W, 3). An image is decoded when it is needed.
+@dataclass(frozen=True)
+class StagedWindows:
+    """The windows of a split, and the partitions that their rows go to.
 
-    Args:
+    Attributes:
         lake: the folder of the lake.
-        partition: the dataset and split.
+        table: of the partitions.
+        partitions: a window gives one table of rows for each.
         windows: of ``plan``.
+        fingerprint: of the step; it is written into the partitions.
     """
-    needed = {image_id for window in windows for image_id in window}
-    for batch in scan(lake, IMAGES, partition, ["image_id", "bytes"], batch_rows=IMAGES_AT_ONCE):
-        for image_id, data in zip(batch["image_id"].to_pylist(), batch["bytes"], strict=True):
-            if image_id in needed:
-                yield decode_image(data.as_py())
+
+    lake: Path
+    table: Table
+    partitions: Sequence[Partition]
+    windows: Sequence[Window]
+    fingerprint: str
+
+    def finish(
+        self,
+        what: str,
+        work: Workload[Window, Sequence[pa.Table]],
+        team: Team,
+        progress: Progress,
+        note: Callable[[Sequence[pa.Table]], None] = lambda tables: None,
+    ) -> int:
+        """Let a team do the windows that are not staged, then write the partitions; return the number of their rows.
+
+        Args:
+            what: the beginning of the lines of progress.
+            work: what is done with a window; one table per partition.
+            team: who does it.
+            progress: receives the number of items.
+            note: gets the tables of each window that was done now.
+
+        Raises:
+            T2SError: if a window fails, or the disk is full.
+        """
+        bounds = _bounds(self.windows)
+        staged = [StagedPartition(self.lake, self.table, each, self.fingerprint, bounds) for each in self.partitions]
+        finished = set.intersection(*(pieces.numbers() for pieces in staged))
+        remaining = [(number, window) for number, window in enumerate(self.windows) if number not in finished]
+        total = count_items(self.windows)
+        done = total - count_items(window for _, window in remaining)
+        progress.start(what, total, done)
+
+        def take(number: int, tables: Sequence[pa.Table]) -> None:
+            nonlocal done
+            for pieces, table in zip(staged, tables, strict=True):
+                pieces.put(number, table)
+            note(tables)
+            done += count_items([self.windows[number]])
+            progress.advance(done)
+
+        if remaining:
+            team.do(work, remaining, take)
+        return sum(pieces.commit() for pieces in staged)
+
+
+def _bounds(windows: Sequence[Window]) -> str:
+    """A hash of which items are in which window."""
+    digest = hashlib.sha256()
+    for window in windows:
+        digest.update(b"window\n")
+        for items in window.values():
+            digest.update("".join(f"{item.sample_id}\0{item.question_index}\n" for item in items).encode())
+    return digest.hexdigest()
 
 
 def by_image(samples: pa.Table, items: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:

@@ -82,6 +82,16 @@ class CheckedFile:
         with damage_named(self.path):
             return self._parquet.read(columns=None if columns is None else list(columns))
 
+    def group(self, number: int, columns: Collection[str]) -> pa.Table:
+        """The rows of a row group, with these columns.
+
+        Raises:
+            DamagedFileError: if one of these columns is damaged there.
+        """
+        self.check(columns, [number])
+        with damage_named(self.path):
+            return self._parquet.read_row_group(number, columns=list(columns))
+
     def batches(self, rows: int, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in batches of at most ``rows``. The row groups of a batch are checked before it is read.
 

@@ -1,11 +1,10 @@
-"""A partition that is made in pieces, so that a stopped run continues where it stopped."""
+"""A partition that is made in numbered pieces, so that a stopped run continues where it stopped."""
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -25,16 +24,23 @@ _COMMITTED = "committed-"
 class StagedPartition:
     """The pieces of a partition that is not finished.
 
-    Each ``append`` writes one small file below ``<lake>/_staging``, complete or not at all. ``commit`` merges the files
-    into the partition. Pieces of another fingerprint, or of another schema version, can no longer be used; opening
-    removes them. Only one process at a time may write a partition.
+    Each ``put`` writes one small file below ``<lake>/_staging``, complete or not at all. ``commit`` merges the files
+    into the partition, in the order of their numbers. Pieces of another fingerprint, of other bounds, or of another
+    schema version, can no longer be used; opening removes them. Only one process at a time may write a partition.
+
+    Args:
+        lake: the folder of the lake.
+        table: of the partition.
+        partition: which one.
+        fingerprint: what the partition is made from.
+        bounds: what decides which rows belong to which number.
     """
 
-    def __init__(self, lake: Path, table: Table, partition: Partition, fingerprint: str) -> None:
+    def __init__(self, lake: Path, table: Table, partition: Partition, fingerprint: str, bounds: str = "") -> None:
         self._lake, self._table, self._partition, self._fingerprint = lake, table, partition, fingerprint
         folder = partition_file(lake, table, partition).parent.relative_to(lake).as_posix()
         name = hashlib.sha256(folder.encode()).hexdigest()[:16]
-        origin = hashlib.sha256(f"{fingerprint}\n{table.version}".encode()).hexdigest()[:12]
+        origin = hashlib.sha256(f"{fingerprint}\n{table.version}\n{bounds}".encode()).hexdigest()[:12]
         self.folder = lake / STAGING / table.name / f"{name}-{origin}"
         self._remove_committed()
         for other in self.folder.parent.glob(f"{name}-*"):
@@ -42,30 +48,23 @@ class StagedPartition:
                 shutil.rmtree(other)
         for temporary in self.folder.glob(".*.tmp"):
             temporary.unlink(missing_ok=True)
-        self._next = 1 + max((int(piece.stem) for piece in self._pieces()), default=-1)
 
     def _pieces(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.parquet"))
 
-    def keys(self, columns: Iterable[str]) -> set[tuple[Any, ...]]:
-        """The values of these columns in every row that is staged: the work that need not be done again."""
-        names = list(columns)
-        keys: set[tuple[Any, ...]] = set()
-        for piece in self._pieces():
-            with CheckedFile(piece) as file:
-                rows = file.read(names)
-            keys.update(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
-        return keys
+    def numbers(self) -> set[int]:
+        """The numbers of the pieces that are there: the work that need not be done again."""
+        return {int(piece.stem) for piece in self._pieces()}
 
-    def append(self, rows: pa.Table) -> None:
-        """Stage some rows. When this returns, they survive a crash.
+    def put(self, number: int, rows: pa.Table) -> None:
+        """Stage the rows of a piece. When this returns, they survive a crash.
 
         Raises:
             InputError: if a column is missing, unknown, or does not fit its type.
             T2SError: if the disk is full.
         """
         schema = self._table.schema.with_metadata({VERSION_KEY: str(self._table.version)})
-        with atomic_file(self.folder / f"{self._next:08d}.parquet") as temporary:
+        with atomic_file(self.folder / f"{number:08d}.parquet") as temporary:
             writer = TableWriter(self._table, temporary, schema)
             try:
                 for batch in rows.to_batches():
@@ -73,7 +72,6 @@ class StagedPartition:
                 writer.finish()
             finally:
                 writer.abandon()
-        self._next += 1
 
     def commit(self) -> int:
         """Write all staged rows as the partition, remove the pieces, and return the number of rows."""

@@ -105,7 +105,7 @@ def read_partition(lake: Path, table: Table, partition: Partition, columns: Iter
         InputError: if the file is damaged or of another release.
     """
     names = None if columns is None else list(columns)
-    with _open(lake, table, partition) as file:
+    with open_partition(lake, table, partition) as file:
         with_hash = _with_hash(table, file, names)
         rows = _of_intact_images(table, file, file.read(with_hash))
         rows = rows.select(names) if names != with_hash else rows
@@ -134,7 +134,7 @@ def scan(
         NotMaterializedError: if it does not exist; at the call, not at the first batch.
         InputError: if the file is damaged or of another release.
     """
-    file = _open(lake, table, partition)
+    file = open_partition(lake, table, partition)
     return _batches(table, file, batch_rows or table.rows_per_group, None if columns is None else list(columns))
 
 
@@ -167,7 +167,13 @@ def _of_intact_images(table: Table, file: CheckedFile, rows: Rows) -> Rows:
     return rows
 
 
-def _open(lake: Path, table: Table, partition: Partition) -> CheckedFile:
+def open_partition(lake: Path, table: Table, partition: Partition) -> CheckedFile:
+    """The file of the partition, open for reading. It stays readable here if the partition is replaced.
+
+    Raises:
+        NotMaterializedError: if it does not exist.
+        InputError: if the file is damaged or of another release.
+    """
     recover(lake)
     path = partition_file(lake, table, partition)
     try:

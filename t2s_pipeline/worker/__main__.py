@@ -17,7 +17,6 @@ import json
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,8 +40,9 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.training.continuation import settings_to_train
 from t2s_pipeline.worker import tether
+from t2s_pipeline.worker.computing import choose_device, prepare, team_of
 from t2s_pipeline.worker.failures import ERROR_PREFIX
-from t2s_pipeline.worker.options import SERVE, THREADS, worker_parser
+from t2s_pipeline.worker.options import SERVE, worker_parser
 from t2s_pipeline.worker.serve import serve
 from t2s_pipeline.worker.stopping import GRACE_SECONDS
 
@@ -130,8 +130,8 @@ def _progress() -> Iterator[Progress]:
 
 def _train(options: argparse.Namespace, progress: Progress) -> None:
     settings = _experiment(options)
-    _choose_device(options, settings.compute.ranks)
-    device = _prepare(options)
+    choose_device(options, settings.compute.ranks)
+    device = prepare(options)
     from t2s_pipeline.training.run import train
 
     train(settings, _home(options), options.fingerprint, progress, device, options.fresh, options.code)
@@ -144,7 +144,7 @@ def _experiment(options: argparse.Namespace) -> Experiment:
 
 
 def _export(options: argparse.Namespace, progress: Progress) -> None:
-    _prepare(options)
+    prepare(options)
     from t2s_pipeline.training.export import export
 
     checkpoint = export(_home(options), options.checkpoint, options.folder, options.dtype, not options.keep_adapters)
@@ -187,24 +187,6 @@ def _torchrun(arguments: Sequence[str]) -> list[str] | None:
     ]
 
 
-def _choose_device(options: argparse.Namespace, ranks: int) -> None:
-    """Make only its own device visible to a process.
-
-    A single trainer would use all devices that it sees. A rank takes the device with its number.
-    """
-    if ranks == 1 and options.device != "cpu":
-        number = (options.device or "cuda:0").partition(":")[2] or "0"
-        if (listed := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-            devices = dict(enumerate(listed.split(",")))
-            if int(number) not in devices:
-                raise InputError(f"There is no device {options.device}: CUDA_VISIBLE_DEVICES is {listed!r}.")
-            number = devices[int(number)]
-        os.environ["CUDA_VISIBLE_DEVICES"] = number
-        options.device = "cuda:0" if options.device else None
-    elif ranks > 1 and options.device != "cpu":
-        options.device = None
-
-
 def _system(options: argparse.Namespace) -> System:
     """The system that the launcher resolved; without it, the system of the given name."""
     if options.resolved:
@@ -216,40 +198,40 @@ def _generate(options: argparse.Namespace, progress: Progress) -> None:
     system = _system(options)
     if options.prompter:
         system = replace(system, prompter=options.prompter)
-    device = _prepare(options)
+    team = team_of(options, _home(options), text_only=True)
     from t2s_pipeline.evaluation.generate import generate_completions
 
-    generate_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, device)
+    generate_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, team)
 
 
 def _segment(options: argparse.Namespace, progress: Progress) -> None:
     system = _system(options)
-    device = _prepare(options)
+    team = team_of(options, _home(options))
     from t2s_pipeline.evaluation.segment import segment_completions
 
-    segment_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, device)
+    segment_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, team)
 
 
 def _judge(options: argparse.Namespace, progress: Progress) -> None:
-    device = _prepare(options)
+    team = team_of(options, _home(options))
     from t2s_pipeline.evaluation.label_quality import judge_labels
 
     what = (options.segmenter, options.dataset, options.split)
-    judge_labels(_home(options), *what, options.fingerprint, progress, device, options.rounds)
+    judge_labels(_home(options), *what, options.fingerprint, progress, team, options.rounds)
 
 
 def _agree(options: argparse.Namespace, progress: Progress) -> None:
     system = _system(options)
     sampling = Sampling.from_json(options.sampling)
-    device = _prepare(options)
+    team = team_of(options, _home(options))
     from t2s_pipeline.evaluation.agreement import measure_agreement
 
     split = (options.dataset, options.split)
-    measure_agreement(_home(options), system, *split, sampling, options.fingerprint, progress, device)
+    measure_agreement(_home(options), system, *split, sampling, options.fingerprint, progress, team)
 
 
 def _ask(options: argparse.Namespace, progress: Progress) -> None:
-    device = _prepare(options)
+    device = prepare(options)
     from t2s_pipeline.scenes.worker import answer_requests
 
     answer_requests(options.requests, progress, device)
@@ -257,32 +239,6 @@ def _ask(options: argparse.Namespace, progress: Progress) -> None:
 
 def _home(options: argparse.Namespace) -> Path:
     return home_expanded(options.home).resolve() if options.home else Settings.from_env().home
-
-
-def _prepare(options: argparse.Namespace) -> str:
-    """Set what must be set before the libraries are imported, then choose the device."""
-    # Models are folders on this machine. Nothing is looked up or downloaded without the user's consent.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if options.device == "cpu":
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    import torch
-    from transformers.utils import logging
-
-    # The libraries' own progress bars and advice would hide ours.
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers has no annotations here
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    if "OMP_NUM_THREADS" not in os.environ:
-        # torch counts physical cores by default, which is half of a small machine's.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(int(os.environ.get(THREADS, cores)))
-    if options.device:
-        return str(options.device)
-    if torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    return "cpu"
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Progress], None]] = {

@@ -9,7 +9,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
+from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.worker.options import SERVE, THREADS
@@ -18,6 +20,10 @@ from t2s_pipeline.worker.stopping import GRACE_SECONDS
 
 SERVED = frozenset({"generate", "segment", "agree", "judge-labels", "ask"})
 """The worker's commands that a kept process runs. A training has a process of its own, and so has an export."""
+
+JOB_ADDRESSES = ("http://", "https://")
+"""The address of a Ray cluster that takes jobs begins so. With another one the worker is a process here, as usual, and
+this machine is one of the cluster."""
 
 KEEP = "T2S_WARM_WORKER"
 """The environment variable that turns keeping off if it is ``off``: then each command has a process of its own."""
@@ -98,11 +104,19 @@ class WarmWorkers:
         return taken
 
 
-_RUNNING: set[WorkerProcess] = set()
+class Interruptible(Protocol):
+    """A command that runs in another process."""
+
+    def interrupt(self) -> None:
+        """Let the thread that waits for it stop waiting."""
+        ...
+
+
+_RUNNING: set[Interruptible] = set()
 
 
 @contextmanager
-def _running(process: WorkerProcess) -> Iterator[None]:
+def _running(process: Interruptible) -> Iterator[None]:
     """List the process as one that runs a command."""
     _RUNNING.add(process)
     try:
@@ -165,6 +179,16 @@ def plain_launch(
 
     def launch(arguments: Sequence[str]) -> None:
         added = {**(variables or {}), **_threads(arguments[0])}
+        if arguments[0] in SERVED and settings.ray_address.startswith(JOB_ADDRESSES):
+            try:
+                from t2s_pipeline.worker.ray_job import RayJob
+            except ModuleNotFoundError as fault:
+                raise T2SError(
+                    f"{fault}: a Ray cluster needs the extra `ray` in both environments. `make setup` installs it."
+                ) from fault
+            with _running(job := RayJob(settings, arguments, added, say)):
+                job.finish()
+            return
         if arguments[0] in SERVED and os.environ.get(KEEP) != "off":
             WARM_WORKERS.run(settings, arguments, added, grace, say)
             return

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.interrupts import interrupts_held
-from t2s_pipeline.core.settings import REPO, Settings
+from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS, REPO, Settings
 from t2s_pipeline.worker.channel import Accepted, Receiver, Reply, Request, send
 from t2s_pipeline.worker.failures import ERROR_PREFIX, WorkerError, failure, silent
 from t2s_pipeline.worker.pulse import Pulse
@@ -41,6 +41,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     paths = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "T2S_HOME": str(settings.home), "PYTHONPATH": os.pathsep.join(paths), TETHERED: "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment.update({DEVICES: settings.devices, RAY_ADDRESS: settings.ray_address})
     return environment
 
 

@@ -11,8 +11,10 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 from t2s_pipeline.core.children import wake_when_parent_ends
+from t2s_pipeline.distribution.lease import LEASE, watch_lease
 from t2s_pipeline.worker.channel import Heartbeat, Message, Unwatched, send, standard_input
 
 TETHERED = "T2S_TETHERED"
@@ -25,8 +27,11 @@ BEAT_SECONDS = 5.0
 def hold(grace: float) -> None:
     """Watch the socket in a thread: SIGTERM to this process when it closes, and SIGKILL ``grace`` seconds later.
 
-    The thread also sends heartbeats. Does nothing if no launcher asked for it.
+    The thread also sends heartbeats. A process whose launcher is on another machine watches its lease in the same way.
+    Does nothing if no launcher asked for it.
     """
+    if lease := os.environ.get(LEASE):
+        watch_lease(Path(lease), lambda: _end(grace))
     if is_tethered():
         wake_when_parent_ends()
         threading.Thread(target=_watch, args=(standard_input(), grace), daemon=True, name="tether").start()
@@ -50,6 +55,10 @@ def _watch(channel: socket.socket, grace: float) -> None:
     ending.register(channel, 0)
     while not ending.poll(BEAT_SECONDS * 1000):
         _try_to_send(channel, Heartbeat(os.getpid(), time.process_time()))
+    _end(grace)
+
+
+def _end(grace: float) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace)
     os.kill(os.getpid(), signal.SIGKILL)

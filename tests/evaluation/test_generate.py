@@ -113,7 +113,7 @@ def test_a_stopped_run_goes_on_where_it_stopped_and_ends_with_the_same_texts(hom
     batches = list(asked)
     asked.clear()
     with pytest.raises(Stopped):
-        generate_completions(home, system, "real", "test", "again", StopAfter(3))
+        generate_completions(home, system, "real", "test", "again", StopAfter(2))
     assert fingerprint_of(home / "lake", COMPLETIONS, ANSWERS) == "whole"  # the old partition stands until the end
     asked.clear()
     generate_completions(home, system, "real", "test", "again", NoProgress())

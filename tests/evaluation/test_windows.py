@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.evaluation.windows import Item, by_image, decoded, pending, plan
+from t2s_pipeline.evaluation.windows import Item, Split, by_image, plan
 from t2s_pipeline.lake.schema import IMAGES
 from t2s_pipeline.lake.store import write_partition
 from tests.evaluation.tables import rectangle, samples
@@ -50,17 +50,10 @@ def test_windows_follow_the_stored_order_and_keep_an_image_whole(lake):
     assert plan(lake, WHERE, two_each("abcd"), size=4) == windows
 
 
-def test_a_restart_leaves_the_bounds_of_unfinished_windows_alone(lake):
-    windows = plan(lake, WHERE, two_each("abcde"), size=2)
-    done = {(f"s{name}", index) for name in "ec" for index in range(2)}
-    assert [list(window) for window in pending(windows, done)] == [["d"], ["b"], ["a"]]
-    assert pending(windows, done | {("sb", 0)})[1] == {"b": [Item("sb", 1, "?")]}
-
-
-def test_images_come_in_the_windows_order_and_only_those(lake):
-    windows = plan(lake, WHERE, two_each("adb"), size=1)
-    levels = [int(image[0, 0, 0]) for image in decoded(lake, WHERE, windows)]
-    assert levels == [1, 3, 4]
+def test_images_come_in_the_order_that_is_asked_for(lake):
+    images = Split.now(lake, **WHERE).open()
+    assert [int(image[0, 0, 0]) for image in images("adb")] == [4, 1, 3]
+    assert [int(image[0, 0, 0]) for image in images("e")] == [0]
 
 
 def test_a_sample_whose_image_is_not_stored_is_said(lake):

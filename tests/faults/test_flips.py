@@ -83,7 +83,7 @@ def test_damage_is_noticed_by_who_reads_a_part_of_a_column(tmp_path):
 def test_a_staged_piece_that_is_damaged_is_not_made_part_of_a_partition(tmp_path):
     table = TABLES["rejects"]
     staged = StagedPartition(tmp_path, table, partition_of(table), "f")
-    staged.append(rows_of(table))
+    staged.put(0, rows_of(table))
     (piece,) = staged.folder.iterdir()
     data = piece.read_bytes()
     piece.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])

@@ -43,7 +43,7 @@ for fill in range(0, 120_000, 8_000):
     for work in (
         lambda: together("new!", 4000),
         lambda: write_partition(lake, IMAGES, place, image(300_000), "new"),
-        lambda: StagedPartition(lake, IMAGES, place, "new").append(image(300_000)),
+        lambda: StagedPartition(lake, IMAGES, place, "new").put(0, image(300_000)),
     ):
         try:
             work()

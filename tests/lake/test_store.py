@@ -217,7 +217,7 @@ WRITE_PAST_A_LIMIT = """
     partition = {"dataset": "synthetic", "split": "val"}
     try:
         if kind == "staged":
-            StagedPartition(lake, IMAGES, partition, "new").append(rows)
+            StagedPartition(lake, IMAGES, partition, "new").put(0, rows)
         else:
             write_partition(lake, IMAGES, partition, rows, "new")
     except T2SError as error:
@@ -240,27 +240,31 @@ def test_no_room_on_the_disk_is_one_sentence_and_leaves_what_was_there(tmp_path,
 
 def test_staged_pieces_survive_and_commit_makes_them_the_partition(tmp_path):
     staged = StagedPartition(tmp_path, REJECTS, VAL, "f1")
-    staged.append(rejects("a", "b"))
-    staged.append(rejects("c"))
+    staged.put(12, rejects("d"))
+    staged.put(0, rejects("a", "b"))
     assert list_partitions(tmp_path, REJECTS) == []
     again = StagedPartition(tmp_path, REJECTS, VAL, "f1")
-    assert again.keys(["source"]) == {("a",), ("b",), ("c",)}
-    assert again.keys(["source", "reason"]) >= {("a", "missing_label")}
-    again.append(rejects("d"))
+    assert again.numbers() == {0, 12}
+    again.put(3, rejects("c"))
     assert again.commit() == 4
     assert read_partition(tmp_path, REJECTS, VAL)["source"].to_pylist() == ["a", "b", "c", "d"]
     assert fingerprint_of(tmp_path, REJECTS, VAL) == "f1"
     assert files(tmp_path) == ["rejects/dataset=synthetic/split=val/data.parquet"]
 
 
+def test_pieces_of_other_bounds_are_dropped(tmp_path):
+    StagedPartition(tmp_path, REJECTS, VAL, "f", "two rows each").put(0, rejects("a", "b"))
+    assert StagedPartition(tmp_path, REJECTS, VAL, "f", "three rows each").numbers() == set()
+
+
 def test_pieces_of_another_fingerprint_are_dropped_and_those_of_another_partition_kept(tmp_path):
-    StagedPartition(tmp_path, REJECTS, VAL, "old").append(rejects("a"))
-    StagedPartition(tmp_path, REJECTS, {"dataset": "synthetic", "split": "test"}, "old").append(rejects("b"))
+    StagedPartition(tmp_path, REJECTS, VAL, "old").put(0, rejects("a"))
+    StagedPartition(tmp_path, REJECTS, {"dataset": "synthetic", "split": "test"}, "old").put(7, rejects("b"))
     new = StagedPartition(tmp_path, REJECTS, VAL, "new")
-    assert new.keys(["source"]) == set()
-    assert StagedPartition(tmp_path, REJECTS, VAL, "old").keys(["source"]) == set()
+    assert new.numbers() == set()
+    assert StagedPartition(tmp_path, REJECTS, VAL, "old").numbers() == set()
     other = StagedPartition(tmp_path, REJECTS, {"dataset": "synthetic", "split": "test"}, "old")
-    assert other.keys(["source"]) == {("b",)}
+    assert other.numbers() == {7}
 
 
 def test_nothing_staged_commits_to_an_empty_partition(tmp_path):
@@ -271,8 +275,8 @@ def test_nothing_staged_commits_to_an_empty_partition(tmp_path):
 def test_a_piece_that_does_not_fit_is_refused_and_stages_nothing(tmp_path):
     staged = StagedPartition(tmp_path, REJECTS, VAL, "f")
     with pytest.raises(InputError):
-        staged.append(pa.table({"nonsense": [1]}))
-    assert staged.keys(["source"]) == set()
+        staged.put(0, pa.table({"nonsense": [1]}))
+    assert staged.numbers() == set()
 
 
 def test_an_image_in_a_file_without_digests_is_compared_with_its_hash(tmp_path):

@@ -57,7 +57,7 @@ def test_every_kind_of_damage_is_found_once(home):
     path_of(home, "completions").unlink()
     path_of(home, "completions").mkdir()
     staged = StagedPartition(lake, REJECTS, partition_of(REJECTS), "f")
-    staged.append(rows_of(REJECTS))
+    staged.put(0, rows_of(REJECTS))
     flip(next(staged.folder.iterdir()))
     (lake / STAGING / "renames-0.json").write_text("{")
     damaged = verify(lake).damaged

@@ -1,0 +1,1 @@
+"""Work that is shared out: to every device of this machine, or to the machines of a Ray cluster."""
