@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from t2s_pipeline.cli import COMMANDS, GROUPS, app
+from t2s_pipeline.commands.command_line import command_line, commands, groups
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.questions import PARTITION_MEANINGS, meaning, questions
 from t2s_pipeline.lake.schema import TABLES
@@ -77,10 +77,10 @@ def views_page() -> str:
 
 def command_line_page() -> str:
     """Every command of ``t2s`` with its arguments, options and help texts."""
-    commands = {function.__name__.replace("_", "-"): function for function in COMMANDS}
-    for group in GROUPS:
+    functions = {function.__name__.replace("_", "-"): function for function in commands()}
+    for group in groups():
         callbacks = [command.callback for command in group.registered_commands if command.callback]
-        commands |= {f"{group.info.name} {function.__name__}": function for function in callbacks}
+        functions |= {f"{group.info.name} {function.__name__}": function for function in callbacks}
     lines = [
         "# Command line",
         "",
@@ -89,10 +89,10 @@ def command_line_page() -> str:
         "",
         *_rows(
             ("command", "what it does"),
-            ((f"[t2s {name}](#{_anchor(name)})", _text(_first_paragraph(commands[name]))) for name in commands),
+            ((f"[t2s {name}](#{_anchor(name)})", _text(_first_paragraph(functions[name]))) for name in functions),
         ),
     ]
-    for name, function in commands.items():
+    for name, function in functions.items():
         lines += ["", f"## t2s {name} {{ #{_anchor(name)} }}", "", _text(inspect.getdoc(function) or "")]
         types = get_type_hints(function)
         parameters = [parameter for parameter in _parser(name).params if parameter.name in types]
@@ -108,7 +108,7 @@ def _anchor(command: str) -> str:
 
 def _parser(command: str) -> Any:
     """What typer makes of a command, by the words that one types after ``t2s``."""
-    parser: Any = typer.main.get_command(app)
+    parser: Any = typer.main.get_command(command_line())
     for word in command.split():
         parser = parser.commands[word]
     return parser

@@ -9,10 +9,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from t2s_pipeline.commands.plain_rows import WIDTH_OF_FILES
 from t2s_pipeline.core.visible import visible
-
-WIDTH_OF_FILES = 200
-"""Characters per line where the output goes to a file or another program instead of a terminal."""
 
 
 class VisibleConsole(Console):

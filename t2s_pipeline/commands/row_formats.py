@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,12 +10,8 @@ from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
-from t2s_pipeline.commands.printing import WIDTH_OF_FILES, VisibleConsole
+from t2s_pipeline.commands.plain_rows import WIDTH_OF_FILES, Terminal
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.visible import visible
 from t2s_pipeline.lake.query_texts import QueryTexts
@@ -96,33 +93,15 @@ def _large_batches(rows: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa
 
 def print_table(result: QueryTexts, limit: int) -> None:
     """Print the first ``limit`` rows, with numbers aligned to the right; then the number of all rows."""
-    console = VisibleConsole()
-    if not console.is_terminal:
-        # The output goes to a file or a pager: lines keep their full length instead of being folded at 80 characters.
-        console = VisibleConsole(width=max(WIDTH_OF_FILES, 22 * len(result.names)), soft_wrap=True)
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for name, numeric in zip(result.names, result.numeric, strict=True):
-        table.add_column(Text(visible(name)), justify="right" if numeric else "left", overflow="fold")
+    names = [visible(" ".join(name.split())) for name in result.names]
     rows = _rows(result.rows)
     cells = [[_cell(value) for value in row] for row in islice(rows, limit)]
+    # The rest is counted first: a terminal then shows the rows and their number together.
     count = len(cells) + sum(1 for _ in rows)
-    for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
-    if Measurement.get(console, console.options.update(max_width=100_000), table).maximum <= console.width:
-        console.print(table)
-    else:
-        _print_records(console, result.names, cells)
+    terminal = Terminal(sys.stdout, width_elsewhere=max(WIDTH_OF_FILES, 22 * len(names)))
+    terminal.print_rows(names, result.numeric, cells)
     shown = f", {limit:,} shown (--limit, --json and --csv give more)" if count > limit else ""
-    console.print(f"{count:,} row{'' if count == 1 else 's'}{shown}", style="dim")
-
-
-def _print_records(console: Console, names: Sequence[str], cells: list[list[str]]) -> None:
-    """Print rows that are too wide for the terminal, with one line per column."""
-    width = max(map(len, names))
-    for i, row in enumerate(cells, start=1):
-        console.rule(f"row {i}", align="left", style="dim")
-        for name, cell in zip(names, row, strict=True):
-            console.print(Text.assemble((f"{name:<{width}}  ", "bold"), cell), soft_wrap=True)
+    terminal.print_dim(f"{count:,} row{'' if count == 1 else 's'}{shown}")
 
 
 def _rows(rows: pa.Table | pa.RecordBatchReader) -> Iterator[tuple[str | None, ...]]:

@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
 
+from t2s_pipeline.commands.forked_process import ForkedProcess, can_fork
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.core.parent_death import signal_when_parent_ends
 from t2s_pipeline.core.settings import Settings
@@ -59,42 +61,66 @@ def run_query(request: SqlRequest) -> int:
             needs more time or memory than it may use.
     """
     since = time.monotonic()
-    environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "PYTHONUNBUFFERED": ""}
+    process = _start(replace(request, since=since))
     try:
-        output: int | None = sys.stdout.fileno()
-        sys.stdout.flush()
-    except (UnsupportedOperation, AttributeError):
-        output = subprocess.PIPE  # standard output is no file, as in a test
-    command = [sys.executable, "-m", "t2s_pipeline.commands.sql_process"]
-    text = json.dumps(asdict(request) | {"since": since}).encode()
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.PIPE, env=environment)
-    try:
-        rows, words = process.communicate(text, timeout=max(0.0, since + GRACE * request.seconds - time.monotonic()))
+        words = process.communicate(max(0.0, since + GRACE * request.seconds - time.monotonic()))
         is_late = False
     except subprocess.TimeoutExpired:
         process.kill()
-        rows, words = process.communicate()
+        words = process.communicate()
         is_late = True
     except KeyboardInterrupt:
         process.wait()  # the terminal has interrupted it too
         raise
-    if rows:
-        sys.stdout.write(rows.decode("utf-8", "backslashreplace"))
-    if process.returncode < 0 and process.returncode != -signal.SIGINT:
+    code = process.wait()
+    if code < 0 and code != -signal.SIGINT:
         _clean_up(request)
         from t2s_pipeline.lake.views import Limits, too_much_memory, too_much_time
 
         limits = Limits(request.seconds, request.memory_mb)
-        is_late = is_late or process.returncode == -signal.SIGALRM
+        is_late = is_late or code == -signal.SIGALRM
         raise InputError(too_much_time(limits) if is_late else too_much_memory(limits))
     *notices, sentence = words.decode("utf-8", "backslashreplace").splitlines() or [""]
-    if process.returncode != 1 or not sentence:
+    if code != 1 or not sentence:
         notices.append(sentence)
     for notice in filter(None, notices):
         print(visible(notice), file=sys.stderr)
-    if process.returncode == 1 and sentence:
+    if code == 1 and sentence:
         raise InputError(sentence)
-    return process.returncode
+    return code
+
+
+def _start(request: SqlRequest) -> "ForkedProcess | _NewProcess":
+    """Start the process: a copy of this one, where that is safe and standard output is a file."""
+    try:
+        sys.stdout.fileno()
+    except (UnsupportedOperation, AttributeError):
+        return _NewProcess(request, subprocess.PIPE)  # standard output is no file, as in a test
+    sys.stdout.flush()
+    return ForkedProcess(partial(serve, request)) if can_fork() else _NewProcess(request, sys.stdout.fileno())
+
+
+class _NewProcess:
+    """A new Python process that serves a request, with the interface of ``ForkedProcess``."""
+
+    def __init__(self, request: SqlRequest, output: int) -> None:
+        command = [sys.executable, "-m", "t2s_pipeline.commands.sql_process"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+        pipe = subprocess.PIPE
+        self._request: bytes | None = json.dumps(asdict(request)).encode()
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=output, stderr=pipe, env=environment)
+        self.kill, self.wait = self._process.kill, self._process.wait
+
+    def communicate(self, timeout: float | None = None) -> bytes:
+        """Wait for the end of the process; return what it wrote on standard error.
+
+        Raises:
+            subprocess.TimeoutExpired: if it has not ended after so many seconds.
+        """
+        rows, words = self._process.communicate(self._request, timeout)
+        if rows:
+            sys.stdout.write(rows.decode("utf-8", "backslashreplace"))
+        return words
 
 
 def _clean_up(request: SqlRequest) -> None:
@@ -108,11 +134,16 @@ def _clean_up(request: SqlRequest) -> None:
 
 
 def main() -> None:
-    """Run the request on standard input. This is the process that ``run_query`` starts."""
+    """Serve the request on standard input."""
+    serve(SqlRequest(**json.load(sys.stdin)))
+
+
+def serve(request: SqlRequest) -> None:
+    """Print the rows of a request, in the process that ``run_query`` started for it. A fault ends the process."""
     signal_when_parent_ends(signal.SIGKILL)
-    request = SqlRequest(**json.load(sys.stdin))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, max(0.001, request.since + GRACE * request.seconds - time.monotonic()))
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # one that gives memory back to the system at once
     try:
         _answer(request)
         sys.stdout.flush()
@@ -138,7 +169,18 @@ def _end(sentence: str) -> None:
     sys.exit(1)
 
 
+def _import_without_numpy() -> None:
+    """Import pyarrow without numpy: nothing here needs it, and its import takes a tenth of a second or more."""
+    if "numpy" not in sys.modules and "pyarrow" not in sys.modules:
+        sys.modules["numpy"] = None  # type: ignore[assignment]  # as Python documents it: an import of it fails
+        try:
+            import pyarrow  # noqa: F401
+        finally:
+            del sys.modules["numpy"]
+
+
 def _answer(request: SqlRequest) -> None:
+    _import_without_numpy()
     from t2s_pipeline.commands import row_formats
     from t2s_pipeline.lake.query_texts import Form, streamed_for_parquet, streamed_texts
     from t2s_pipeline.lake.views import Limits

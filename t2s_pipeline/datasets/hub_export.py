@@ -22,7 +22,8 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, scan
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.mask_images import mask_image
-from t2s_pipeline.vision.masks import RLE_TYPE, Rle
+from t2s_pipeline.vision.mask_type import RLE_TYPE
+from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.place import Place
 
 SHARD_BYTES = 500_000_000

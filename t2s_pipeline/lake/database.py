@@ -17,11 +17,12 @@ import duckdb
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.lake_catalog import create_question_views
 from t2s_pipeline.lake.questions import PARTITION_MEANINGS, Question, meaning, questions
 from t2s_pipeline.lake.schema import IMAGES, TABLES
 from t2s_pipeline.lake.snapshot import is_plain
 from t2s_pipeline.lake.table_views import name_literal, text_literal
-from t2s_pipeline.lake.views import create_question_views, open_tables
+from t2s_pipeline.lake.views import open_tables
 
 STORAGE_VERSION = "v1.0.0"
 """The oldest format that can hold it, so that tools with an older DuckDB can open it."""

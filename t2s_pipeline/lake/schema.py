@@ -12,7 +12,7 @@ from t2s_pipeline.lake.scene_columns import OBJECT_COLUMNS, QUESTION_COLUMNS, SC
 from t2s_pipeline.lake.step_columns import STEP_COLUMNS
 from t2s_pipeline.lake.table import QUESTION_KEY, Tables, interval_columns
 from t2s_pipeline.lake.training_columns import LOG_COLUMNS
-from t2s_pipeline.vision.masks import RLE_TYPE
+from t2s_pipeline.vision.mask_type import RLE_TYPE
 
 STR, INT, LONG, REAL, BOOL = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
 TABLES = Tables()

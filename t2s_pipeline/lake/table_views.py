@@ -1,7 +1,7 @@
 """The views of the lake's tables in DuckDB: partition columns first, then the table's columns, null where none is."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -18,13 +18,16 @@ from t2s_pipeline.lake.versions import require_version, version_of
 _SCANNED = re.compile(r'"Table":\s*"memory\.main\.(\w+)"')
 """A scan of a table in a plan, in JSON. In a text of the user the quotes have a backslash before them."""
 
+_CATALOG = re.compile(r'"name":\s*"(?:DUCKDB|PRAGMA)_\w+')
+"""A scan of DuckDB's own lists in a plan, in JSON."""
 
-def create_empty_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give each table its name and its types, without rows. ``open_table`` puts the view in its place.
+
+def create_empty_tables(connection: duckdb.DuckDBPyConnection, tables: Iterable[Table]) -> None:
+    """Give each of these tables its name and its types, without rows. ``open_table`` puts the view in its place.
 
     The published numbers are those of this release, whatever an earlier one wrote into the lake.
     """
-    for table in TABLES.values():
+    for table in tables:
         if table is PUBLISHED_METRICS:
             connection.register(table.name, published_metrics())
             continue
@@ -45,6 +48,15 @@ def scanned_tables(plan: str) -> set[str]:
         plan: the plan as DuckDB binds it, before it is optimized, in JSON.
     """
     return set(_SCANNED.findall(plan))
+
+
+def lists_catalog(plan: str) -> bool:
+    """Whether the plan of a query reads which tables and views there are, as SHOW TABLES does.
+
+    Args:
+        plan: as for ``scanned_tables``.
+    """
+    return _CATALOG.search(plan) is not None
 
 
 def open_table(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot) -> None:

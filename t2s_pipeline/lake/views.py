@@ -1,6 +1,6 @@
 """The lake as SQL sees it: an in-memory DuckDB with a view per table and a view per file of ``sql/``.
 
-Nothing is stored. A connection is made in milliseconds and sees the lake as it is at that moment, even if partitions
+Nothing is stored. A connection sees the lake as it is at that moment, even if partitions
 are replaced later. The connection is locked before a caller gets it: it can read the lake and nothing else, and its
 settings cannot be changed. Only the orchestrator's environment has DuckDB; the worker does not need it.
 """
@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +19,15 @@ import pyarrow as pa
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.lake_catalog import LakeCatalog, create_question_views, one_select, sentence_of
 from t2s_pipeline.lake.process_limits import limit_memory
-from t2s_pipeline.lake.questions import Question, questions
+from t2s_pipeline.lake.questions import questions
 from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.snapshot import Snapshot, take_snapshot
 from t2s_pipeline.lake.table_views import (
     check_tables,
     create_empty_tables,
-    name_literal,
+    lists_catalog,
     open_table,
     scanned_tables,
     text_literal,
@@ -89,6 +90,7 @@ def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot
         InputError: naming a partition that is damaged or of another release.
     """
     connection, snapshot = _connection(settings)
+    create_empty_tables(connection, TABLES.values())
     for table in TABLES.values():
         open_table(connection, table, snapshot)
     check_tables(snapshot, TABLES)
@@ -96,14 +98,13 @@ def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot
 
 
 def _connection(settings: Settings, limits: Limits | None = None) -> tuple[duckdb.DuckDBPyConnection, Snapshot]:
-    """A connection with an empty table for each table of the lake, and the lake's files as they are now."""
+    """A connection without any table, and the lake's files as they are now."""
     config: dict[str, str | bool | int | float | list[str]] = {}
     if limits is not None and limits.is_whole_process:
         config["threads"] = max(1, min(os.cpu_count() or 1, limits.memory_mb // MB_PER_THREAD))
     connection = duckdb.connect(config=config)
     snapshot = take_snapshot(settings.lake, _scratch(settings), TABLES.values())
     weakref.finalize(connection, snapshot.remove)
-    create_empty_tables(connection)
     return connection, snapshot
 
 
@@ -150,21 +151,23 @@ def query(settings: Settings, sql: str, limits: Limits | None = None) -> pa.Tabl
 def checked_query(settings: Settings, sql: str, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection for one SELECT that was checked. The errors of DuckDB inside the block become sentences.
 
-    Only the tables that the SELECT reads are opened. Their files are compared with their digests first. So a damaged
-    file disturbs only the queries that need its table.
+    Only the tables and questions that the SELECT names are created, and only the tables that it reads are opened. Their
+    files are compared with their digests first. So a damaged file, or a file of ``sql/`` with a mistake, disturbs only
+    the queries that need it.
 
     Raises:
         InputError: as ``query``.
     """
     connection, snapshot = _connection(settings, limits)
-    with connection:
-        create_question_views(connection, questions(settings))
+    with ExitStack() as ending:
+        ending.callback(snapshot.remove)
+        ending.enter_context(connection)
         connection.execute("PRAGMA explain_output = 'all'")
         _lock(connection, settings, snapshot, limits)
         try:
             with _time_limit(connection, limits):
-                _one_select(connection, sql)
-                _open_what_is_read(connection, sql, snapshot)
+                one_select(connection, sql)
+                _open_what_is_read(connection, sql, snapshot, LakeCatalog(connection, questions(settings)))
                 yield connection
         except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise InputError(too_much_memory(limits)) from error
@@ -173,10 +176,12 @@ def checked_query(settings: Settings, sql: str, limits: Limits) -> Iterator[duck
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             is_memory = any(words in str(error) for words in _NO_MEMORY)
-            raise InputError(too_much_memory(limits) if is_memory else _sentence(error)) from error
+            raise InputError(too_much_memory(limits) if is_memory else sentence_of(error)) from error
 
 
-def _open_what_is_read(connection: duckdb.DuckDBPyConnection, sql: str, snapshot: Snapshot) -> None:
+def _open_what_is_read(
+    connection: duckdb.DuckDBPyConnection, sql: str, snapshot: Snapshot, catalog: LakeCatalog
+) -> None:
     """Open the tables that the SELECT reads, and check their files.
 
     DuckDB itself says which tables these are: while a table is not opened, an empty one has its name, and the plan of
@@ -185,12 +190,22 @@ def _open_what_is_read(connection: duckdb.DuckDBPyConnection, sql: str, snapshot
     Raises:
         InputError: if DuckDB finds an error in the SELECT, or a partition is damaged or of another release.
     """
+    catalog.create_named(sql)
     opened: set[str] = set()
     while True:
         # DuckDB allows INSERT, UPDATE, DELETE and COPY TO in the WITH clause of a SELECT, but only at the top level.
         # Inside another SELECT, DuckDB refuses a statement that writes, before it runs.
         explained = f"EXPLAIN (FORMAT JSON) SELECT * FROM query({text_literal(sql)})"
-        plans = dict(connection.execute(explained).fetchall())
+        try:
+            plans = dict(connection.execute(explained).fetchall())
+        except duckdb.CatalogException:
+            if catalog.is_complete:
+                raise
+            catalog.create_all()
+            continue
+        if lists_catalog(plans["logical_plan"]) and not catalog.is_complete:
+            catalog.create_all()
+            continue
         scanned = scanned_tables(plans["logical_plan"]) & snapshot.files.keys() - opened
         if not scanned:
             break
@@ -236,52 +251,3 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, limits: Limits) -> Iterat
         raise InputError(too_much_time(limits)) from error
     finally:
         timer.cancel()
-
-
-def create_question_views(connection: duckdb.DuckDBPyConnection, views: list[Question]) -> None:
-    """Create the views. A view that reads another one is tried again when the others are created.
-
-    Raises:
-        InputError: naming the file that is not one SELECT, does not fit the tables, or has the name of a table.
-    """
-    waiting = views
-    while waiting:
-        failed: list[tuple[Question, duckdb.Error]] = []
-        for question in waiting:
-            if question.name in TABLES:
-                raise InputError(f"{question.path} has the name of a table of the lake: rename the file.")
-            try:
-                statement = _one_select(connection, question.sql)
-                connection.execute(f"CREATE VIEW {name_literal(question.name)} AS {statement.query}")
-            except duckdb.CatalogException as error:
-                failed.append((question, error))
-            except duckdb.Error as error:
-                raise InputError(f"{question.path}: {_sentence(error)}") from error
-            except InputError as error:
-                raise InputError(f"{question.path}: {error}") from error
-        if len(failed) == len(waiting):
-            question, reason = failed[0]
-            raise InputError(f"{question.path}: {_sentence(reason)}") from reason
-        waiting = [question for question, _ in failed]
-
-
-def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    try:
-        sql.encode("utf-8")  # bytes of another encoding, as an argument of a command holds them, cannot be encoded
-    except UnicodeEncodeError as error:
-        raise InputError(f"The SELECT is not UTF-8 text (character {error.start + 1}): write it in UTF-8.") from error
-    statements = connection.extract_statements(sql)
-    if len(statements) != 1:
-        raise InputError(f"Give exactly one SELECT, not {len(statements)} statements.")
-    if statements[0].type == duckdb.StatementType.MULTI:
-        # DuckDB makes several statements of a PIVOT whose values are not listed; the first one creates a type.
-        raise InputError("A PIVOT needs its values: list them with IN (…), as in PIVOT … ON split IN ('val', 'test').")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        kind = statements[0].type.name
-        raise InputError(f"Give exactly one SELECT: the lake is read-only to SQL, and this is {kind}.")
-    return statements[0]
-
-
-def _sentence(error: Exception) -> str:
-    """The message of DuckDB on one line, without the excerpt of the SQL text."""
-    return " ".join(str(error).split("\n\nLINE ")[0].split())

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.vision.geometry import MAX_PIXELS
-
-RLE_TYPE = pa.struct([("height", pa.int32()), ("width", pa.int32()), ("counts", pa.string())])
-"""The Arrow type of a mask column: COCO's compressed run lengths, column by column. The first run is background."""
 
 MAX_COUNTS_BYTES = 8 * 1024 * 1024
 """The most bytes of the run lengths of one mask."""

@@ -22,7 +22,10 @@ import pytest
 pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
-from t2s_pipeline.cli import COMMANDS, main  # noqa: E402
+from t2s_pipeline.cli import main  # noqa: E402
+from t2s_pipeline.commands import sql as sql_command  # noqa: E402
+from t2s_pipeline.commands.command_line import VERBS, command_line, commands  # noqa: E402
+from t2s_pipeline.commands.sql_options import usual_options  # noqa: E402
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS  # noqa: E402
 from t2s_pipeline.lake.store import write_partition  # noqa: E402
 from tests.data.make_custom import HERE as CUSTOM  # noqa: E402
@@ -144,6 +147,25 @@ def test_a_terminal_of_another_encoding_gets_an_escape_and_programs_get_utf8(hom
     assert written == "a\nü\n".encode()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["SELECT 1"], [""], [" -1"], ["SELECT 1", "--json"], ["--csv", "SELECT 1"], ["SELECT 1", "--json", "--csv"]],
+)
+def test_the_usual_options_are_those_that_typer_reads(words, monkeypatch):
+    read = []
+    monkeypatch.setattr(sql_command, "answer", lambda options: read.append(options) or 0)
+    command_line(["sql"])(["sql", *words], standalone_mode=False)
+    assert [usual_options(words)] == read
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["-"], ["--help"], ["-1"], ["a", "b"], ["a", "--limit", "3"], ["a", "--limit=3"], ["a", "--", "--json"]],
+)
+def test_other_options_are_left_to_typer(words):
+    assert usual_options(words) is None
+
+
 def test_rows_beyond_the_limit_are_counted(home):
     lines = t2s(home, "sql", "FROM range(1000)", "--limit", 3).stdout.splitlines()
     assert len(lines) == 5
@@ -186,13 +208,13 @@ def test_a_wrong_option_is_exit_code_two(home):
     assert "--jsn" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["", *(command.__name__.replace("_", "-") for command in COMMANDS)])
+@pytest.mark.parametrize("verb", ["", *(verb.replace("_", "-") for verb in VERBS)])
 def test_every_verb_has_a_help_that_says_what_it_does(home, verb):
     done = t2s(home, *filter(None, [verb]), "--help")
     assert done.returncode == 0
     assert "Usage: t2s" in done.stdout
     if not verb:
-        for command in COMMANDS:
+        for command in commands():
             assert command.__name__.replace("_", "-") in done.stdout
             assert command.__doc__.strip().splitlines()[0][:30] in done.stdout
 
@@ -212,9 +234,9 @@ def test_help_loads_nothing_heavy():
     heavy = {"duckdb", "dagster", "torch", "pyarrow", "numpy", "rich", "pydantic", "importlib.metadata"}
     script = f"""
 import sys
-from t2s_pipeline.cli import app
+from t2s_pipeline.commands.command_line import command_line
 try:
-    app(["--help"])
+    command_line()(["--help"])
 finally:
     print({heavy!r} & set(sys.modules), file=sys.stderr)
 """
@@ -423,9 +445,9 @@ def test_an_interrupt_at_the_prompt_drops_the_line_not_the_session(home):
 
 def test_an_interrupted_command_is_exit_code_130(home):
     script = (
-        "import os, signal, sys, t2s_pipeline.commands.sql_process as sql_process\n"
+        "import os, signal, sys, t2s_pipeline.commands.sql_options as sql_options\n"
         "from t2s_pipeline.cli import main\n"
-        "sql_process.run_query = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sql_options.run_query = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.argv = ['t2s', 'sql', 'SELECT 1']\n"
         "main()\n"
     )

@@ -103,9 +103,9 @@ def test_the_site_builds_without_warnings_and_loads_nothing_from_the_web(tmp_pat
 def test_the_pages_name_commands_and_options_that_exist() -> None:
     import typer
 
-    from t2s_pipeline.cli import app
+    from t2s_pipeline.commands.command_line import command_line
 
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]
     wrong = []
     for page in [REPO / "README.md", REPO / "CONTRIBUTING.md", *(REPO / "docs").rglob("*.md")]:
         for line in re.findall(r"(?:^\s*|`|\| )t2s ([a-z][^`|\n#]*)", page.read_text("utf-8"), flags=re.M):

@@ -221,6 +221,60 @@ def test_a_question_that_cannot_be_a_view_is_named(settings, sql, words):
         connect(settings)
 
 
+def test_a_question_with_a_mistake_disturbs_only_the_queries_that_name_it(settings):
+    put(settings, "val", "a")
+    ask(settings, "fine", "SELECT count(*) AS n FROM rejects")
+    ask(settings, "broken", "SELEC 1")
+    ask(settings, "needs_it", "FROM broken")
+    assert query(settings, "FROM fine").to_pylist() == [{"n": 1}]
+    for sql in ("FROM broken", "FROM needs_it", "SHOW TABLES", "FROM nowhere"):
+        with pytest.raises(InputError, match=r"broken\.sql"):
+            query(settings, sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM Rejects",
+        'SELECT * FROM "REJECTS"',
+        "FROM main.rejects",
+        "FROM memory.main.rejects",
+        "FROM query('FROM rej' || 'ects')",
+        "FROM query_table('rej' || 'ects')",
+        "FROM chain_2",
+        "FROM Chain_2",
+        "FROM query_table('ch' || 'ain_2')",
+        "WITH x AS (FROM chain_1) FROM x",
+        "SELECT * FROM (FROM (FROM chain_2))",
+        "SELECT * FROM chain_1 WHERE source IN (SELECT source FROM rejects)",
+    ],
+)
+def test_a_table_is_read_however_it_is_named(settings, sql):
+    put(settings, "val", "a", "b")
+    ask(settings, "chain_1", "FROM rejects")
+    ask(settings, "chain_2", "FROM chain_1")
+    assert query(settings, sql).num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SHOW TABLES",
+        "DESCRIBE",
+        "FROM (DESC)",
+        "SELECT table_name AS name FROM information_schema.tables",
+        "SELECT view_name AS name FROM duckdb_views() UNION ALL SELECT table_name FROM duckdb_tables()",
+        "FROM query('SH' || 'OW TABLES')",
+        "SELECT name FROM sqlite_master",
+    ],
+)
+def test_every_table_and_question_is_listed(settings, sql):
+    ask(settings, "mine", "SELECT 1 AS one")
+    names = set(query(settings, sql).column(1 if sql in ("DESCRIBE", "FROM (DESC)") else 0).to_pylist())
+    names |= set(query(settings, sql)["name"].to_pylist())
+    assert names >= {*TABLES, "mine"}
+
+
 def test_a_question_may_not_take_the_name_of_a_table(settings):
     ask(settings, "rejects", "SELECT 1 AS one")
     with pytest.raises(InputError, match=r"rejects\.sql has the name of a table"):
