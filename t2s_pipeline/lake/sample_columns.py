@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from t2s_pipeline.vision.masks import RLE_TYPE
+from t2s_pipeline.vision.mask_type import RLE_TYPE
 
 STR, LONG, REAL, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 

@@ -16,6 +16,7 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import list_partitions, read_partition, write_partition
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.mask_type import RLE_TYPE
 from tests.evaluation.tables import rectangle, samples
 from tests.stand_in_worker import StandIn
 
@@ -98,7 +99,7 @@ def coco(place: Path, **given: np.ndarray) -> Path:
 def parquet(place: Path, **given: np.ndarray) -> Path:
     path = place.with_suffix(".parquet")
     rows = {"sample_id": list(given), "mask": [masks.encode(mask).as_arrow() for mask in given.values()]}
-    pq.write_table(pa.table(rows, schema=pa.schema([("sample_id", pa.string()), ("mask", masks.RLE_TYPE)])), path)
+    pq.write_table(pa.table(rows, schema=pa.schema([("sample_id", pa.string()), ("mask", RLE_TYPE)])), path)
     return path
 
 
