@@ -22,7 +22,7 @@ from t2s_pipeline.core.parent_death import signal_when_parent_ends
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.core.visible import visible
 
-GRACE = 1.1
+GRACE = 1.05
 """The process is killed after this multiple of its time, if DuckDB has not stopped it before."""
 
 

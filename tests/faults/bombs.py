@@ -30,7 +30,7 @@ SLOW = (
     "SELECT count(*) FROM range(1000000000) a ANTI JOIN range(10) b ON a.range < b.range",
     "SELECT bit_count(a.range) FROM range(100000000000) a WHERE bit_count(a.range) > 60",
     "SELECT median(a.range * b.range) FROM range(100000) a, range(1000000) b",
-    "SELECT count(*) FROM range(10000000000) USING SAMPLE 0.0001 PERCENT (system)",
+    "SELECT count(*) FROM range(10000000000000) WHERE random() < 0.0000001",
     "SELECT jaccard(repeat('abcdefgh', 30000000), repeat('hgfedcba', 30000000)) FROM range(1000000)",
     "SELECT editdist3(repeat('xy', 100000), repeat('yx', 100000))",
     "SELECT json_extract(repeat('[', 200) || '1' || repeat(']', 200), '$') FROM range(100000000000)",
