@@ -13,6 +13,10 @@ def judge(
     segmenter: Annotated[
         str, typer.Option(help="The segmenter: a name that `t2s models` lists, or a file.")
     ] = "sam2-mini",
+    wide: Annotated[
+        bool,
+        typer.Option("--wide", help="Also judge rotated boxes, chains of points, and the best kind per object."),
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished work.")] = False,
 ) -> None:
     """Segment with the labels of a split as prompts: the best result that learning from the labels allows.
@@ -26,5 +30,5 @@ def judge(
     settings = Settings.from_env()
     settings.require_worker()
     with recording_runner(settings, fresh) as runner:
-        runner.run(Judge(segmenter_name(segmenter), dataset, split))
+        runner.run(Judge(segmenter_name(segmenter), dataset, split, wide))
     print(f"""\nt2s sql "from label_ceiling where dataset = '{dataset}'".""")

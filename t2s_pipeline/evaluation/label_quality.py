@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.distribution.crew import ON_CPU, Team
+from t2s_pipeline.evaluation.kinds import wider_prompts
 from t2s_pipeline.evaluation.prompt_search import improved
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan
 from t2s_pipeline.lake.prompts import prompts_to_arrow
@@ -71,6 +72,7 @@ def judge_labels(
     progress: Progress,
     team: Team = ON_CPU,
     rounds: int = 1,
+    wide: bool = False,
 ) -> None:
     """Write a split's partitions of ``label_quality``: one per method, and one for the search.
 
@@ -83,6 +85,7 @@ def judge_labels(
         progress: receives the number of samples.
         team: who does the windows.
         rounds: of the search. 0 leaves the search out, and then its partition is empty.
+        wide: also judge rotated boxes, chains, and the best kind per object (``evaluation.kinds``).
 
     Raises:
         NotMaterializedError: if images, samples or labels of the split are not in the lake.
@@ -98,7 +101,7 @@ def judge_labels(
     ]
     staged = StagedWindows(lake, LABEL_QUALITY, partitions, windows, fingerprint)
     what = f"{segmenter.name} segments the labels of {dataset}-{split}:"
-    staged.finish(what, _JudgedWindows(segmenter_name, Split.now(lake, dataset, split), rounds), team, progress)
+    staged.finish(what, _JudgedWindows(segmenter_name, Split.now(lake, dataset, split), rounds, wide), team, progress)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class _JudgedWindows:
     segmenter_name: str
     split: Split
     rounds: int
+    wide: bool
 
     def open(self, device: str) -> Callable[[Window], list[pa.Table]]:
         """Load the segmenter and the labels; the function judges the labels of a window, one table per method."""
@@ -125,7 +129,8 @@ class _JudgedWindows:
                 embedding = segmenter.encode(image)
                 for sample_id in (item.sample_id for item in items):
                     sample_labels = {method: labels[method].get(sample_id, ()) for method in methods}
-                    for row in _judge(segmenter, embedding, samples[sample_id], sample_labels, labellings, self.rounds):
+                    wish = self.rounds, self.wide
+                    for row in _judge(segmenter, embedding, samples[sample_id], sample_labels, labellings, wish):
                         judged[row.pop("method")].append(row)
             return [pa.Table.from_pylist(table, schema=LABEL_QUALITY.schema) for table in judged.values()]
 
@@ -145,9 +150,10 @@ def _judge(
     sample: Row,
     labels: Mapping[str, Sequence[Label]],
     labellings: Mapping[str, Labelling],
-    rounds: int,
+    wish: tuple[int, bool],
 ) -> list[Row]:
-    """The rows of a sample, each with its ``method``."""
+    """The rows of a sample, each with its ``method``; ``wish``: rounds of the search, and ``wide``."""
+    rounds, wide = wish
     truth = masks.decode(masks.Rle.from_arrow(sample["mask"]))
     square = on_square(truth, FULL_SIDE)
     results: list[_SegmentedPrompts] = []
@@ -163,6 +169,9 @@ def _judge(
         if key not in by_instances:
             prompts = ideal_prompts(instances, square, [PROMPT_COMBINATIONS[name] for name in COMBINATIONS])
             by_instances[key] = _segment(segmenter, embedding, method, prompts, Inference())
+            if wide:
+                more = wider_prompts(segmenter, embedding, instances, SQUARE, prompts)
+                by_instances[key] += _segment(segmenter, embedding, method, more, Inference())
         results += [replace(item, method=method) for item in by_instances[key]]
     if rounds:
         results += _search(segmenter, embedding, results, truth, square, rounds, sample["sample_id"])

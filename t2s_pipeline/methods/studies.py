@@ -14,6 +14,9 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "token-loss": ("grpo.loss=token",),
     "budget": ("grpo.length_budget=96",),
     "mine-empty": ("mine_empty=0.1",),
+    "rotated": ("recipe.combination=rotated",),
+    "chain": ("recipe.combination=chain",),
+    "adaptive": ("recipe.combination=adaptive",),
     **{
         f"calibration-{percent}": (f"calibration={percent / 100}", "calibration_dataset=rrsis-d")
         for percent in (2, 5, 10, 20)

@@ -1,6 +1,7 @@
 """Prompt combinations: which boxes and points an answer holds, and how the JSON answer is laid out.
 
-Built in are the paper's five (Table 6) and the answers of the three methods that it compares with. The instruction
+Built in are the paper's five (Table 6), the answers of the three methods that it compares with, and those of
+docs/beyond.md. The instruction
 text, the rules of the parser, the grammar and the rendering of an answer all follow from the ``PromptCombination``.
 So a new one is a single object::
 
@@ -9,11 +10,14 @@ So a new one is a single object::
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 from t2s_pipeline.core.registry import Registry
+from t2s_pipeline.vision.figures import Chain, RotatedBox
 from t2s_pipeline.vision.geometry import Point, PromptObject
 
 
@@ -23,6 +27,8 @@ class Role(Enum):
     BOX = "box"
     POSITIVE = "positive"
     NEGATIVE = "negative"
+    ROTATED = "rotated box"
+    CHAIN = "chain of points"
 
 
 class Shape(Enum):
@@ -52,6 +58,10 @@ class Key:
         """How the instruction shows the value."""
         if self.role is Role.BOX:
             return "[x0, y0, x1, y1]"
+        if self.role is Role.ROTATED:
+            return "[x, y, width, height, angle]"
+        if self.role is Role.CHAIN:
+            return "[[x, y], [x, y], [x, y]]"
         if self.count is None:
             return "[x, y]"
         return "[" + ", ".join(["[x, y]"] * self.count) + "]"
@@ -65,11 +75,23 @@ class PromptCombination:
         name: as settings, tables and the command line show it.
         keys: the keys of an object, in the order in which the instruction shows them.
         shape: the layout around the objects.
+        kinds: combinations of which each object takes one, told apart by their keys; empty for the keys above.
     """
 
     name: str
     keys: tuple[Key, ...]
     shape: Shape = Shape.OBJECTS
+    kinds: tuple["PromptCombination", ...] = ()
+
+    @cached_property
+    def forms(self) -> tuple["PromptCombination", ...]:
+        """The combinations of which an object may be: its kinds, or itself."""
+        return self.kinds or (self,)
+
+    @cached_property
+    def has_figures(self) -> bool:
+        """Whether an object may be a rotated box or a chain."""
+        return any(key.role in (Role.ROTATED, Role.CHAIN) for key in self.keys)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -101,7 +123,8 @@ class PromptCombination:
         """The answer with placeholder coordinates, as the instruction shows it."""
         if self.shape is Shape.BARE_BOXES:
             return "[[x0, y0, x1, y1]]"
-        item = "{" + ", ".join(f'"{key.name}": {key.example}' for key in self.keys) + "}"
+        items = ["{" + ", ".join(f'"{key.name}": {key.example}' for key in form.keys) + "}" for form in self.forms]
+        item = ", ".join(items)
         return item if self.shape is Shape.ONE_OBJECT else f"[{item}]"
 
     def render(self, objects: Sequence[PromptObject]) -> str:
@@ -120,6 +143,19 @@ class PromptCombination:
         return json.dumps(rendered)
 
     def _object(self, item: PromptObject) -> dict[str, object]:
+        if self.kinds:
+            for form in self.kinds:
+                with suppress(ValueError):
+                    return form._object(item)
+            raise ValueError(f"No kind of the combination {self.name} can express this object.")
+        if self.has_figures:
+            (key,) = self.keys
+            kind = RotatedBox if key.role is Role.ROTATED else Chain
+            if not isinstance(item.figure, kind):
+                raise ValueError(f"The combination {self.name} needs a {key.role.value} and the object has none.")
+            return {key.name: _rounded(item.figure.numbers)}
+        if item.figure is not None:
+            raise ValueError(f"The combination {self.name} has no {type(item.figure).__name__}.")
         if (len(item.positive_points), len(item.negative_points)) != (self.positive_points, self.negative_points):
             raise ValueError(
                 f"The combination {self.name} needs {self.positive_points} positive and {self.negative_points} "
@@ -137,6 +173,11 @@ class PromptCombination:
         return values
 
 
+def _rounded(values: Sequence[Any]) -> list[Any]:
+    """Nested coordinates for JSON."""
+    return [_rounded(value) if isinstance(value, list) else _numbers([value])[0] for value in values]
+
+
 def _box(item: PromptObject) -> Sequence[float]:
     if item.bbox is None:
         raise ValueError("The combination needs a box and the object has none.")
@@ -150,12 +191,18 @@ def _numbers(values: Sequence[float] | Point) -> list[float | int]:
 
 _BOX = Key("bbox_2d", Role.BOX)
 
+_BBOX = PromptCombination(name="bbox", keys=(_BOX,))
+_BBOX_POS2 = PromptCombination(name="bbox+pos2", keys=(_BOX, Key("positive_points", Role.POSITIVE, 2)))
+_ROTATED = PromptCombination(name="rotated", keys=(Key("rbox_2d", Role.ROTATED),))
+_CHAIN = PromptCombination(name="chain", keys=(Key("chain_2d", Role.CHAIN),))
+_KINDS = (_BBOX, _BBOX_POS2, _ROTATED, _CHAIN)
+
 PROMPT_COMBINATIONS = Registry(
     "prompt combination",
     (
-        PromptCombination(name="bbox", keys=(_BOX,)),
+        _BBOX,
         PromptCombination(name="pos2", keys=(Key("positive_points", Role.POSITIVE, 2),)),
-        PromptCombination(name="bbox+pos2", keys=(_BOX, Key("positive_points", Role.POSITIVE, 2))),
+        _BBOX_POS2,
         PromptCombination(name="bbox+pos4", keys=(_BOX, Key("positive_points", Role.POSITIVE, 4))),
         PromptCombination(
             name="bbox+pos2+neg2",
@@ -168,12 +215,18 @@ PROMPT_COMBINATIONS = Registry(
         ),
         PromptCombination(name="vision-reasoner", keys=(_BOX, Key("point_2d", Role.POSITIVE))),
         PromptCombination(name="remote-reasoner", keys=(_BOX,), shape=Shape.BARE_BOXES),
+        _ROTATED,
+        _CHAIN,
+        PromptCombination(name="adaptive", keys=tuple(key for kind in _KINDS for key in kind.keys), kinds=_KINDS),
     ),
 )
 """Every prompt combination, by name."""
 
 DEFAULT_COMBINATION = "bbox+pos2"
 """The paper's choice."""
+
+ADAPTIVE = "adaptive"
+"""Each object takes the kind that suits it: box, box and points, rotated box, or chain (docs/beyond.md)."""
 
 TABLE_6 = ("bbox", "pos2", "bbox+pos2", "bbox+pos4", "bbox+pos2+neg2")
 """The names of the combinations that the paper compares."""

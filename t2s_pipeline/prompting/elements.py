@@ -4,9 +4,11 @@ What is wrong raises ``Malformed``; the parsers turn it into a ``FormatError`` o
 """
 
 import json
+import math
 
 from t2s_pipeline.prompting.combinations import Key, PromptCombination
 from t2s_pipeline.prompting.repair import Hopeless, repaired
+from t2s_pipeline.vision.figures import FEWEST, MOST, Chain, RotatedBox
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject, box_iou
 
 MAX_COMPLETION_BYTES = 64 * 1024
@@ -130,6 +132,33 @@ def _point(value: object, frame: Frame) -> Point:
     if not (0 <= x <= frame.width and 0 <= y <= frame.height):
         raise Malformed("outside", f"point [{x:g}, {y:g}] leaves {frame.width}×{frame.height}")
     return (x, y)
+
+
+def read_rotated(value: object, frame: Frame) -> RotatedBox:
+    """A rotated box: its centre lies in the frame, no side is longer than the frame's diagonal.
+
+    Raises:
+        Malformed: for anything else.
+    """
+    x, y, width, height, angle = _numbers(value, 5)
+    longest = math.hypot(frame.width, frame.height)
+    if not (0 <= x <= frame.width and 0 <= y <= frame.height):
+        raise Malformed("outside", f"centre [{x:g}, {y:g}] leaves {frame.width}×{frame.height}")
+    if not (0 < width <= longest and 0 < height <= longest) or abs(angle) > 360:
+        raise Malformed("box_order", f"sides {width:g} and {height:g} at {angle:g} degrees are no rotated box")
+    return RotatedBox(x, y, width, height, angle)
+
+
+def read_chain(value: object, frame: Frame) -> Chain:
+    """A chain of points in the frame.
+
+    Raises:
+        Malformed: for anything else.
+    """
+    if not isinstance(value, list) or not FEWEST <= len(value) <= MOST:
+        size = len(value) if isinstance(value, list) else type(value).__name__
+        raise Malformed("point_count", f"a chain has {FEWEST} to {MOST} points, found {size}")
+    return Chain(tuple(_point(point, frame) for point in value))
 
 
 def _numbers(value: object, count: int) -> list[float]:

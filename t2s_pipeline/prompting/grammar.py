@@ -4,6 +4,7 @@ import json
 
 from t2s_pipeline.prompting.combinations import Key, PromptCombination, Role, Shape
 from t2s_pipeline.prompting.elements import MAX_OBJECTS
+from t2s_pipeline.vision.figures import FEWEST, MOST
 from t2s_pipeline.vision.geometry import Frame
 
 MAX_THOUGHT = 4000
@@ -20,8 +21,7 @@ def grammar(combination: PromptCombination, frame: Frame) -> str:
     if combination.shape is Shape.BARE_BOXES:
         item = "box"
     else:
-        pairs = ' ", " '.join(f"{_literal(json.dumps(key.name) + ': ')} {_value(key)}" for key in combination.keys)
-        item = f'"{{" {pairs} "}}"'
+        item = " | ".join(_object(form) for form in combination.forms)
     rules = {
         "root": '"<think>" thought "</think><answer>" answer "</answer>"',
         "thought": f"[^<>]{{1,{MAX_THOUGHT}}}",
@@ -34,12 +34,24 @@ def grammar(combination: PromptCombination, frame: Frame) -> str:
         "x": whole_numbers(frame.width),
         "y": whole_numbers(frame.height),
     }
+    if combination.has_figures:
+        rules["side"] = whole_numbers(min(frame.width, frame.height)).removeprefix('"0" | ')
+        rules["angle"] = f'"-"? ({whole_numbers(90)})'
     return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items()) + "\n"
+
+
+def _object(combination: PromptCombination) -> str:
+    pairs = ' ", " '.join(f"{_literal(json.dumps(key.name) + ': ')} {_value(key)}" for key in combination.keys)
+    return f'"{{" {pairs} "}}"'
 
 
 def _value(key: Key) -> str:
     if key.role is Role.BOX:
         return "box"
+    if key.role is Role.ROTATED:
+        return '"[" x ", " y ", " side ", " side ", " angle "]"'
+    if key.role is Role.CHAIN:
+        return f'"[" point (", " point){{{FEWEST - 1},{MOST - 1}}} "]"'
     if key.count is None:
         return "point"
     return '"[" ' + ' ", " '.join(["point"] * key.count) + ' "]"'

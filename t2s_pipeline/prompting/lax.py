@@ -11,8 +11,8 @@ It is a parser of its own. For answers that are a list of objects it reads as th
 - of boxes that overlap by more than ``DUPLICATE_IOU`` the largest stays, exact copies included.
 
 In two things it stays as strict as the training parser: coordinates are numbers inside the frame and boxes are ordered,
-and the lengths that are read have limits (docs/protocols.md). Answers of another shape (Seg-Zero, RemoteReasoner) are
-read by the training parser, because the authors' parser does not know them.
+and the lengths that are read have limits (docs/protocols.md). Answers of another shape (Seg-Zero, RemoteReasoner,
+rotated boxes, chains) are read by the training parser, because the authors' parser does not know them.
 """
 
 import json
@@ -57,7 +57,7 @@ class Readings:
 def parse_both(text: str, combination: PromptCombination, frame: Frame) -> Readings:
     """Read a completion with both parsers; never raises on model text."""
     strict = parse(text, combination, frame)
-    if combination.shape is not Shape.OBJECTS or is_too_long(text):
+    if combination.shape is not Shape.OBJECTS or combination.has_figures or is_too_long(text):
         return Readings(strict, strict)
     lax = _parse_as_authors(text, combination, frame)
     if isinstance(strict, FormatError):

@@ -14,7 +14,9 @@ from t2s_pipeline.prompting.elements import (
     is_too_long,
     load_payload,
     read_box,
+    read_chain,
     read_points,
+    read_rotated,
     split_tags,
     without_duplicates,
 )
@@ -108,13 +110,19 @@ def _items(value: object, combination: PromptCombination) -> list[object]:
 def _object(item: object, combination: PromptCombination, frame: Frame) -> PromptObject:
     if combination.shape is Shape.BARE_BOXES:
         return PromptObject(bbox=read_box(item, frame))
-    if not isinstance(item, dict) or item.keys() != combination.names:
+    if isinstance(item, dict):
+        combination = next((form for form in combination.forms if item.keys() == form.names), combination)
+    if not isinstance(item, dict) or item.keys() != combination.names or combination.kinds:
         keys = ", ".join(map(str, item)) if isinstance(item, dict) else type(item).__name__
         raise Malformed("keys", f"expected {', '.join(sorted(combination.names))}; found {keys}"[:200])
     box: Box | None = None
     positive: list[Point] = []
     negative: list[Point] = []
     for key in combination.keys:
+        if key.role is Role.ROTATED:
+            return read_rotated(item[key.name], frame).prompts(frame)
+        if key.role is Role.CHAIN:
+            return read_chain(item[key.name], frame).prompts(frame)
         if key.role is Role.BOX:
             box = read_box(item[key.name], frame)
         elif key.role is Role.POSITIVE:

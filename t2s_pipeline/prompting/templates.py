@@ -16,6 +16,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.outside_files import OutsideFileError, outside_json, outside_toml
 from t2s_pipeline.prompting.combinations import Key, PromptCombination, Role, Shape
 from t2s_pipeline.prompting.coordinates import Coordinates
+from t2s_pipeline.vision.figures import FEWEST, MOST
 
 LENGTHS = ("full", "short")
 """Of our own instruction."""
@@ -144,12 +145,24 @@ def _contents(combination: PromptCombination) -> str:
     if combination.shape is Shape.BARE_BOXES:
         return "The list holds one tight bounding box per object: it touches the object on all four sides."
     owner = "It" if combination.shape is Shape.ONE_OBJECT else "Each object"
+    if combination.kinds:
+        kinds = [" and ".join(f'"{key.name}"' for key in kind.keys) for kind in combination.kinds]
+        meanings = {key.name: _meaning(key) for key in combination.keys}
+        return (
+            f"{owner} has one of: {', or '.join(kinds)}. Take the kind that suits its shape. "
+            + "; ".join(f'"{name}" is {meaning}' for name, meaning in meanings.items())
+            + "."
+        )
     return f"{owner} has: " + "; ".join(f'"{key.name}", {_meaning(key)}' for key in combination.keys) + "."
 
 
 def _meaning(key: Key) -> str:
     if key.role is Role.BOX:
         return "the tight bounding box, which touches the target on all four sides"
+    if key.role is Role.ROTATED:
+        return "the tight rotated box: its centre, its sides, and the angle of the first side in degrees, clockwise"
+    if key.role is Role.CHAIN:
+        return f"{FEWEST} to {MOST} points along the centre line of a long target, in order"
     count = key.count or 1
     number = _COUNTS[count] if count < len(_COUNTS) else str(count)
     points = f"exactly {number} point{'s' if count > 1 else ''}"

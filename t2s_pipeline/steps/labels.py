@@ -82,11 +82,13 @@ class Judge(Step):
         segmenter: by the name that tables show (``training.model_names.segmenter_name``).
         dataset: key of the dataset.
         split: of the dataset.
+        wide: also judge rotated boxes, chains, and the best kind per object.
     """
 
     segmenter: str
     dataset: str
     split: str
+    wide: bool = False
 
     name: ClassVar[str] = "judge"
     code: ClassVar[str] = "evaluation.label_quality"
@@ -113,9 +115,10 @@ class Judge(Step):
         return {
             "segmenter": weights_fingerprint(self.segmenter),
             "inference": [method.recipe.inference for method in methods_with_labels().values()],
+            **({"wide": True} if self.wide else {}),
         }
 
     def work(self, context: Context, fingerprint: str) -> None:
         """Let the worker segment."""
         options = ("--segmenter", self.segmenter, "--dataset", self.dataset, "--split", self.split)
-        context.worker("judge-labels", fingerprint, *options)
+        context.worker("judge-labels", fingerprint, *options, *(["--wide"] if self.wide else []))

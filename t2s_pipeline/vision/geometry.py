@@ -5,6 +5,10 @@ sees. No function here guesses a frame. It is always an argument.
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from t2s_pipeline.vision.figures import Chain, RotatedBox
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
@@ -40,11 +44,14 @@ class PromptObject:
         bbox: x0, y0, x1, y1; None: no box.
         positive_points: points on the target.
         negative_points: points that are not on the target.
+        figure: the rotated box or chain that an answer gave in their place, in the frame of the answer; it is lost when
+            the prompts are moved to another frame.
     """
 
     bbox: Box | None = None
     positive_points: tuple[Point, ...] = ()
     negative_points: tuple[Point, ...] = ()
+    figure: "RotatedBox | Chain | None" = None
 
     def moved(self, source: Frame, target: Frame) -> "PromptObject":
         """The same prompts in the frame ``target``, from their frame ``source``. x and y are scaled independently."""

@@ -110,7 +110,8 @@ def depths(mask: Mask) -> NDArray[np.float64]:
     padded = np.pad(mask, 1).astype(np.uint8, order="C")
     distances = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1].astype(np.float64)
     # The last bits of OpenCV's float32 roots depend on where the array lies in memory. The squares are whole numbers.
-    return np.sqrt(np.rint(distances * distances)) - 0.5 * mask
+    depth: NDArray[np.float64] = np.sqrt(np.rint(distances * distances)) - 0.5 * mask
+    return depth
 
 
 def ribbon(area: float, depth: float) -> tuple[float, float]:

@@ -217,7 +217,7 @@ def _judge(options: argparse.Namespace, progress: Progress) -> None:
     from t2s_pipeline.evaluation.label_quality import judge_labels
 
     what = (options.segmenter, options.dataset, options.split)
-    judge_labels(_home(options), *what, options.fingerprint, progress, team, options.rounds)
+    judge_labels(_home(options), *what, options.fingerprint, progress, team, options.rounds, options.wide)
 
 
 def _agree(options: argparse.Namespace, progress: Progress) -> None:

@@ -65,6 +65,7 @@ def _judge_options(command: argparse.ArgumentParser) -> None:
     _split_options(command)
     rounds = "rounds of the search around the labels; 0 means no search"
     command.add_argument("--rounds", type=int, default=1, help=rounds)
+    command.add_argument("--wide", action="store_true", help="also rotated boxes, chains and the best kind per object")
 
 
 def _ask_options(command: argparse.ArgumentParser) -> None:

@@ -34,7 +34,8 @@ def test_a_text_of_the_grammar_parses_and_a_wrong_one_is_not_of_it(name):
         return xgrammar.testing._is_grammar_accept_string(compiled, text)
 
     payload = combination.example
-    for hole, value in (("x0", "12"), ("y0", "7"), ("x1", "840"), ("y1", "99"), ("x", "20"), ("y", "0")):
+    figures = (("width", "30"), ("height", "20"), ("angle", "15"))
+    for hole, value in (*figures, ("x0", "12"), ("y0", "7"), ("x1", "840"), ("y1", "99"), ("x", "20"), ("y", "0")):
         payload = re.sub(rf"\b{hole}\b", value, payload)
     text = f"<think>It lies there.</think><answer>{payload}</answer>"
     assert admits(text) and isinstance(parse(text, combination, frame), Answer)

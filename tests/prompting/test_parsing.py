@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Shape
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Role, Shape
 from t2s_pipeline.prompting.elements import MAX_COMPLETION_BYTES, MAX_OBJECTS
+from t2s_pipeline.prompting.lax import parse_both
 from t2s_pipeline.prompting.parsing import Answer, FormatError, parse
 from t2s_pipeline.prompting.templates import answer_text
+from t2s_pipeline.vision.figures import Chain, RotatedBox
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 FRAME = Frame(168, 168)
@@ -33,6 +35,16 @@ def prompt_object(combination: PromptCombination) -> st.SearchStrategy[PromptObj
     def points(count: int):
         return st.lists(point, min_size=count, max_size=count).map(tuple)
 
+    roles = {key.role for form in combination.forms for key in form.keys if not combination.kinds}
+    if Role.ROTATED in roles:
+        size = st.floats(1, 200, width=32)
+        figures = st.builds(RotatedBox, number(), number(), size, size, st.floats(-90, 90, width=32))
+        return figures.map(lambda figure: figure.prompts(FRAME))
+    if Role.CHAIN in roles:
+        chains = st.lists(point, min_size=2, max_size=8, unique=True).map(lambda points: Chain(tuple(points)))
+        return chains.map(lambda figure: figure.prompts(FRAME))
+    if combination.kinds:
+        return st.one_of([prompt_object(form) for form in combination.kinds])
     return st.builds(
         PromptObject,
         box if combination.has_box else st.none(),
@@ -174,3 +186,31 @@ def test_remote_reasoner_may_give_one_flat_box():
 
 def test_seg_zero_cannot_say_that_there_is_no_target():
     assert parse(reply("[]"), PROMPT_COMBINATIONS["seg-zero"], FRAME).reason == "layout"
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "reason"),
+    [
+        ("rotated", '[{"rbox_2d": [10, 10, 0, 5, 0]}]', "box_order"),
+        ("rotated", '[{"rbox_2d": [10, 10, 8, 5, 361]}]', "box_order"),
+        ("rotated", '[{"rbox_2d": [-1, 10, 8, 5, 0]}]', "outside"),
+        ("rotated", '[{"rbox_2d": [10, 10, 8, 5]}]', "coordinates"),
+        ("chain", '[{"chain_2d": [[1, 2]]}]', "point_count"),
+        ("chain", '[{"chain_2d": [[1, 2], [999, 2]]}]', "outside"),
+        ("adaptive", '[{"positive_points": [[1, 2], [3, 4]]}]', "keys"),
+        ("adaptive", '[{"bbox_2d": [1, 2, 3, 4], "chain_2d": [[1, 2], [3, 4]]}]', "keys"),
+    ],
+)
+def test_a_figure_that_is_none_is_refused(name, payload, reason):
+    parsed = parse(reply(payload), PROMPT_COMBINATIONS[name], FRAME)
+    assert isinstance(parsed, FormatError) and parsed.reason == reason
+
+
+def test_an_adaptive_answer_takes_a_kind_per_object():
+    payload = '[{"bbox_2d": [1, 2, 30, 40]}, {"chain_2d": [[5, 5], [50, 60]]}, {"rbox_2d": [80, 80, 40, 8, 45]}]'
+    parsed = parse(reply(payload), PROMPT_COMBINATIONS["adaptive"], FRAME)
+    box, chain, rotated = parsed.objects
+    assert (box.bbox, box.positive_points) == ((1, 2, 30, 40), ())
+    assert chain.bbox is None and len(chain.positive_points) == 5
+    assert rotated.bbox is not None and len(rotated.positive_points) == 3 and len(rotated.negative_points) == 2
+    assert parse_both(reply(payload), PROMPT_COMBINATIONS["adaptive"], FRAME).lax == parsed

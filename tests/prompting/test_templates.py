@@ -21,6 +21,9 @@ def test_the_instruction_names_its_keys_and_counts(combination, length):
     shown = re.search(r"<answer>(.*)</answer>", text).group(1)
     if combination.shape is not Shape.BARE_BOXES:
         assert re.findall(r'"(\w+)":', shown) == [key.name for key in combination.keys]
+    if combination.has_figures:
+        assert {key.name for key in combination.keys} <= set(re.findall(r'"(\w+)"', text))
+        return
     assert shown.count("[x, y]") == combination.positive_points + combination.negative_points
     assert shown.count("[x0, y0, x1, y1]") == int(combination.has_box)
 
