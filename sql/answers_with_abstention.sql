@@ -1,7 +1,7 @@
 -- Which answers does a system give, and which does it abstain from, at the threshold that `t2s abstain` chose?
 --   status: abstained if the sampled answers agree less than the threshold, else the status of the answer
 --   threshold: answers with a lower agreement are abstained
---   wanted: the wanted risk that the threshold was chosen for, a fraction
+--   wanted_risk: the wanted risk that the threshold was chosen for, a fraction
 --   is_calibration: the threshold was chosen on this split
 SELECT
     a.system,
@@ -12,7 +12,7 @@ SELECT
     CASE WHEN a.agreement < r.threshold THEN 'abstained' ELSE s.status END AS status,
     a.agreement,
     r.threshold,
-    r.wanted,
+    r.wanted_risk,
     a.split = r.split AS is_calibration,
     s.iou
 FROM agreement AS a

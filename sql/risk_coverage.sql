@@ -23,11 +23,11 @@ SELECT
     any_value(is_calibration) AS is_calibration,
     count(*) AS n,
     round(100 * avg((status <> 'abstained')::INT), 2) AS coverage,
-    round(100 * any_value(wanted), 2) AS wanted_risk,
+    round(100 * any_value(wanted_risk), 2) AS wanted_risk,
     round(100 * avg(loss), 2) AS risk,
     round(100 * greatest(0, avg(loss) - 1.959964 * stddev_pop(loss) / sqrt(count(*))), 2) AS risk_low,
     round(100 * least(1, avg(loss) + 1.959964 * stddev_pop(loss) / sqrt(count(*))), 2) AS risk_high,
-    avg(loss) <= any_value(wanted) AS is_kept,
+    avg(loss) <= any_value(wanted_risk) AS is_kept,
     round(100 - 100 * avg(iou) FILTER (status <> 'abstained'), 2) AS risk_of_answered,
     round(100 - 100 * avg(iou), 2) AS risk_without
 FROM losses

@@ -41,30 +41,30 @@ class RiskThreshold:
     risk: float
 
 
-def threshold_for(agreement: Floats, iou: Floats, wanted: float) -> RiskThreshold:
+def threshold_for(agreement: Floats, iou: Floats, target_risk: float) -> RiskThreshold:
     """The lowest threshold that conformal risk control allows.
 
     Args:
         agreement: of each answer, from 0 to 1.
         iou: of each answer.
-        wanted: α, the highest expected loss, between 0 and 1.
+        target_risk: α, the highest expected loss, between 0 and 1.
 
     Raises:
         InputError: if there are too few answers, or the risk is not between 0 and 1.
     """
     if not agreement.size:
         raise InputError("There are no answers to choose a threshold from.")
-    if not 0 < wanted < 1:
-        raise InputError(f"The wanted risk must lie between 0 and 1, not {wanted:g}.")
+    if not 0 < target_risk < 1:
+        raise InputError(f"The wanted risk must lie between 0 and 1, not {target_risk:g}.")
     n = agreement.size
     for threshold in (*np.unique(agreement).tolist(), NOTHING):
         answered = agreement >= threshold
         risk = float(np.where(answered, 1 - iou, 0.0).mean())
-        if n * risk + 1 <= wanted * (n + 1) + 1e-9:
+        if n * risk + 1 <= target_risk * (n + 1) + 1e-9:
             return RiskThreshold(threshold, int(answered.sum()), risk)
     raise InputError(
-        f"{n} answers are too few for a risk of {wanted:g}: even a system that never answers needs at least "
-        f"{int(np.ceil(1 / wanted - 1e-9)) - 1}."
+        f"{n} answers are too few for a risk of {target_risk:g}: even a system that never answers needs at least "
+        f"{int(np.ceil(1 / target_risk - 1e-9)) - 1}."
     )
 
 

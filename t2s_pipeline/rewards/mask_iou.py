@@ -79,9 +79,8 @@ def mask_iou_reward(
 ) -> RewardFunction:
     """R_IoU: intersection over union of the truth with the union of the segmented masks (equation 3).
 
-    An answer that does not parse earns 0. If the truth is empty, an empty list earns 1 and anything else 0.
-    Where the segmenter itself fails (out of memory, a device error), the completions that it could not segment
-    abstain: None and not 0, because it is not the prompter's fault.
+    An answer that does not parse earns 0. If the truth is empty, an empty list earns 1 and anything else 0. Where the
+    segmenter itself fails, the completions that it could not segment abstain: None and not 0.
 
     Args:
         segmenter: makes the masks.
@@ -89,19 +88,16 @@ def mask_iou_reward(
         frame: the frame of the answers' coordinates.
         repair: whether JSON that had to be repaired is accepted.
         on_failure: takes the number of completions and the reason when the segmenter fails.
-        to_prompts: from an answer's objects to the segmenter's prompts, as ``Inference.prompts``.
-        multimask: as ``Inference.multimask``.
-        scores: judges a mask; another judge than ``iou_scores`` gives another reward with the same rules.
+        to_prompts, multimask: as ``Inference.prompts`` and ``Inference.multimask``.
+        scores: judges a mask. Another judge gives another reward with the same rules.
 
     Returns:
         A function of sequences with one item per completion:
             completions: texts or TRL's chat messages.
-            image_key: equal for completions of one image.
-            truth_key: equal for completions of one image and one truth.
+            image_key, truth_key: equal for completions of one image, and of one image and one truth.
             square: the image (S, S, 3), uint8, as the prompter sees it.
             truth: the ground truth (S, S), bool, at the same size.
-            label_box: the box of a referring sample, in ``frame``, which is compared in place of the truth; None for a
-                sample with a mask. Without this column every sample has a mask.
+            label_box: the box of a referring sample, in ``frame``, compared in place of the truth; None for others.
     """
 
     def mask_iou(
@@ -119,8 +115,7 @@ def mask_iou_reward(
             answer = parse(text_of(completion), combination, frame, repair)
             if isinstance(answer, FormatError):
                 continue
-            box = label_box[index] if label_box else None
-            if box is not None:
+            if label_box and (box := label_box[index]) is not None:
                 batch.rewards[index] = one_box_score(answer.objects, box)
             elif not truth[index].any():
                 batch.rewards[index] = float(not answer.objects)

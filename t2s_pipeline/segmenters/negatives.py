@@ -89,16 +89,16 @@ def look_alikes(
     if not free.any():
         return []
     least = float(likeness[free].mean())
-    found: list[tuple[int, int]] = []
+    cells: list[tuple[int, int]] = []
     rows, columns = np.nonzero(free)
     # Equal values in the order of rows and columns: the result is the same on every machine.
     for place in np.argsort(-likeness[rows, columns], kind="stable"):
         cell = int(rows[place]), int(columns[place])
-        if likeness[cell] <= least or len(found) == count:
+        if likeness[cell] <= least or len(cells) == count:
             break
-        if all(max(abs(cell[0] - row), abs(cell[1] - column)) >= APART for row, column in found):
-            found.append(cell)
-    return found
+        if all(max(abs(cell[0] - row), abs(cell[1] - column)) >= APART for row, column in cells):
+            cells.append(cell)
+    return cells
 
 
 def _features(embedding: Embedding) -> Tensor:

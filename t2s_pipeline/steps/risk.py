@@ -22,13 +22,13 @@ class ControlRisk(Step):
         system_name: the system whose agreement and scores are in the lake.
         dataset: the dataset.
         split: the split that the threshold is chosen on.
-        wanted: the wanted risk, a fraction.
+        target_risk: the wanted risk, a fraction.
     """
 
     system_name: str
     dataset: str
     split: str
-    wanted: float
+    target_risk: float
 
     name: ClassVar[str] = "control_risk"
     code: ClassVar[str] = "evaluation.risk_control"
@@ -45,7 +45,7 @@ class ControlRisk(Step):
 
     def inputs(self, context: Context) -> Mapping[str, object]:
         """The wanted risk and the split."""
-        return {"wanted": self.wanted, "split": self.split}
+        return {"wanted_risk": self.target_risk, "split": self.split}
 
     def work(self, context: Context, fingerprint: str) -> None:
         """Choose the threshold."""
@@ -54,10 +54,10 @@ class ControlRisk(Step):
         agreement = read_partition(lake, agreed.table, agreed.partition, [*QUESTION, "agreement", "completions"])
         scores = read_partition(lake, scored.table, scored.partition, [*QUESTION, "iou"])
         agreements, ious = joined(agreement, scores)
-        chosen = threshold_for(agreements, ious, self.wanted)
+        chosen = threshold_for(agreements, ious, self.target_risk)
         row = {
             "split": self.split,
-            "wanted": self.wanted,
+            "wanted_risk": self.target_risk,
             "threshold": chosen.threshold,
             "completions": agreement["completions"][0].as_py(),
             "n": agreements.size,

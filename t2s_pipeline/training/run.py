@@ -215,8 +215,10 @@ class _Run:
         self.progress.start(f"{self.experiment.run}: images", len(distinct))
         before = 0
         for dataset in self.experiment.train_datasets:
-            own = [one for one in samples if one.box_dataset == ("" if dataset == self.experiment.dataset else dataset)]
-            keys = {sample.image_id: sample.image_key for sample in own}
+            of_dataset = [
+                one for one in samples if one.box_dataset == ("" if dataset == self.experiment.dataset else dataset)
+            ]
+            keys = {sample.image_id: sample.image_key for sample in of_dataset}
             for done in squares.fill(self.folder.settings.lake, dataset, self.prompter.square, keys):
                 self.progress.advance(before + done)
             before += len(keys)

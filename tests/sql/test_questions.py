@@ -352,7 +352,7 @@ def test_answers_below_the_threshold_are_abstained_and_the_risk_is_compared_with
         for key, value in (("a", 0.9), ("b", 0.6), ("c", 0.3))
     ]
     write(settings, schema.AGREEMENT, agreement, system="ours", **SPLIT)
-    threshold = {"split": "train", "wanted": 0.2, "threshold": 0.6, "completions": 8}
+    threshold = {"split": "train", "wanted_risk": 0.2, "threshold": 0.6, "completions": 8}
     write(settings, schema.RISK_THRESHOLDS, [threshold], system="ours", dataset="earthreason")
     statuses = ask(settings, "SELECT sample_id, status FROM answers_with_abstention ORDER BY sample_id")
     assert [row["status"] for row in statuses] == ["ok", "ok", "abstained"]
