@@ -1,6 +1,8 @@
 """The one rule for the names of experiments, systems and watched folders: they become folders and partition keys."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.outside_files import shown
@@ -36,3 +38,32 @@ def require_name(text: str, kind: str) -> str:
     if not is_name(text):
         raise InputError(f"{shown(text)} cannot be the name of a {kind}: use {RULE}.")
     return text
+
+
+FEW = 12
+"""So many names are given in full in a message."""
+
+
+def alternatives(name: str, names: Iterable[str], listed_by: str = "") -> str:
+    """The end of a message about a name that does not exist: a sentence with those that do.
+
+    Of many names it has the most similar ones only.
+
+    Args:
+        name: what was asked for.
+        names: those that exist.
+        listed_by: the command that prints all of them.
+
+    >>> alternatives("gren", ["green", "red"])
+    'There are: green, red.'
+    >>> alternatives("gren", ["green", *(f"colour-{number}" for number in range(20))], "t2s colours")
+    'The most similar of 21: green. See t2s colours.'
+    """
+    known = list(names)
+    if len(known) <= FEW:
+        return f"There are: {', '.join(known)}." if known else "There is none."
+    see = f" See {listed_by}." if listed_by else ""
+    similar = get_close_matches(name, known, n=5)
+    if not similar:
+        return f"There are {len(known)}, {', '.join(known[:5])} among them.{see}"
+    return f"The most similar of {len(known)}: {', '.join(similar)}.{see}"

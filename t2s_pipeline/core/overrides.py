@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.names import alternatives
 
 Settings = TypeVar("Settings", bound=Any)
 """A frozen dataclass. Every field has a simple type or is such a dataclass itself."""
@@ -37,7 +38,7 @@ def with_setting(settings: Settings, path: list[str], text: str, key: str) -> Se
     """
     kinds = typing.get_type_hints(type(settings))
     if path[0] not in kinds:
-        raise InputError(f"There is no setting {key!r}: use one of {', '.join(kinds)}.")
+        raise InputError(f"There is no setting {key!r}. {alternatives(path[0], kinds)}")
     nested = dataclasses.is_dataclass(kinds[path[0]])
     if nested != (len(path) > 1):
         raise InputError(f"{key!r} is {'a group of settings' if nested else 'one setting'}, see `t2s experiments`.")

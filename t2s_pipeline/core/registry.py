@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.names import alternatives
 
 EXTENSIONS = "T2S_EXTENSIONS"
 """The environment variable that names the modules to import, separated by commas."""
@@ -59,7 +60,7 @@ class Registry(Mapping[str, Item]):
             InputError: if there is none.
         """
         if name not in self:
-            raise InputError(f"There is no {self.kind} {name!r}. There are: {', '.join(self._items)}.")
+            raise InputError(f"There is no {self.kind} {name!r}. {alternatives(name, self._items)}")
         return self._items[name]
 
     def __getitem__(self, name: str) -> Item:

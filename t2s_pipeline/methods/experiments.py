@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.names import alternatives
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.registry import METHODS
 
@@ -87,6 +88,6 @@ def experiment(name: str, overrides: Iterable[str] = ()) -> Experiment:
     """
     base, _, seed = name.partition("-seed")
     if base not in EXPERIMENTS or (name != base and not seed.isdecimal()):
-        raise InputError(f"There is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}.")
+        raise InputError(f"There is no experiment {name!r}. {alternatives(name, EXPERIMENTS, 't2s experiments')}")
     unseeded = EXPERIMENTS[base]
     return (unseeded.with_overrides([f"seed={seed}"]) if seed else unseeded).with_overrides(overrides)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
-from t2s_pipeline.core.names import is_name
+from t2s_pipeline.core.names import alternatives, is_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, experiment
@@ -85,8 +85,8 @@ def _explain(name: str, settings: Settings, complete: list[checkpoints.Checkpoin
             raise InputError(
                 f"There is no system {name!r}: {settings.runs / run} has no complete checkpoint."
             ) from None
-        names = ", ".join([*READY, *EXPERIMENTS, *_other_runs(settings)])
-        raise InputError(f"There is no system {name!r}. There are: {names}.") from None
+        known = [*READY, *EXPERIMENTS, *_other_runs(settings)]
+        raise InputError(f"There is no system {name!r}. {alternatives(name, known, 't2s experiments')}") from None
 
 
 def of_checkpoint(name: str, checkpoint: checkpoints.Checkpoint, overrides: Sequence[str] = ()) -> System:

@@ -59,5 +59,7 @@ def test_every_pool_is_made_in_one_place():
         "children.py: ProcessPoolExecutor",
         "children.py: multiprocessing.get_context",
         "children.py: context.Process",
+        # Of t2s sql. It ends with its parent too: tests/commands/test_sql_process.py.
+        "forked_process.py: os.fork",
     }
     assert {maker for maker in makers if "psutil" not in maker} - allowed == set()

@@ -178,7 +178,7 @@ def test_a_step_that_is_not_there_is_told_with_the_steps_that_are(settings):
     with pytest.raises(InputError, match="rename it"):
         resolve("Their Model", settings)
     for name in ("../runs/mine", "nothing", ""):
-        with pytest.raises(InputError, match=r"There are: zero-shot-mini"):
+        with pytest.raises(InputError, match=r"There is no system .*See t2s experiments"):
             resolve(name, settings)
 
 

@@ -21,7 +21,7 @@ RUN = {"run": "think2seg-mini"}
 def test_a_users_mistake_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture):
     assert main(["train", "--experiment", "think2seg-maxi", "--home", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: There is no experiment 'think2seg-maxi'; there are think2seg-mini")
+    assert line.startswith("error: There is no experiment 'think2seg-maxi'. The most similar of ")
     assert main(["generate", "--system", "nobody", "--dataset", "d", "--split", "val", "--home", str(tmp_path)]) == 1
     assert "no system 'nobody'" in capsys.readouterr().err
 
