@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -70,6 +69,15 @@ def new_token(file: Path) -> str:
     return token
 
 
+def _hear_interrupts() -> None:
+    """Let this process be interrupted with SIGINT, and by the end of its parent.
+
+    A script's background job ignores SIGINT, and so would all that it starts.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal_when_parent_ends(signal.SIGINT)
+
+
 class Services:
     """Dagster's web server, daemon and code server, which `dagster dev` starts and stops."""
 
@@ -97,7 +105,7 @@ class Services:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=partial(signal_when_parent_ends, signal.SIGINT),
+                preexec_fn=_hear_interrupts,
             )
 
     def serve(self) -> bool:

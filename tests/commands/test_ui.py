@@ -8,6 +8,8 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ sys.exit(0 if services.serve() else 3)
 class Served:
     """The process that the user sees, with the output that it shows, and the service behind it."""
 
-    def __init__(self, folder: Path, service: str = SERVICE) -> None:
+    def __init__(self, folder: Path, service: str = SERVICE, prepare: Callable[[], object] | None = None) -> None:
         bell = Doorbell(folder / "bell")
         self.log = folder / "logs" / "ui.log"
         arguments = [service, str(bell.path), str(self.log), str(folder)]
@@ -53,6 +55,7 @@ class Served:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=prepare,
         )
         self.service = int(bell.rung(self.process))
         # It is copied by then, and signals are handled. Output that comes after a request to stop goes to the log.
@@ -73,6 +76,14 @@ def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path, number: signal.Signa
     assert served.process.returncode == 0
     assert "Stopping the web UI" in output and "Traceback" not in output
     assert "Traceback" in served.log.read_text()
+    assert has_ended(served.service)
+
+
+def test_a_background_job_of_a_script_ends_with_kill(tmp_path: Path):
+    # A shell without job control starts background jobs in this way.
+    served = Served(tmp_path, prepare=partial(signal.signal, signal.SIGINT, signal.SIG_IGN))
+    served.process.terminate()
+    assert "Stopping the web UI" in served.end() and served.process.returncode == 0
     assert has_ended(served.service)
 
 
