@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.distribution.crew import ON_CPU, Team
+from t2s_pipeline.evaluation.second_look import Answering, SecondLook
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan, questions_to_ask
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.store import read_partition
@@ -26,6 +27,7 @@ from t2s_pipeline.prompters.base import Completion
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.load import kept_answerer
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
+from t2s_pipeline.segmenters.load import kept_segmenter
 
 BATCHES_PER_WINDOW = 4
 """Batches that are sorted by prompt length together. They are lost together if the process dies."""
@@ -89,16 +91,20 @@ class _AnsweredWindows:
         system = self.system
         prompter = kept_answerer(system.prompter, system.generation, device, system.asking)
         settings, images = _settings(prompter, system, self.max_questions), self.split.open()
+        two_turns = system.recipe.turns == 2
+        asked: Answering = (
+            SecondLook(prompter, kept_segmenter(system.segmenter, device), system) if two_turns else prompter
+        )
 
         def answer(window: Window) -> list[pa.Table]:
-            batches = _answer(prompter, system, window, images(window))
+            batches = _answer(prompter, answering, system, window, images(window))
             return [_table([row for batch in batches for row in batch], settings)]
 
         return answer
 
 
 def _answer(
-    prompter: Chat, system: System, window: Window, images: Iterator[NDArray[np.uint8]]
+    prompter: Chat, answering: Answering, system: System, window: Window, images: Iterator[NDArray[np.uint8]]
 ) -> Iterator[list[tuple[Item, Completion]]]:
     """A window's questions in batches, longest first: a batch needs little padding, and memory peaks at the start."""
     # Only squares are kept: a window holds dozens of images, and a native one can have 58 million pixels.
@@ -109,7 +115,7 @@ def _answer(
     size = len(questions) if system.generation.backend == "vllm" else system.generation.batch_size
     for start in range(0, len(questions), size):
         batch = questions[start : start + size]
-        completions = prompter.answer(
+        completions = answering.answer(
             [pixels for _, pixels in batch],
             [item.text for item, _ in batch],
             PROMPT_COMBINATIONS[system.combination],
@@ -131,6 +137,7 @@ def _settings(prompter: Chat, system: System, max_questions: int | None) -> str:
             "schema": system.combination,
             "max_questions": max_questions,
             **asdict(system.generation),
+            **({"turns": system.recipe.turns} if system.recipe.turns > 1 else {}),
         },
         sort_keys=True,
     )

@@ -30,6 +30,7 @@ LATER_SETTINGS: dict[str, object] = {
     "calibration_dataset": "",
     "mine_empty": 0.0,
     "recipe.inference.negatives": 0,
+    "recipe.turns": 1,
 }
 """Settings that came after 0.2 → the value that changes nothing. With this value they do not count in the fingerprint,
 so that finished runs stay finished."""

@@ -47,6 +47,9 @@ class Recipe:
     repair: bool = True
     """Whether the reward accepts JSON that had to be repaired, as the authors' does."""
     inference: Inference = field(default_factory=Inference)
+    turns: int = 1
+    """2: the prompter sees its first mask drawn into the picture, and answers a second time. That answer counts. In
+    training, every second prompt is such a second look, with the first answer of the untrained base."""
 
     def __post_init__(self) -> None:
         _require_known("Prompt combination", self.combination, PROMPT_COMBINATIONS)
@@ -54,6 +57,8 @@ class Recipe:
         _require_known("Coordinates", self.coordinates, CHOICES)
         _require_known("Instruction", self.instruction, LENGTHS)
         _require_known("Resampling", self.resampling, RESAMPLINGS)
+        if self.turns not in (1, 2):
+            raise InputError(f"recipe.turns must be 1 or 2, not {self.turns}.")
         if self.labels:
             _require_known("Labelling", self.labels, LABELLINGS)
         reward = REWARDS[self.reward]

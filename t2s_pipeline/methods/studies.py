@@ -14,6 +14,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "token-loss": ("grpo.loss=token",),
     "budget": ("grpo.length_budget=96",),
     "mine-empty": ("mine_empty=0.1",),
+    "second-look": ("recipe.turns=2",),
     "rotated": ("recipe.combination=rotated",),
     "chain": ("recipe.combination=chain",),
     "adaptive": ("recipe.combination=adaptive",),

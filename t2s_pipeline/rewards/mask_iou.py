@@ -4,6 +4,7 @@ The image of a group is encoded once and the prompts of all its completions are 
 here imports torch: the segmenter is handed in.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -88,7 +89,8 @@ def mask_iou_reward(
         frame: the frame of the answers' coordinates.
         repair: whether JSON that had to be repaired is accepted.
         on_failure: takes the number of completions and the reason when the segmenter fails.
-        to_prompts, multimask: as ``Inference.prompts`` and ``Inference.multimask``.
+        to_prompts: as ``Inference.prompts``.
+        multimask: as ``Inference.multimask``.
         scores: judges a mask. Another judge gives another reward with the same rules.
 
     Returns:
@@ -110,7 +112,7 @@ def mask_iou_reward(
         **_: object,
     ) -> list[float | None]:
         batch = _Batch(segmenter, frame, multimask, scores, on_failure, [0.0] * len(completions))
-        by_image: dict[Hashable, dict[Hashable, list[_Pending]]] = {}
+        by_image: dict[Hashable, dict[Hashable, list[_Pending]]] = defaultdict(lambda: defaultdict(list))
         for index, completion in enumerate(completions):
             answer = parse(text_of(completion), combination, frame, repair)
             if isinstance(answer, FormatError):
@@ -120,8 +122,7 @@ def mask_iou_reward(
             elif not truth[index].any():
                 batch.rewards[index] = float(not answer.objects)
             elif answer.objects:
-                group = by_image.setdefault(image_key[index], {}).setdefault(truth_key[index], [])
-                group.append(_Pending(index, to_prompts(answer.objects)))
+                by_image[image_key[index]][truth_key[index]].append(_Pending(index, to_prompts(answer.objects)))
         for groups in by_image.values():
             batch.judge_image(square, truth, groups)
         return batch.rewards

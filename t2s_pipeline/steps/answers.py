@@ -65,7 +65,15 @@ class Complete(_Answering):
             "prompter": weights_fingerprint(self.system.prompter),
             "prompts": [self.system.recipe.combination_definition, self.system.asking],
             "generation": self.system.generation,
+            **self._second_look(),
         }
+
+    def _second_look(self) -> dict[str, object]:
+        """What a second look depends on: the segmenter that makes the first masks. Nothing without one."""
+        if self.system.recipe.turns == 1:
+            return {}
+        masks_of = [weights_fingerprint(self.system.segmenter), self.system.recipe.inference]
+        return {"turns": self.system.recipe.turns, "first_masks": masks_of}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ TEXTS_ONLY = "elsewhere"
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "negatives": ("recipe.inference.negatives=2",),
+    "first": ("recipe.turns=1",),
 }
 """What may be added to the name of a system after a +, and the settings that it then answers with."""
 

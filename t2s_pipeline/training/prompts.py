@@ -1,6 +1,6 @@
 """The run's prompts as TRL takes them: a table of row numbers; everything else is looked up when a row is read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import datasets
@@ -9,10 +9,12 @@ from PIL import Image
 
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.combinations import PromptCombination
+from t2s_pipeline.prompting.second_look import second_question
 from t2s_pipeline.pseudo_labels.label import Label, tight_box
 from t2s_pipeline.training.dataset import QuestionChoice, Squares, TrainingSample
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Box, PromptObject
+from t2s_pipeline.vision.second_look import marked
 
 
 class PromptRow(TypedDict):
@@ -55,7 +57,7 @@ class Prompts:
     """Row i is the i-th prompt of the run (an image and a question); TRL repeats each row G times.
 
     Rows are looked up, not stored, because TRL reads a row once per completion. Here the G rows of a group share one
-    picture and one truth.
+    picture and one truth. ``first_masks`` holds the masks that are drawn into the pictures of second looks, by row.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class Prompts:
         squares: Squares,
         prompter: Prompter,
         combination: PromptCombination,
+        first_masks: Mapping[int, masks.Rle] | None = None,
     ) -> None:
         self._samples, self._order, self._squares = samples, order, squares
         self._prompter, self._combination = prompter, combination
+        self._first_masks = first_masks or {}
 
     def dataset(self) -> datasets.Dataset:
         """Columns: ``prompt`` and ``image`` for TRL, ``row`` for our trainer, the others for the rewards."""
@@ -94,10 +98,14 @@ class Prompts:
         sample = self._samples[self._order[index].sample]
         square = np.ascontiguousarray(self._squares[sample.image_key])
         truth = self._truth(sample.truth)
+        question, picture = self.question(index), square
+        if index in self._first_masks:
+            picture = marked(square, masks.decode(self._first_masks[index]))
+            question = second_question(question)
         return {
             "row": index,
-            "prompt": self._prompter.messages(self.question(index), self._combination),
-            "image": Image.fromarray(square),
+            "prompt": self._prompter.messages(question, self._combination),
+            "image": Image.fromarray(picture),
             "square": square,
             "truth": truth,
             "image_key": sample.image_key,

@@ -24,6 +24,7 @@ from t2s_pipeline.training.arguments import grpo_config, lora_config, require_pa
 from t2s_pipeline.training.checkpoints import Checkpoint
 from t2s_pipeline.training.continuation import changes, record_start, require_continuable
 from t2s_pipeline.training.dataset import Squares, TrainingSample, prompt_order, read_samples
+from t2s_pipeline.training.first_masks import first_masks
 from t2s_pipeline.training.log import TrainingLog
 from t2s_pipeline.training.mixture import mixed
 from t2s_pipeline.training.prompts import Prompts
@@ -202,7 +203,9 @@ class _Run:
             )
         squares = self._squares([mixture.samples[choice.sample] for choice in mixture.order])
         combination = PROMPT_COMBINATIONS[experiment.combination]
-        return Prompts(mixture.samples, mixture.order, squares, self.prompter, combination)
+        models = (self.prompter, self.segmenter)
+        looks = first_masks(experiment, mixture.samples, mixture.order, squares, models, self.progress)
+        return Prompts(mixture.samples, mixture.order, squares, self.prompter, combination, looks)
 
     def _squares(self, samples: Sequence[TrainingSample]) -> Squares:
         """The images of the run at the prompter's size: the first rank makes them, all ranks read them."""
