@@ -91,10 +91,9 @@ class _AnsweredWindows:
         system = self.system
         prompter = kept_answerer(system.prompter, system.generation, device, system.asking)
         settings, images = _settings(prompter, system, self.max_questions), self.split.open()
-        two_turns = system.recipe.turns == 2
-        asked: Answering = (
-            SecondLook(prompter, kept_segmenter(system.segmenter, device), system) if two_turns else prompter
-        )
+        answering: Answering = prompter
+        if system.recipe.turns == 2:
+            answering = SecondLook(prompter, kept_segmenter(system.segmenter, device), system)
 
         def answer(window: Window) -> list[pa.Table]:
             batches = _answer(prompter, answering, system, window, images(window))

@@ -53,22 +53,20 @@ def first_masks(
         completions = prompter.answer(images, questions, combination, experiment.generation)
         for place, image, completion in zip(batch, images, completions, strict=True):
             answer = parse(completion.text, combination, prompter.answers, experiment.recipe.repair)
-            results[place] = _mask(
-                prompter, segmenter, experiment, image, answer if isinstance(answer, Answer) else None
-            )
+            objects = answer.objects if isinstance(answer, Answer) else ()
+            results[place] = _mask((prompter, segmenter), experiment, image, objects)
         progress.advance(len(results))
     return results
 
 
 def _mask(
-    prompter: Prompter,
-    segmenter: Sam2Segmenter,
+    models: tuple[Prompter, Sam2Segmenter],
     experiment: Experiment,
     image: np.ndarray,
     objects: tuple[PromptObject, ...],
 ) -> masks.Rle:
     """The mask of an answer's objects on the square; empty without objects."""
-    inference = experiment.recipe.inference
+    (prompter, segmenter), inference = models, experiment.recipe.inference
     if not objects:
         return masks.encode(np.zeros(image.shape[:2], bool))
     embedding, prompts = segmenter.encode(image), inference.prompts(objects)
