@@ -15,7 +15,7 @@ docs/protocols.md explains each rule and gives its source.
 | parser | the training parser | laxer (``prompting/lax.py``) |
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -29,6 +29,15 @@ from t2s_pipeline.vision.run_lengths import Runs
 
 PROTOCOLS = ("strict", "reference")
 """The names of the protocols, in the order in which they are scored and shown."""
+
+COLUMNS_OF_SAMPLES = ("sample_id", "image_id", "questions", "mask")
+"""The columns of ``SAMPLES`` that are read."""
+
+COLUMNS_OF_QUESTIONS = ("sample_id", "question_index", "side")
+"""The columns of ``PREDICTIONS`` that say which questions were answered."""
+
+BATCH_ROWS = 1024
+"""The most predictions whose masks are in memory at a time."""
 
 UNANSWERED = frozenset({"format_error", "error", "missing"})
 """Statuses of answers that say nothing about the image. On an empty target they do not count as a correct rejection."""
@@ -83,30 +92,65 @@ def score_predictions(samples: pa.Table, predictions: pa.Table, protocol: str, r
         InputError: for an unknown protocol, a prediction of an unknown sample or question, an answer given
             twice, or a mask whose size is not that of the truth.
     """
-    if protocol not in PROTOCOLS:
-        raise InputError(f"Unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
-    answered = _answered_questions(samples, predictions)
+    _require_known(protocol)
+    batches = predictions.select(columns_of_answers(protocol)).to_batches(BATCH_ROWS)
+    return score_batches(samples, predictions, batches, protocol, rule)
+
+
+def score_batches(
+    samples: pa.Table, answered: pa.Table, batches: Iterable[pa.RecordBatch], protocol: str, rule: str = BY_HASH
+) -> pa.Table:
+    """As ``score_predictions``, for predictions whose masks are not all in memory at a time.
+
+    Args:
+        samples: of ``SAMPLES``, the whole split, with at least ``COLUMNS_OF_SAMPLES``.
+        answered: of ``PREDICTIONS``, all of them, with at least ``COLUMNS_OF_QUESTIONS``.
+        batches: the same predictions, in the same order, with the columns that ``columns_of_answers`` names.
+        protocol: one of ``PROTOCOLS``.
+        rule: which question of a sample ``reference`` scores.
+
+    Raises:
+        InputError: as ``score_predictions``, and if the batches are other predictions.
+    """
+    _require_known(protocol)
+    questions = _answered_questions(samples, answered)
     if protocol == "reference":
         scored = {
-            sample_id: set(ordered_questions(rule, sample_id, asked)[:1]) for sample_id, asked in answered.items()
+            sample_id: set(ordered_questions(rule, sample_id, asked)[:1]) for sample_id, asked in questions.items()
         }
-        side = _side(predictions)
+        side = _side(answered)
     else:
-        scored, side = answered, None
+        scored, side = questions, None
     truths = _Truths(samples, side)
-    rows = [
-        _score(sample_id, index, status, truths.of(sample_id), mask, protocol)
-        for sample_id, index, status, mask in _answers(predictions, "square_mask" if side else "mask")
-        if index in scored[sample_id]
-    ]
+    rows = []
+    remaining = answered.num_rows
+    for sample_id, index, status, mask in _answers(batches, protocol):
+        remaining -= 1
+        if remaining < 0 or index not in questions.get(sample_id, ()):
+            raise InputError("The predictions were replaced while they were scored: run the same command again.")
+        if index in scored[sample_id]:
+            rows.append(_score(sample_id, index, status, truths.of(sample_id), mask, protocol))
+    if remaining:
+        raise InputError("The predictions were replaced while they were scored: run the same command again.")
     for sample_id in truths.row_of:
-        if sample_id not in answered:
+        if sample_id not in questions:
             truth = truths.of(sample_id)
             first = ordered_questions(rule, sample_id, range(max(1, truth.questions)))[0]
             rows.append(_score(sample_id, first, "missing", truth, None, protocol))
     rows.sort(key=lambda row: (row.sample_id, row.question_index))
     columns = {name: [getattr(row, name) for row in rows] for name in SAMPLE_SCORES.schema.names}
     return pa.table(columns, schema=SAMPLE_SCORES.schema)
+
+
+def columns_of_answers(protocol: str) -> list[str]:
+    """The columns of ``PREDICTIONS`` that a protocol scores."""
+    own = ["square_status", "square_mask"] if protocol == "reference" else ["mask"]
+    return ["sample_id", "question_index", "status", *own]
+
+
+def _require_known(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise InputError(f"Unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
 
 
 def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rle | None, protocol: str) -> SampleScore:
@@ -139,17 +183,18 @@ def _score(sample_id: str, index: int, status: str, truth: Truth, mask: masks.Rl
     return SampleScore(sample_id, truth.image_id, index, intersection, union, iou, hit, truth.empty, area == 0, status)
 
 
-def _answers(predictions: pa.Table, mask: str) -> Iterator[tuple[str, int, str, masks.Rle | None]]:
+def _answers(batches: Iterable[pa.RecordBatch], protocol: str) -> Iterator[tuple[str, int, str, masks.Rle | None]]:
     """Sample, question, status and mask of each prediction. One batch at a time is held as Python objects."""
-    status = predictions["status"]
-    if mask == "square_mask":
-        status = pc.coalesce(predictions["square_status"], status)
-    columns = {"status": status, **{name: predictions[name] for name in ("sample_id", "question_index", mask)}}
-    for batch in pa.table(columns).select(["sample_id", "question_index", "status", mask]).to_batches(1024):
-        for sample_id, index, status, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if value is None and status == "ok":
-                raise InputError(f"The prediction of sample {sample_id}, question {index}, is ok but has no {mask}.")
-            yield sample_id, index, status, None if value is None else masks.Rle.from_arrow(value)
+    name = "square_mask" if protocol == "reference" else "mask"
+    for batch in batches:
+        status = batch["status"]
+        if protocol == "reference":
+            status = pc.coalesce(batch["square_status"], status)
+        columns = (batch["sample_id"], batch["question_index"], status, batch[name])
+        for sample_id, index, status_of_one, value in zip(*(column.to_pylist() for column in columns), strict=True):
+            if value is None and status_of_one == "ok":
+                raise InputError(f"The prediction of sample {sample_id}, question {index}, is ok but has no {name}.")
+            yield sample_id, index, status_of_one, None if value is None else masks.Rle.from_arrow(value)
 
 
 def _answered_questions(samples: pa.Table, predictions: pa.Table) -> dict[str, set[int]]:

@@ -9,10 +9,24 @@ import pyarrow as pa
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.evaluation.metrics import benchmark_metrics
 from t2s_pipeline.evaluation.pairs import all_differences, pairs
-from t2s_pipeline.evaluation.score import PROTOCOLS, score_predictions
+from t2s_pipeline.evaluation.score import (
+    BATCH_ROWS,
+    COLUMNS_OF_QUESTIONS,
+    COLUMNS_OF_SAMPLES,
+    PROTOCOLS,
+    columns_of_answers,
+    score_batches,
+)
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.published import PUBLISHED_CSV, published_metrics
-from t2s_pipeline.lake.store import Partition, list_partitions, read_partition, replacing_partitions, write_partition
+from t2s_pipeline.lake.store import (
+    Partition,
+    list_partitions,
+    read_partition,
+    replacing_partitions,
+    scan,
+    write_partition,
+)
 from t2s_pipeline.methods.experiments import ZERO_SHOT
 from t2s_pipeline.steps.provenance import Recorded
 from t2s_pipeline.steps.step import Context, LakePartition, Step
@@ -56,10 +70,17 @@ class Score(Step):
         return {"published_rule": published_rule(self.dataset)}
 
     def work(self, context: Context, fingerprint: str) -> None:
-        """Score every answer."""
+        """Score every answer. The masks are read in batches: those of a large split take more than a gigabyte."""
         lake = context.settings.lake
-        samples, predictions = (read_partition(lake, source.table, source.partition) for source in self.reads())
-        scores = score_predictions(samples, predictions, self.protocol, published_rule(self.dataset))
+        of_samples, of_predictions = ((lake, source.table, source.partition) for source in self.reads())
+        batches = scan(*of_predictions, columns_of_answers(self.protocol), BATCH_ROWS)
+        scores = score_batches(
+            read_partition(*of_samples, COLUMNS_OF_SAMPLES),
+            read_partition(*of_predictions, COLUMNS_OF_QUESTIONS),
+            batches,
+            self.protocol,
+            published_rule(self.dataset),
+        )
         (target,) = self.writes()
         write_partition(lake, target.table, target.partition, scores, fingerprint)
 

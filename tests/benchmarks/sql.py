@@ -47,7 +47,8 @@ def write(lake: Path, rows: int, samples: int) -> tuple[int, int]:
         "mask_area": [16] * samples,
         "is_empty": [False] * samples,
     }
-    write_partition(lake, schema.SAMPLES, PLACE, pa.table(table, schema=schema.SAMPLES.schema))
+    columns = {name: table.get(name, [None] * samples) for name in schema.SAMPLES.schema.names}
+    write_partition(lake, schema.SAMPLES, PLACE, pa.table(columns, schema=schema.SAMPLES.schema))
     systems = max(1, round(rows / samples / len(PROTOCOLS)))
     metrics = []
     for system in (f"system-{n:03}" for n in range(systems)):

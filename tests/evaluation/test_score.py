@@ -5,7 +5,13 @@ import pytest
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets.question_choice import question_order
-from t2s_pipeline.evaluation.score import score_predictions
+from t2s_pipeline.evaluation.score import (
+    COLUMNS_OF_QUESTIONS,
+    COLUMNS_OF_SAMPLES,
+    columns_of_answers,
+    score_batches,
+    score_predictions,
+)
 from t2s_pipeline.vision import masks
 from tests.evaluation.tables import prediction, predictions, rectangle, samples
 
@@ -186,3 +192,35 @@ def test_rows_come_sorted_whatever_order_the_predictions_have():
         ("a", 1),
         ("b", 0),
     ]
+
+
+BATCHED_TRUTHS = {"a": (TOP, 2), "b": LEFT, "c": EMPTY, "d": CORNER}
+BATCHED = (
+    prediction("a", LEFT),
+    prediction("a", TOP, question_index=1),
+    prediction("b", None, "format_error"),
+    prediction("c", CORNER),
+)
+
+
+def in_batches(protocol, rows, answered=None, size=2):
+    """The scores of predictions whose masks are read in batches of ``size`` rows."""
+    table = predictions(*rows).select(columns_of_answers(protocol))
+    split = samples(**BATCHED_TRUTHS)
+    asked = predictions(*(rows if answered is None else answered)).select(COLUMNS_OF_QUESTIONS)
+    return score_batches(split.select(COLUMNS_OF_SAMPLES), asked, table.to_batches(size), protocol)
+
+
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_batches_and_the_columns_that_are_named_give_the_same_scores(protocol, size):
+    whole = score_predictions(samples(**BATCHED_TRUTHS), predictions(*BATCHED), protocol)
+    assert in_batches(protocol, BATCHED, size=size).equals(whole)
+
+
+@pytest.mark.parametrize(
+    "answered", [BATCHED[:-1], (*BATCHED, prediction("d", TOP)), (*BATCHED[:-1], prediction("d", TOP))]
+)
+def test_predictions_that_are_replaced_while_they_are_scored_are_refused(answered):
+    with pytest.raises(InputError, match="replaced while they were scored: run the same command again"):
+        in_batches("strict", BATCHED, answered)
