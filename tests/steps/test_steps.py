@@ -299,6 +299,7 @@ def test_every_step_is_declared_once_with_a_name_of_its_own_and_code_that_exists
         "complete",
         "segment",
         "agree",
+        "control_risk",
         "score",
         "summarize",
         "publish",
