@@ -35,6 +35,8 @@ class Architecture:
     """Query heads × the width of a head, in channels; 0 if it is ``hidden``."""
     mergers: int = 1
     """Modules that translate features of the vision tower for the language model; Qwen3-VL has several."""
+    shares_prompts: bool = False
+    """True for the families whose prompts a training computes once per group (training/shared_trainer.py)."""
 
     @property
     def parameters(self) -> int:
@@ -62,7 +64,11 @@ class Architecture:
 
 def _qwen(layers: int, hidden: int, intermediate: int, kv_width: int, vocabulary: int, tied: bool) -> Architecture:
     return Architecture(
-        layers, hidden, intermediate, kv_width, vocabulary, tied, 32, 1280, 3420, 3, patches=3600, visual_tokens=900
+        *(layers, hidden, intermediate, kv_width, vocabulary, tied),
+        *(32, 1280, 3420, 3),
+        patches=3600,
+        visual_tokens=900,
+        shares_prompts=True,
     )
 
 
@@ -71,7 +77,14 @@ def _qwen3(
 ) -> Architecture:
     """A dense Qwen3-VL; ``vision`` is layers, hidden and intermediate width of its vision tower."""
     return Architecture(
-        layers, hidden, intermediate, 1024, 151_936, tied, *vision, 2, 3136, 784, query_width=query_width, mergers=4
+        *(layers, hidden, intermediate, 1024, 151_936, tied),
+        *vision,
+        2,
+        patches=3136,
+        visual_tokens=784,
+        query_width=query_width,
+        mergers=4,
+        shares_prompts=True,
     )
 
 
@@ -141,6 +154,7 @@ def _read(folder: Path) -> Architecture:
             visual_tokens=tokens,
             query_width=heads * width,
             mergers=1 + len(vision.get("deepstack_visual_indexes") or ()),
+            shares_prompts=config["model_type"].startswith("qwen"),
         )
     except KeyError as missing:
         raise InputError(f"{folder / 'config.json'} has no {missing}: this is no known kind of prompter.") from None

@@ -5,6 +5,7 @@ caches and the allocator's overhead follow the simple rules below. Where a run o
 machine, ``t2s plan`` also shows its measured figures, which are more reliable.
 """
 
+import math
 from dataclasses import dataclass
 
 from t2s_pipeline.methods.experiment import Experiment
@@ -96,9 +97,10 @@ def memory(plan: Experiment, sizes: Architecture) -> Memory:
 def _update(plan: Experiment, sizes: Architecture) -> float:
     """Bytes of one forward and backward pass beyond weights and gradients."""
     grpo = plan.grpo
-    rows = grpo.completions_per_pass or grpo.completions_per_step // plan.compute.ranks
-    tokens = rows * (sizes.visual_tokens + TEXT_TOKENS + grpo.max_new_tokens)
-    patches = rows * sizes.patches
+    rows = _rows_of_a_pass(plan)
+    prompts = _prompts(plan, sizes, rows)
+    tokens = prompts * (sizes.visual_tokens + TEXT_TOKENS) + rows * grpo.max_new_tokens
+    patches = prompts * sizes.patches
     one_layer = tokens * (16 * sizes.hidden + 8 * sizes.intermediate)
     one_vision_layer = patches * (16 * sizes.vision_hidden + 8 * sizes.vision_intermediate)
     if grpo.gradient_checkpointing:
@@ -114,7 +116,24 @@ def _generation(plan: Experiment, sizes: Architecture) -> float:
     rows = grpo.completions_per_step // plan.compute.ranks
     length = sizes.visual_tokens + TEXT_TOKENS + grpo.max_new_tokens
     cache = rows * length * sizes.layers * 2 * sizes.kv_width * 2
-    return cache + rows * sizes.patches * 12 * sizes.vision_hidden * 2
+    return cache + _sampled_prompts(plan, sizes, rows) * sizes.patches * 12 * sizes.vision_hidden * 2
+
+
+def _rows_of_a_pass(plan: Experiment) -> int:
+    """The completions that go through the model at once during an update."""
+    of_a_rank = plan.grpo.completions_per_step // plan.compute.ranks
+    return min(plan.grpo.completions_per_pass or of_a_rank, of_a_rank)
+
+
+def _prompts(plan: Experiment, sizes: Architecture, rows: int) -> int:
+    """How many prompts are computed for so many completions at once."""
+    return math.ceil(rows / plan.grpo.group_size) if sizes.shares_prompts else rows
+
+
+def _sampled_prompts(plan: Experiment, sizes: Architecture, rows: int) -> int:
+    """How many prompts are computed to sample so many completions."""
+    by_us = plan.compute.zero < 3 and plan.compute.rollouts == "transformers"
+    return _prompts(plan, sizes, rows) if by_us else rows
 
 
 @dataclass(frozen=True)
@@ -134,20 +153,24 @@ class StepTime:
 def step_time(plan: Experiment, sizes: Architecture, device: Device) -> StepTime:
     """Estimated seconds of one step with one such GPU per rank; the true time can be half or twice as long."""
     grpo, compute = plan.grpo, plan.compute
-    rows = grpo.completions_per_step / compute.ranks
+    rows = grpo.completions_per_step // compute.ranks
     completion = min(EXPECTED_COMPLETION, grpo.max_new_tokens)
     prompt = sizes.visual_tokens + TEXT_TOKENS
     flops = device.tflops * 1e12 * UTILIZATION
-    read = 2 * (sizes.parameters * (prompt + completion) + sizes.vision_parameters * sizes.patches)
+    read_prompt = 2 * (sizes.parameters * prompt + sizes.vision_parameters * sizes.patches)
+    read_completions = rows * 2 * sizes.parameters * completion
     cache = rows * (prompt + completion) * sizes.layers * 4 * sizes.kv_width
     per_token = max((2 * sizes.parameters + cache) / (device.bandwidth * 1e12), SECONDS_PER_TOKEN)
     # The longest completion of a batch decides the time: about twice the mean.
-    generate = rows * read / flops + min(2 * completion, grpo.max_new_tokens) * per_token
+    sampled = _sampled_prompts(plan, sizes, rows) * read_prompt + read_completions
+    generate = sampled / flops + min(2 * completion, grpo.max_new_tokens) * per_token
     if compute.rollouts == "vllm":
         generate /= 3
     passes = 4 if grpo.gradient_checkpointing else 3
     reference = 1 if grpo.beta else 0
-    update = rows * read * (passes + reference) / flops
+    at_once = _rows_of_a_pass(plan)
+    learned = rows / at_once * _prompts(plan, sizes, at_once) * read_prompt + read_completions
+    update = learned * (passes + reference) / flops
     if compute.offload:
         update += sizes.parameters * 16 / 50e9  # Adam's states move through the machine's memory at 50 GB/s
     images = grpo.prompts_per_step / compute.ranks

@@ -1,6 +1,7 @@
 """Advantage and loss of TRL under our settings are those of equation 2, worked out by hand for a group of four."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image  # noqa: E402
 
 from t2s_pipeline.methods.grpo import GRPOSettings  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.training.arguments import grpo_config  # noqa: E402
+from t2s_pipeline.training.arguments import grpo_config, lora_config  # noqa: E402
 from t2s_pipeline.training.stats import summarize  # noqa: E402
 from t2s_pipeline.training.trainer import MaskGRPOTrainer  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402
@@ -32,8 +33,13 @@ class Recording(MaskGRPOTrainer):
         return super()._compute_loss(model, inputs)
 
 
-def trainer(folder: Path, rewards: dict[str, list[float | None]], **options: float) -> Recording:
-    """A small model with random weights, one prompt, a group of four with given rewards; one step is run."""
+def trainer(
+    folder: Path, rewards: dict[str, list[float | None]], changes: Mapping[str, object] | None = None, **options: float
+) -> Recording:
+    """A small model with random weights, one prompt, a group of four with given rewards; one step is run.
+
+    ``changes`` are of the settings of GRPO.
+    """
     prompter = load_prompter(str(save_prompter(folder / "base")))
 
     def paid(name: str):
@@ -54,6 +60,7 @@ def trainer(folder: Path, rewards: dict[str, list[float | None]], **options: flo
         precision="float32",
         gradient_checkpointing=False,
     )
+    settings = dataclasses.replace(settings, **(changes or {}))
     message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where are the roofs?"}]}
     row = {"row": [0], "prompt": [[message]], "image": [Image.new("RGB", (56, 56), "green")]}
     prompts = datasets.Dataset.from_dict({"row": [0]}).with_transform(
@@ -65,6 +72,7 @@ def trainer(folder: Path, rewards: dict[str, list[float | None]], **options: flo
         reward_funcs=[paid(name) for name in rewards],
         args=grpo_config(settings, WEIGHTS, steps=1, seed=0, output=folder / "out", device="cpu"),
         train_dataset=prompts,
+        peft_config=lora_config(settings),
         **options,
     )
     made.train()
@@ -148,14 +156,29 @@ def test_loss_and_gradient_are_those_of_equation_2(trained: Recording):
     assert torch.allclose(their_gradient, model.get_input_embeddings().weight.grad, atol=1e-5)
 
 
-def test_a_prompt_shared_by_its_group_gives_the_same_loss_and_gradient(trained: Recording):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"gradient_checkpointing": True},
+        {"gradient_checkpointing": True, "completions_per_pass": 2},
+        {"gradient_checkpointing": True, "lora_rank": 4, "lora_alpha": 8},
+    ],
+    ids=lambda changes: " ".join(changes) or "plain",
+)
+def test_a_prompt_shared_by_its_group_gives_the_same_loss_and_gradient(tmp_path: Path, changes: dict[str, object]):
+    trained = trainer(tmp_path, REWARDS, changes)
+    assert trained._packs == bool(changes)
+    assert trained.model.is_gradient_checkpointing == bool(changes), "a step leaves it on"
     found = []
     for inputs in (trained.seen, {**trained.seen, "groups": None}):
         trained.model.zero_grad()
         loss = trained._compute_loss(trained.model, inputs)
         loss.backward()
-        found.append((loss.item(), {name: p.grad.clone() for name, p in trained.model.named_parameters()}))
-    assert trained.seen["groups"].tolist() == [0] * 4
+        learned = {name: p.grad.clone() for name, p in trained.model.named_parameters() if p.requires_grad}
+        found.append((loss.item(), learned))
+    assert trained.seen["groups"].tolist() == [0] * len(trained.seen["completion_ids"])
+    assert len(trained.seen["completion_ids"]) == changes.get("completions_per_pass", 4)
     (shared, gradients), (plain, expected) = found
     assert shared == pytest.approx(plain, abs=1e-6)
     assert max(gradient.abs().max() for gradient in expected.values()) > 1e-3

@@ -1,5 +1,6 @@
 """What a run will take is counted from sizes that are the published models' own, and what is missing is named."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.methods.experiments import EXPERIMENTS, ZERO_SHOT, experiment
 from t2s_pipeline.prompters.families import published_model, published_models
 from t2s_pipeline.training.architecture import architecture
-from t2s_pipeline.training.estimate import checkpoint_gigabytes, memory
+from t2s_pipeline.training.estimate import DEVICES, checkpoint_gigabytes, memory, step_time
 from t2s_pipeline.training.plan import training_plan
 from t2s_pipeline.training.presets import PRESETS, with_preset
 
@@ -120,3 +121,23 @@ def test_every_trained_row_of_the_papers_tables_has_a_name():
             assert EXPERIMENTS[name].recipe.combination == row["prompt_combination"]
         if name in EXPERIMENTS and row["paper_table"] == 5:
             assert EXPERIMENTS[name].segmenter.removeprefix("sam2.1-") == row["segmenter"].lower().removeprefix("sam2-")
+
+
+def test_a_prompt_that_is_computed_once_per_group_takes_less_time_and_memory():
+    chosen = experiment("think2seg-rs-3b", with_preset("one-141gb", []))
+    shared = architecture(chosen.prompter)
+    assert shared.shares_prompts
+    separate = dataclasses.replace(shared, shares_prompts=False)
+    device = DEVICES[2]
+    # 64 completions of four prompts in passes of eight: eight passes with one prompt each, not 64 prompts.
+    fewer = step_time(chosen, shared, device).update / step_time(chosen, separate, device).update
+    # A prompt of 1,050 tokens and 3,600 patches, and a completion of 250 tokens.
+    prompt = shared.parameters * 1050 + shared.vision_parameters * 3600
+    completion = shared.parameters * 250
+    assert fewer == pytest.approx((8 * prompt + 64 * completion) / (64 * (prompt + completion)))
+    assert memory(chosen, shared).update < memory(chosen, separate).update
+    # vLLM and ZeRO-3 sample in their own way.
+    sampled = [step_time(chosen, sizes, device).generate for sizes in (shared, separate)]
+    assert sampled[0] < sampled[1]
+    with_vllm = chosen.with_overrides(["compute.rollouts=vllm"])
+    assert step_time(with_vllm, shared, device).generate == step_time(with_vllm, separate, device).generate

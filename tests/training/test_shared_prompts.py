@@ -11,6 +11,7 @@ from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompters.prefixes import PromptBatch  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt  # noqa: E402
+from t2s_pipeline.training.packed_prompts import packed  # noqa: E402
 from t2s_pipeline.training.shared_prompts import distinct, log_probabilities, sample_completions  # noqa: E402
 from tests.small_models import save_prompter  # noqa: E402
 
@@ -60,7 +61,30 @@ def plainly(prompter, inputs: dict, ids: torch.Tensor, mask: torch.Tensor) -> to
     return log_p.gather(2, ids[..., None])[..., 0].masked_fill(mask == 0, 0)
 
 
-def test_probabilities_and_gradients_are_those_of_separate_sequences(prompter):
+def packed_log_probabilities(prompter, inputs: dict, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The same probabilities with all completions of a prompt in one sequence."""
+    whole = packed(prompter.model.base_model, batch(inputs), OWNER, ids, mask)
+    logits = prompter.model(**whole.inputs).logits[:, :-1] / 0.7
+    labels = whole.labels[:, 1:]
+    log_p = logits.log_softmax(-1).gather(2, labels.clamp(min=0)[..., None])[..., 0]
+    return whole.of_completions(log_p.masked_fill(labels < 0, 0))
+
+
+@pytest.fixture(params=["keys and values", "packed", "packed, with gradient checkpointing"])
+def shared_way(request, prompter):
+    """How the probabilities of ``plainly`` are computed with each prompt once."""
+    if request.param == "keys and values":
+        yield lambda inputs, ids, mask: log_probabilities(prompter.model, batch(inputs), OWNER, ids, mask, 0.7)[0]
+        return
+    if "checkpointing" in request.param:
+        prompter.model.gradient_checkpointing_enable()
+        prompter.model.train()
+    yield lambda inputs, ids, mask: packed_log_probabilities(prompter, inputs, ids, mask)
+    prompter.model.gradient_checkpointing_disable()
+    prompter.model.eval()
+
+
+def test_probabilities_and_gradients_are_those_of_separate_sequences(prompter, shared_way):
     inputs, (ids, mask) = prompts(prompter), completions()
     assert inputs["attention_mask"].min() == 0, "one prompt must be padded for this to say anything"
     weights = torch.linspace(-1, 1, 30).view(5, 6)
@@ -68,7 +92,7 @@ def test_probabilities_and_gradients_are_those_of_separate_sequences(prompter):
     values = []
     for way in (
         lambda: plainly(prompter, inputs, ids, mask),
-        lambda: log_probabilities(prompter.model, batch(inputs), OWNER, ids, mask, 0.7)[0],
+        lambda: shared_way(inputs, ids, mask),
     ):
         prompter.model.zero_grad()
         found = way()
@@ -79,6 +103,24 @@ def test_probabilities_and_gradients_are_those_of_separate_sequences(prompter):
     assert any("visual" in name for name in gradients[0])
     for name, gradient in gradients[0].items():
         assert torch.allclose(gradient, gradients[1][name], atol=1e-4, rtol=1e-3), name
+
+
+def test_a_packed_sequence_holds_each_completion_where_it_says(prompter):
+    inputs, (ids, mask) = prompts(prompter), completions()
+    whole = packed(prompter.model.base_model, batch(inputs), OWNER, ids, mask)
+    # Two prompts, of which one has three completions of six tokens, each after a copy of the prompt's last token.
+    length = inputs["input_ids"].shape[1] - 1 + 3 * 7
+    assert whole.labels.shape == whole.inputs["input_ids"].shape == (2, length)
+    of_places = torch.arange(1, length).expand(2, -1)
+    assert torch.equal(whole.of_completions(of_places), whole.columns)
+    assert torch.equal(whole.labels[OWNER[:, None], whole.columns], ids.masked_fill(mask == 0, -100))
+    assert (whole.labels != -100).sum() == mask.sum()
+    # No completion sees another one, and none sees a padded place but itself.
+    seen = whole.inputs["attention_mask"][:, 0]
+    first, second = whole.columns[0], whole.columns[2]
+    assert not seen[0, second[:, None], first].any()
+    assert seen[0, first[:, None], first].tolist() == torch.ones(6, 6).tril().bool().tolist()
+    assert not seen[OWNER[3], whole.columns[3][3:5], whole.columns[3][5]].any()
 
 
 def test_one_token_completions_need_no_second_pass(prompter):
