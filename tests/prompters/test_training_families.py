@@ -10,6 +10,7 @@ import numpy as np  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompters.prefixes import PromptBatch  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
+from t2s_pipeline.training.packed_prompts import packed  # noqa: E402
 from t2s_pipeline.training.shared_prompts import log_probabilities  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
 
@@ -27,6 +28,10 @@ def test_shared_prompts_give_the_plain_log_probabilities(model_type, tmp_path):
     prompts = PromptBatch(inputs["input_ids"], inputs["attention_mask"], kept)
     with torch.no_grad():
         values, _ = log_probabilities(prompter.model, prompts, owner, ids, mask, 1.0)
+        batch = packed(prompter.model.base_model, prompts, owner, ids, mask)
+        logits = prompter.model(**batch.inputs).logits[:, :-1]
+    labels = batch.labels[:, 1:]
+    of_labels = logits.log_softmax(-1).gather(2, labels.clamp(min=0)[..., None])[..., 0].masked_fill(labels < 0, 0)
     grids = inputs["image_grid_thw"]
     patches = inputs["pixel_values"].split(grids.prod(1).tolist())
     types = torch.cat([inputs["mm_token_type_ids"][owner], torch.zeros_like(ids)], dim=1)
@@ -41,4 +46,5 @@ def test_shared_prompts_give_the_plain_log_probabilities(model_type, tmp_path):
     with torch.no_grad():
         logits = prompter.model(**whole).logits[:, -ids.shape[1] - 1 : -1]
     expected = logits.log_softmax(-1).gather(2, ids[..., None])[..., 0].masked_fill(mask == 0, 0)
-    assert torch.allclose(values, expected, atol=1e-4), (values - expected).abs().max()
+    for found in (values, batch.of_completions(of_labels)):
+        assert torch.allclose(found, expected, atol=1e-4), (found - expected).abs().max()
