@@ -9,6 +9,7 @@ PORT ?= 3000
 SCENES ?=
 SEEDS ?=
 SYSTEMS ?=
+TABLES ?=
 FRESH ?=
 PYTEST_ARGS ?=
 PROCESSES ?= logical
@@ -24,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export SAM2_BUILD_CUDA ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui app test faults check lint format types docs fuzz mutants audit update-constraints clean-environments
+.PHONY: help setup demo tables ui app test faults check lint format types docs fuzz mutants audit update-constraints clean-environments
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -50,6 +51,9 @@ demo: setup ## train, evaluate and report on the embedded scenes (the Dagster jo
 
 ui: setup ## Dagster's web UI on 127.0.0.1:3000
 	@$(BIN)/t2s ui --port $(PORT)
+
+tables: setup ## the paper's tables in miniature and the studies beyond it: a night on two cores (TABLES="1 6", SEEDS=3)
+	@$(BIN)/t2s studies run --seeds $(or $(SEEDS),3) $(foreach table,$(TABLES),--only $(table))
 
 app: setup ## the page to ask scenes on, on 127.0.0.1:3100
 	@$(BIN)/t2s app --port $(if $(filter file,$(origin PORT)),3100,$(PORT))

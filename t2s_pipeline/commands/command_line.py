@@ -40,7 +40,7 @@ VERBS = (
 """The commands, in the order in which `t2s --help` lists them: modules of `t2s_pipeline/commands`. For `_`, people type
 `-`."""
 
-GROUP_VERBS = ("scenes", "models", "lake")
+GROUP_VERBS = ("scenes", "models", "lake", "studies")
 """Commands of two words, such as `t2s lake upgrade`; `t2s --help` lists them after the others."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from t2s_pipeline.methods.experiment import Experiment
+from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, TABLE_6
 
 CHANGES: dict[str, tuple[str, ...]] = {
     "geometry": ("recipe.reward=geometry",),
@@ -25,6 +26,9 @@ CHANGES: dict[str, tuple[str, ...]] = {
 }
 """The name of a study → the settings that it changes, as ``--set`` takes them."""
 
+COMBINATIONS = tuple(name for name in TABLE_6 if name != DEFAULT_COMBINATION)
+"""The other combinations of Table 6. At full size they are the ablations of the paper."""
+
 SMALLER: dict[str, tuple[str, ...]] = {
     # Answers of the embedded prompter have about 50 tokens, those of the models that PixelThink trains several hundred.
     "budget": ("grpo.length_budget=40",),
@@ -37,6 +41,8 @@ SMALLER: dict[str, tuple[str, ...]] = {
 
 def studies(embedded: Experiment, full_size: Experiment) -> Iterator[Experiment]:
     """Each study on the embedded default (``think2seg-NAME-mini``), and at full size (``think2seg-NAME-3b``)."""
+    for name in COMBINATIONS:
+        yield replace(embedded.with_overrides([f"recipe.combination={name}"]), name=f"think2seg-{name}-mini")
     for name, changes in CHANGES.items():
         small = embedded.with_overrides((*changes, *SMALLER.get(name, ())))
         yield replace(small, name=f"think2seg-{name}-mini")

@@ -12,7 +12,7 @@ from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED, FOREIGN
 from t2s_pipeline.datasets.synthetic.queries import CATEGORIES, questions_for
 from t2s_pipeline.datasets.synthetic.scenes import paint_scene
-from t2s_pipeline.prompting.combinations import PromptCombination, Shape
+from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Shape
 from t2s_pipeline.vision.geometry import Box, Frame, PromptObject
 
 MIN_COVER = 0.15
@@ -152,6 +152,10 @@ def _careless(item: PromptObject, frame: Frame) -> PromptObject:
         return (round(min(point[0] + dx, frame.width - 1)), round(min(point[1] + dy, frame.height - 1)))
 
     return PromptObject(box, tuple(map(moved, item.positive_points)), tuple(map(moved, item.negative_points)))
+
+
+TAUGHT = tuple(name for name, combination in PROMPT_COMBINATIONS.items() if not combination.has_figures)
+"""The prompt combinations that the prompter is taught: boxes and points, no rotated boxes and no chains."""
 
 
 def fitted(objects: tuple[PromptObject, ...], combination: PromptCombination) -> tuple[PromptObject, ...]:

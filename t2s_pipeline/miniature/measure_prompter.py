@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
+from t2s_pipeline.miniature.lessons import TAUGHT
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
@@ -65,7 +66,7 @@ def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperatur
     painted = scenes(count)
     settings = GenerationSettings(max_new_tokens=224, temperature=temperature)
     valid: dict[str, float] = {}
-    for name in PROMPT_COMBINATIONS:
+    for name in TAUGHT:
         subset = painted if name == DEFAULT_COMBINATION else painted[: max(count // 4, 1)]
         answers = _answers(prompter, subset, name, settings)
         valid[name] = float(np.mean([isinstance(answer, Answer) for answer in answers]))

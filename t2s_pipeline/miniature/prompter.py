@@ -73,6 +73,13 @@ class PrompterShape:
         return self.side // (self.patch_size * self.merge_size)
 
 
+SHAPES = {
+    "small": PrompterShape(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4),
+    "mini": PrompterShape(),
+}
+"""The sizes of Table 4 in miniature. ``mini`` is the embedded one."""
+
+
 def train_tokenizer(corpus: Iterable[str], shape: PrompterShape) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer on ``corpus``; each number up to the side of the square becomes one token."""
     tokenizer = Tokenizer(models.BPE())

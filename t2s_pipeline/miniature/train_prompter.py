@@ -35,8 +35,8 @@ from transformers import (
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
 from t2s_pipeline.datasets.synthetic.queries import CATEGORIES
-from t2s_pipeline.miniature.lessons import Lessons, box_of, fitted, imprecise, paint_lessons, questions, thought
-from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer
+from t2s_pipeline.miniature.lessons import TAUGHT, Lessons, box_of, fitted, imprecise, paint_lessons, questions, thought
+from t2s_pipeline.miniature.prompter import SHAPES, PrompterShape, build_model, build_processor, train_tokenizer
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination, Shape
 from t2s_pipeline.prompting.templates import answer_text, instruction
 from t2s_pipeline.vision.geometry import Frame, PromptObject
@@ -122,7 +122,7 @@ class LessonBatches:
     ) -> None:
         self.lessons, self.processor, self.shape, self.schedule = lessons, processor, shape, schedule
         self.frame = Frame.square(shape.side)
-        self.others = [name for name in PROMPT_COMBINATIONS if name != DEFAULT_COMBINATION]
+        self.others = [name for name in TAUGHT if name != DEFAULT_COMBINATION]
         self.numbers = set(number_tokens(processor.tokenizer, shape).tolist())
 
     def batches(self, rng: np.random.Generator, careless: float) -> Iterator[Batch]:
@@ -470,6 +470,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="folder of an earlier training whose weights are loaded")
     parser.add_argument("--phases", nargs="+", default=["look", "answer", "careless"])
     parser.add_argument("--minutes", type=float, default=0, help="time limit of the answer phase; 0 for none")
+    parser.add_argument("--size", default="mini", choices=SHAPES, help="of the network")
     for name, value in asdict(Schedule()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = parser.parse_args()
@@ -479,7 +480,7 @@ def main() -> None:
         "answer": Phase("answer", schedule.answer_steps, schedule.answer_rate, seconds=args.minutes * 60),
         "careless": Phase("careless", schedule.careless_steps, schedule.careless_rate, schedule.careless_share),
     }
-    PrompterTraining(args.out, schedule, PrompterShape(), args.start).run([phases[name] for name in args.phases])
+    PrompterTraining(args.out, schedule, SHAPES[args.size], args.start).run([phases[name] for name in args.phases])
 
 
 def _load_fitting(part: nn.Module, state: dict[str, torch.Tensor], prefix: str) -> None:
@@ -502,9 +503,9 @@ def corpus(shape: PrompterShape) -> list[str]:
     for kind in range(len(CATEGORIES)):
         lines += [thought(kind, count) for count in range(5)] * 5
         for question in questions(kind):
-            lines += [instruction(question, combination) for combination in PROMPT_COMBINATIONS.values()]
+            lines += [instruction(question, PROMPT_COMBINATIONS[name]) for name in TAUGHT]
     two = (_example_object(), _example_object())
-    for combination in PROMPT_COMBINATIONS.values():
+    for combination in (PROMPT_COMBINATIONS[name] for name in TAUGHT):
         many = combination.shape.name != "ONE_OBJECT"
         lines += [answer_text("", combination.render(fitted(two, combination)))] * 200
         lines += [answer_text("", "[]")] * (50 if many else 0)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from t2s_pipeline.miniature.evaluate_segmenter import BEST, prompt_quality
 from t2s_pipeline.miniature.segmenter_pool import HELD_OUT, SIDE, TRAIN, PooledScene, paint_pool
 from t2s_pipeline.miniature.segmenter_prompts import PromptKind, around, poor_prompt, training_kind, training_prompt
-from t2s_pipeline.segmenters.miniature import MiniatureSam2Config, build
+from t2s_pipeline.segmenters.miniature import SIZES, build
 from t2s_pipeline.segmenters.points import labelled_points
 from t2s_pipeline.segmenters.sam2 import MEAN, STD, Sam2Segmenter
 
@@ -289,7 +289,7 @@ class SegmenterTraining:
         self.out.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(args.threads)
         torch.manual_seed(args.seed)
-        self.config = MiniatureSam2Config()
+        self.config = SIZES[args.size]
         self.learner = Learner(build(self.config))
         self.average = build(self.config).requires_grad_(False)
         self.average.load_state_dict(self.learner.model.state_dict())
@@ -406,6 +406,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=250, help="scenes in the held-out pool")
     parser.add_argument("--report", type=int, default=100, help="steps between reports and checkpoints")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", default="mini", choices=SIZES, help="of the network")
     SegmenterTraining(parser.parse_args()).run()
 
 

@@ -31,6 +31,14 @@ class MiniatureSam2Config:
     """Channels of the neck, the prompt embeddings and the mask decoder. Masks use an eighth of them."""
 
 
+SIZES = {
+    "small": MiniatureSam2Config(embed_dim=16, stages=(1, 1, 2, 1), global_blocks=(3,), hidden_dim=64),
+    "mini": MiniatureSam2Config(),
+    "large": MiniatureSam2Config(embed_dim=32, stages=(1, 2, 5, 1), global_blocks=(6,)),
+}
+"""The sizes of Table 5 in miniature. ``mini`` is the embedded one."""
+
+
 def build(config: MiniatureSam2Config | None = None) -> SAM2Base:
     """A miniature SAM2 with random weights, on the CPU, in training mode.
 

@@ -46,10 +46,13 @@ class Segmenter:
     weights: Path | PublishedFile | None = None
 
 
-def _build_miniature() -> "SAM2Base":
-    from t2s_pipeline.segmenters.miniature import build
+def _miniature(size: str) -> "Callable[[], SAM2Base]":
+    def build() -> "SAM2Base":
+        from t2s_pipeline.segmenters import miniature
 
-    return build()
+        return miniature.build(miniature.SIZES[size])
+
+    return build
 
 
 def _build_mobile_sam() -> "SAM2Base":
@@ -83,7 +86,9 @@ MOBILE_SAM = PublishedFile(
 SEGMENTERS = Registry(
     "segmenter",
     (
-        Segmenter(EMBEDDED_SEGMENTER, _build_miniature, 128, EMBEDDED_SEGMENTER_FILE),
+        Segmenter(EMBEDDED_SEGMENTER, _miniature("mini"), 128, EMBEDDED_SEGMENTER_FILE),
+        Segmenter("sam2-mini-small", _miniature("small"), 128),
+        Segmenter("sam2-mini-large", _miniature("large"), 128),
         _sam21("tiny", "sam2.1_hiera_t.yaml", "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
         _sam21("small", "sam2.1_hiera_s.yaml", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
         _sam21("base-plus", "sam2.1_hiera_b+.yaml", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),

@@ -1,0 +1,180 @@
+"""`t2s studies`: the paper's tables in miniature and the studies beyond it, from painted scenes to a page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from t2s_pipeline.core.errors import InputError, T2SError
+from t2s_pipeline.core.settings import REPO, Settings
+
+if TYPE_CHECKING:
+    from t2s_pipeline.methods.miniature_tables import MiniatureTable, StudySystem
+    from t2s_pipeline.steps.runner import Runner
+
+studies = typer.Typer(
+    name="studies", no_args_is_help=True, help="The paper's tables in miniature, and studies beyond the paper."
+)
+
+TRAINING_SECONDS, EVALUATION_SECONDS = 330, 120
+"""What a run and an evaluation of one split take on two idle cores, about."""
+
+Only = Annotated[
+    list[str] | None, typer.Option("--only", metavar="TABLE", help="This table only, as `t2s studies plan` names it.")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Runs per experiment: seeds 0, 1, …")]
+SHARE = typer.Option(min=0.001, max=1.0, help="Share of the scenes, for tests.", hidden=True)
+Page = Annotated[Path, typer.Option("--out", help="The file of the page.")]
+PAGE = REPO / "docs" / "miniature_tables.md"
+
+
+@studies.command()
+def paint(share: Annotated[float, SHARE] = 1.0) -> None:
+    """Paint the datasets of the studies and read them: synthetic-studies, synthetic-fine, synthetic-referring."""
+    from t2s_pipeline.commands.catalog import recording_runner
+
+    settings = Settings.from_env()
+    with recording_runner(settings) as runner:
+        _paint(runner, share)
+
+
+@studies.command()
+def plan(seeds: Seeds = 3, only: Only = None) -> None:
+    """List the tables with their systems, and about how long `t2s studies run` takes on two idle cores."""
+    settings = Settings.from_env()
+    work = _work(settings, _tables(only), seeds)
+    for name, table in _tables(only).items():
+        print(f"{name}: {table.title}, on {table.dataset}")
+        for system in table.systems:
+            missing = f"  needs {system.weights}: {system.how}" if _lacks(settings, system) else ""
+            print(f"  {system.name}{missing}")
+    runs = sum(bool(system.experiment) for system, _, _ in work)
+    trained = {(system.experiment, system.name, seed) for system, _, seed in work if system.experiment}
+    seconds = len(trained) * TRAINING_SECONDS + len(work) * EVALUATION_SECONDS
+    print(f"{len(trained)} trainings and {len(work)} evaluations ({runs} of trained systems): about {_hours(seconds)}.")
+    print("What is finished is not repeated. `t2s studies run` starts it; it can be stopped and started again.")
+
+
+@studies.command()
+def run(
+    seeds: Seeds = 3,
+    only: Only = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every training, e.g. grpo.steps=3."),
+    ] = None,
+    share: Annotated[float, SHARE] = 1.0,
+    out: Page = PAGE,
+) -> None:
+    """Paint, train, evaluate and write the page. What is finished is not repeated; a failed study does not stop it."""
+    from t2s_pipeline.commands.catalog import recording_runner
+    from t2s_pipeline.steps.scores import Publish, Summarize
+
+    settings = Settings.from_env()
+    settings.require_worker()
+    plan(seeds, only)
+    failures: dict[str, str] = {}
+    with recording_runner(settings) as runner:
+        _paint(runner, share)
+        for system, dataset, seed in _work(settings, _tables(only), seeds):
+            try:
+                _study(runner, system, dataset, seed, tuple(override or ()))
+            except T2SError as fault:
+                failures[system.seeded(seed)] = str(fault)
+                print(f"{system.seeded(seed)} failed: {fault}")
+        runner.run(Summarize())
+        runner.run(Publish())
+    page(seeds, out)
+    if failures:
+        raise InputError(f"{len(failures)} systems failed, the others are done: {', '.join(failures)}.")
+
+
+@studies.command()
+def page(seeds: Seeds = 3, out: Page = PAGE) -> None:
+    """Write the page with all tables from the scores in the lake."""
+    from t2s_pipeline.core.atomic_files import atomic_file
+    from t2s_pipeline.reporting.miniature_tables import miniature_tables
+
+    text = miniature_tables(Settings.from_env().lake, range(seeds))
+    with atomic_file(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"The page is {out}.")
+
+
+def _tables(only: list[str] | None) -> "dict[str, MiniatureTable]":
+    from t2s_pipeline.methods.miniature_tables import MINIATURE_TABLES
+
+    unknown = [name for name in only or () if name not in MINIATURE_TABLES]
+    if unknown:
+        raise InputError(f"There is no table {unknown[0]!r}. There are: {', '.join(MINIATURE_TABLES)}.")
+    return {name: table for name, table in MINIATURE_TABLES.items() if not only or name in only}
+
+
+def _work(settings: Settings, tables: "dict[str, MiniatureTable]", seeds: int) -> "list[tuple[StudySystem, str, int]]":
+    """Every system, dataset and seed, each once; systems whose weights are missing are left out."""
+    work = {}
+    for table in tables.values():
+        for system in table.systems:
+            if not _lacks(settings, system):
+                for seed in range(seeds):
+                    work[system.seeded(seed), table.dataset] = (system, table.dataset, seed)
+    return sorted(work.values(), key=lambda item: item[2])
+
+
+def _lacks(settings: Settings, system: "StudySystem") -> bool:
+    return bool(system.weights) and not (settings.home / system.weights).is_file()
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds > 3600 else f"{seconds / 60:.0f} minutes"
+
+
+def _paint(runner: "Runner", share: float) -> None:
+    """Write the datasets, store where they are, read every split and that of the embedded scenes, and make labels."""
+    from t2s_pipeline.datasets.catalog import add_benchmark, add_dataset, find_dataset
+    from t2s_pipeline.datasets.synthetic.layout import write_scenes
+    from t2s_pipeline.datasets.synthetic.studies import COUNTS, REFERRING, write_studies
+    from t2s_pipeline.methods.registry import methods_with_labels
+    from t2s_pipeline.methods.shared_settings import EMBEDDED_DATASET
+    from t2s_pipeline.steps.files import ReadTables
+    from t2s_pipeline.steps.labels import MakeLabels
+
+    settings = runner.settings
+    if not (settings.scenes / "complete.json").is_file():
+        counts = {split: max(1, round(share * count)) for split, count in COUNTS.items()}
+        write_scenes(settings.scenes, train=counts["train"], val=counts["val"], test=counts["test"])
+    names = [EMBEDDED_DATASET]
+    for name, folder in write_studies(settings.scenes.parent / "studies", share).items():
+        if name == REFERRING:
+            add_benchmark(settings, name, folder)
+        else:
+            name = add_dataset(settings, folder)
+        names.append(name)
+    for name in names:
+        for split in find_dataset(settings, name).splits:
+            runner.run(ReadTables(name, split, accept_loss=True))
+    for method in methods_with_labels().values():
+        runner.run(MakeLabels(method.labels, EMBEDDED_DATASET, "train"))
+
+
+def _study(runner: "Runner", system: "StudySystem", dataset: str, seed: int, changes: tuple[str, ...]) -> None:
+    """Train a system if it is a run, and evaluate it on the test split of a dataset."""
+    from dataclasses import replace
+
+    from t2s_pipeline.methods.miniature_tables import TEST
+    from t2s_pipeline.steps.evaluation import evaluate
+    from t2s_pipeline.steps.training import Train
+    from t2s_pipeline.systems.resolve import resolve
+
+    settings = runner.settings
+    name = system.seeded(seed)
+    overrides = tuple(text.replace("{home}", str(settings.home)) for text in system.overrides)
+    if system.experiment:
+        experiment = system.experiment if seed == 0 else f"{system.experiment}-seed{seed}"
+        runner.run(Train(experiment, (*overrides, *changes)))
+        answering = resolve(name, settings)
+    elif overrides:
+        answering = replace(resolve(name.partition("+")[0], settings, overrides), name=name)
+    else:
+        answering = resolve(name, settings)
+    evaluate(runner, answering, dataset, TEST)

@@ -1,0 +1,199 @@
+"""docs/miniature_tables.md: the tables in miniature, from the scores in the lake.
+
+The scores of all seeds of a system count together: an answer of one of three seeds has a third of the weight. So the
+interval of a difference covers the choice of the images, and the seeds are averaged before.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.evaluation.metrics import Estimate, compare, summarize
+from t2s_pipeline.lake.published import published_metrics
+from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES, STEP_TIMES
+from t2s_pipeline.lake.store import list_partitions, read_partition
+from t2s_pipeline.methods.miniature_tables import BASE, MINIATURE_TABLES, TEST, MiniatureTable, StudySystem
+
+INTRODUCTION = """# The tables in miniature
+
+The paper's tables with the embedded models and painted scenes, and the studies of [Beyond the paper](beyond.md).
+`make tables` makes them; it goes on where it was stopped. gIoU in percent under the strict protocol on the test split,
+over all seeds. The difference is that from plain Think2Seg-RS (`think2seg-mini`), paired by image, with a 95 %
+bootstrap interval. Where the interval holds 0, no difference is shown. Published numbers are those of the paper's
+full-size systems on real images: only their order can be compared.
+
+`synthetic-studies` has the scenes of the embedded dataset, the same pixels, and further scenes without a target. So
+they are 28 of 226 in val and 29 of 216 in test (embedded: 2 of 200 and 13 of 200). Numbers on `synthetic` stay as they
+are. Those on `synthetic-studies` are higher for a system that rejects well, and lower for one that does not.
+"""
+
+HEAD = "| system | seeds | n | gIoU | difference | rejected | published | seconds | what follows |\n" + "|---|" * 9
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The scores of all seeds of a system on a test split."""
+
+    table: pa.Table
+    seeds: int
+
+
+def miniature_tables(lake: Path, seeds: Iterable[int], names: Iterable[str] = MINIATURE_TABLES) -> str:
+    """The page, as Markdown. A table without any result says so.
+
+    Args:
+        lake: the folder of the lake.
+        seeds: the seeds that count.
+        names: the tables, by their short names.
+    """
+    seeds = list(seeds)
+    seconds = _seconds(lake)
+    parts = [INTRODUCTION]
+    for name in names:
+        parts.append(_table(lake, MINIATURE_TABLES[name], seeds, seconds))
+    return "\n".join(parts)
+
+
+def _table(lake: Path, table: MiniatureTable, seeds: list[int], seconds: dict[str, float]) -> str:
+    scores = {system.name: _scores(lake, system, table.dataset, seeds) for system in table.systems}
+    lines = [f"## {table.title}\n", f"{table.claim} On `{table.dataset}`.\n"]
+    if not any(scores.values()):
+        return "\n".join([*lines, "Not run yet.\n"])
+    lines.append(HEAD)
+    published = _published(table.published_dataset)
+    for system in table.systems:
+        lines.append(_row(system, scores, published, seconds, seeds))
+    lines += ["", _order(table, scores), ""]
+    lines += _by_morphology(lake, table, scores)
+    return "\n".join(lines)
+
+
+def _row(
+    system: StudySystem,
+    scores: dict[str, _Scores | None],
+    published: dict[str, float],
+    seconds: dict[str, float],
+    seeds: list[int],
+) -> str:
+    ours, base = scores[system.name], scores.get(BASE)
+    paper = f"{published[system.published]:.2f}" if system.published in published else ""
+    if ours is None:
+        need = f"needs {system.weights} (`{system.how}`)" if system.weights else "not run yet"
+        return f"| `{system.name}` | | | | | | {paper} | | {need} |"
+    summary = summarize(ours.table)
+    rejections = summary.rejection_true + summary.rejection_false
+    difference, sentence = "", "the base of the comparison" if system.name == BASE else ""
+    if system.name != BASE and base is not None:
+        _, estimates = compare(ours.table, base.table)
+        difference, sentence = _shown(estimates["giou"], sign=True), _conclusion(estimates["giou"])
+    took = sum(seconds.get(system.seeded(seed), 0.0) for seed in seeds)
+    cells = (
+        f"`{system.name}`",
+        ours.seeds,
+        summary.n,
+        _shown(summary.giou),
+        difference,
+        f"{summary.rejection_true} of {rejections}" if rejections else "",
+        paper,
+        f"{took:,.0f}" if took else "",
+        sentence,
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _conclusion(estimate: Estimate) -> str:
+    if estimate.low > 0:
+        return "better than plain Think2Seg-RS"
+    if estimate.high < 0:
+        return "worse than plain Think2Seg-RS"
+    return "no difference is shown"
+
+
+def _shown(estimate: Estimate, sign: bool = False) -> str:
+    form = "+.2f" if sign else ".2f"
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
+def _order(table: MiniatureTable, scores: dict[str, _Scores | None]) -> str:
+    """Whether the order that the claim fixes is found."""
+    if not table.order:
+        return ""
+    first, second = (scores.get(name) for name in table.order[:2])
+    names = f"`{table.order[0]}` before `{table.order[1]}`"
+    if first is None or second is None:
+        return f"The claim ({names}) is not tested yet."
+    estimate = compare(first.table, second.table)[1]["giou"]
+    if estimate.low > 0:
+        verdict = "holds here"
+    elif estimate.high < 0:
+        verdict = "does not hold here: the order is reversed"
+    else:
+        verdict = "is neither confirmed nor refuted here"
+    return f"The claim ({names}) {verdict}: {_shown(estimate, sign=True)} points."
+
+
+def _by_morphology(lake: Path, table: MiniatureTable, scores: dict[str, _Scores | None]) -> list[str]:
+    """The differences on the samples of some shapes."""
+    base = scores.get(BASE)
+    if not table.morphologies or base is None:
+        return []
+    rows = read_partition(lake, SAMPLES, {"dataset": table.dataset, "split": TEST}, ["sample_id", "morphology"])
+    shapes = pc.fill_null(rows["morphology"], "(empty)")
+    ids = {shape: rows.filter(pc.equal(shapes, shape))["sample_id"] for shape in table.morphologies}
+    counts = ", ".join(f"{shape}: n = {len(ids[shape])}" for shape in table.morphologies)
+    lines = [f"Difference of gIoU by the shape of the target ({counts}).\n"]
+    lines.append("| system | " + " | ".join(table.morphologies) + " |\n" + "|---|" * (1 + len(table.morphologies)))
+    for system in table.systems:
+        ours = scores[system.name]
+        if ours is None or system.name == BASE:
+            continue
+        cells = [_difference_on(ours.table, base.table, ids[shape]) for shape in table.morphologies]
+        lines.append(f"| `{system.name}` | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _difference_on(ours: pa.Table, base: pa.Table, ids: pa.ChunkedArray) -> str:
+    ours, base = (scores.filter(pc.is_in(scores["sample_id"], ids.combine_chunks())) for scores in (ours, base))
+    try:
+        return _shown(compare(ours, base)[1]["giou"], sign=True)
+    except InputError:  # no such sample
+        return ""
+
+
+def _scores(lake: Path, system: StudySystem, dataset: str, seeds: list[int]) -> _Scores | None:
+    """The strict scores of all seeds that are there."""
+    tables = []
+    for name in dict.fromkeys(system.seeded(seed) for seed in seeds):
+        partition = {"system": name, "dataset": dataset, "split": TEST, "protocol": "strict"}
+        try:
+            tables.append(read_partition(lake, SAMPLE_SCORES, partition))
+        except NotMaterializedError:
+            continue
+    return _Scores(pa.concat_tables(tables), len(tables)) if tables else None
+
+
+def _published(dataset: str) -> dict[str, float]:
+    """Our name of a system → its published gIoU on test, percent."""
+    rows = published_metrics().to_pylist()
+    return {
+        row["measured_as"]: row["value"]
+        for row in rows
+        if row["dataset"] == dataset
+        and (row["split"], row["metric"], row["edition"]) == (TEST, "giou", "preprint")
+        and row["measured_as"] is not None
+        and row["value"] is not None
+    }
+
+
+def _seconds(lake: Path) -> dict[str, float]:
+    """System or run → the seconds of its steps, as far as they are recorded."""
+    totals: dict[str, float] = {}
+    for partition in list_partitions(lake, STEP_TIMES):
+        for row in read_partition(lake, STEP_TIMES, partition, ["subject", "seconds"]).to_pylist():
+            name = str(row["subject"]).split()[0] if row["subject"] else ""
+            totals[name] = totals.get(name, 0.0) + (row["seconds"] or 0.0)
+    return totals

@@ -1,0 +1,87 @@
+"""The page of the tables in miniature, from scores that are worked out by hand."""
+
+import pyarrow as pa
+import pytest
+
+from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES
+from t2s_pipeline.lake.store import write_partition
+from t2s_pipeline.methods.experiments import EXPERIMENTS, READY
+from t2s_pipeline.methods.miniature_tables import BASE, MINIATURE_TABLES, REFERRING, StudySystem
+from t2s_pipeline.reporting.miniature_tables import miniature_tables
+
+
+def put(lake, system: str, ious: list[float], dataset: str = REFERRING) -> None:
+    rows = [
+        {
+            "sample_id": f"s{number}",
+            "image_id": f"s{number}",
+            "question_index": 0,
+            "intersection": int(100 * iou),
+            "union": 100,
+            "iou": iou,
+            "hit": iou > 0.5,
+            "gt_empty": False,
+            "pred_empty": False,
+            "status": "ok",
+        }
+        for number, iou in enumerate(ious)
+    ]
+    partition = {"system": system, "dataset": dataset, "split": "test", "protocol": "strict"}
+    write_partition(lake, SAMPLE_SCORES, partition, pa.Table.from_pylist(rows, schema=SAMPLE_SCORES.schema))
+
+
+def test_without_results_the_page_says_so(tmp_path):
+    page = miniature_tables(tmp_path, range(3))
+    assert page.count("Not run yet.") == len(MINIATURE_TABLES)
+
+
+def test_seeds_are_averaged_and_the_claim_is_tested(tmp_path):
+    # Two seeds of the base: 0.2 and 0.4 everywhere, so 30; the rival has 0.8 everywhere: 50 points more, without doubt.
+    put(tmp_path, BASE, [0.2] * 10)
+    put(tmp_path, f"{BASE}-seed1", [0.4] * 10)
+    put(tmp_path, "vision-reasoner-mini", [0.8] * 10)
+    page = miniature_tables(tmp_path, range(3), ["3"])
+    base, rival = (
+        next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+        for name in (BASE, "vision-reasoner-mini")
+    )
+    assert base.startswith(f"| `{BASE}` | 2 | 10 | 30.00 [30.00, 30.00] |")
+    assert "| 1 | 10 | 80.00 [80.00, 80.00] | +50.00 [+50.00, +50.00] |" in rival
+    assert rival.endswith("better than plain Think2Seg-RS |")
+    assert f"The claim (`vision-reasoner-mini` before `{BASE}`) holds here: +50.00" in page
+    seg_zero = next(line for line in page.splitlines() if "`seg-zero-mini`" in line)
+    assert seg_zero.endswith("| not run yet |")
+
+
+def test_where_the_interval_holds_zero_nothing_is_claimed(tmp_path):
+    put(tmp_path, BASE, [0.5, 0.1, 0.9, 0.4, 0.6, 0.5])
+    put(tmp_path, "vision-reasoner-mini", [0.1, 0.5, 0.4, 0.9, 0.5, 0.6])
+    page = miniature_tables(tmp_path, range(1), ["3"])
+    assert "no difference is shown" in page
+    assert "is neither confirmed nor refuted here: +0.00" in page
+
+
+def test_differences_by_shape_come_with_their_numbers(tmp_path):
+    put(tmp_path, BASE, [0.5, 0.5], "synthetic-studies")
+    put(tmp_path, "think2seg-geometry-mini", [0.9, 0.4], "synthetic-studies")
+    rows = [{"sample_id": "s0", "morphology": "elongated"}, {"sample_id": "s1", "morphology": None}]
+    samples = pa.Table.from_pylist(rows, schema=SAMPLES.schema)
+    write_partition(tmp_path, SAMPLES, {"dataset": "synthetic-studies", "split": "test"}, samples)
+    page = miniature_tables(tmp_path, range(1), ["beyond"])
+    assert "(elongated: n = 1, irregular: n = 0, (empty): n = 1)" in page
+    assert "| `think2seg-geometry-mini` | +40.00 [+40.00, +40.00] |  | -10.00 [-10.00, -10.00] |" in page
+
+
+@pytest.mark.parametrize("system", [system for table in MINIATURE_TABLES.values() for system in table.systems], ids=str)
+def test_every_row_names_an_experiment_or_a_system(system: StudySystem):
+    if system.experiment:
+        assert system.experiment in EXPERIMENTS
+    else:
+        base = system.name.partition("+")[0]
+        assert base in READY or base in EXPERIMENTS
+    assert bool(system.weights) == bool(system.how)
+
+
+def test_a_seed_belongs_to_the_run_and_not_to_the_variant():
+    assert StudySystem("think2seg-mini+negatives").seeded(2) == "think2seg-mini-seed2+negatives"
+    assert StudySystem("zero-shot-mini").seeded(2) == "zero-shot-mini"
