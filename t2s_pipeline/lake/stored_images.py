@@ -45,6 +45,9 @@ class StoredImages:
             start = end
         self._last: tuple[int, pa.Table] | None = None
 
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._groups
+
     def encoded(self, image_ids: Iterable[str]) -> Iterator[Any]:
         """The encoded bytes of images, in this order: one buffer at a time.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.lake.prompts import prompts_from_arrow
+from t2s_pipeline.lake.stored_images import StoredImages
 from t2s_pipeline.reporting.rows import Row, first_rows
 from t2s_pipeline.reporting.showcase import Pick
 from t2s_pipeline.vision.geometry import Frame, PromptObject
@@ -18,6 +19,8 @@ from t2s_pipeline.vision.pictures import decode_image
 
 HEIGHT = 288
 """Of a picture, in pixels."""
+BATCH_ROWS = 1024
+"""The most rows with masks that are in memory at a time."""
 LONGEST_TEXT = 1500
 """Characters of model text that the page shows. The lake has the rest."""
 
@@ -84,19 +87,16 @@ def examples(lake: Path, dataset: str, split: str, picks: Sequence[Pick], system
     partition = {"dataset": dataset, "split": split}
     sample_ids = {pick.sample_id for pick in picks}
     columns = ["sample_id", "image_id", "category", "questions", "mask"]
-    samples = first_rows(store.scan(lake, schema.SAMPLES, partition, columns), "sample_id", sample_ids)
-    images = first_rows(
-        store.scan(lake, schema.IMAGES, partition, ["image_id", "bytes"]),
-        "image_id",
-        {row["image_id"] for row in samples.values()},
-    )
+    samples = first_rows(store.scan(lake, schema.SAMPLES, partition, columns, BATCH_ROWS), "sample_id", sample_ids)
+    images = StoredImages(lake, partition)
     answers = {system: _answers(lake, system, partition, sample_ids) for system in systems}
     shown = []
     for pick in picks:
         sample = samples.get(pick.sample_id)
         if sample is None or sample["image_id"] not in images:
             continue
-        image = decode_image(images[sample["image_id"]]["bytes"])
+        (encoded,) = images.encoded([sample["image_id"]])
+        image = decode_image(encoded)
         truth = decode(Rle.from_arrow(sample["mask"]))
         views = [
             View("Image", data_uri(panel(image, height=HEIGHT))),
@@ -149,7 +149,7 @@ def _answers(lake: Path, system: str, partition: store.Partition, sample_ids: Se
     if not segmented:
         return {}
     columns = ["sample_id", "question_index", "status", "detail", "prompts", "side", "mask"]
-    batches = store.scan(lake, schema.PREDICTIONS, segmented[0], columns)
+    batches = store.scan(lake, schema.PREDICTIONS, segmented[0], columns, BATCH_ROWS)
     predictions = first_rows(batches, "sample_id", sample_ids, first_question=True)
     texts: dict[str, Row] = {}
     ious: dict[str, Row] = {}

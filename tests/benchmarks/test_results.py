@@ -1,4 +1,4 @@
-"""The benchmarks of scoring and of SQL run as their docstrings say; how fast, a busy machine does not tell."""
+"""The benchmarks of scoring, of SQL and of the page run as their docstrings say; how fast, a busy machine does not tell."""
 
 import json
 import subprocess
@@ -28,3 +28,12 @@ def test_the_leaderboard_agrees_with_the_score_rows_and_reports_its_figures():
     told = run("sql", "--rows", "4000", "--samples", "500")
     assert (told["rows"], told["files"]) == (4000, 8)
     assert told["leaderboard_seconds"] > 0
+
+
+def test_the_page_of_a_split_is_built_and_opened_and_needs_little_more_memory_than_that_of_fewer_samples():
+    result = run("report", "--samples", "1200")
+    assert result["samples"] == 1200 and result["seconds"] > 0
+    assert 0.1 < result["megabytes"] < 5
+    assert result["open_seconds"] is None or result["open_seconds"] > 0
+    # The 1,200 images have 50 MB. Reading all of them took several times as much.
+    assert result["peak_mb"] < result["fewer"]["peak_mb"] + 60
