@@ -1,4 +1,4 @@
-"""The benchmarks of scoring, of SQL and of the page run as their docstrings say; how fast, a busy machine does not tell."""
+"""The benchmarks of scoring, SQL and the page run as their docstrings say; how fast, a busy machine does not tell."""
 
 import json
 import subprocess
@@ -30,6 +30,7 @@ def test_the_leaderboard_agrees_with_the_score_rows_and_reports_its_figures():
     assert told["leaderboard_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_the_page_of_a_split_is_built_and_opened_and_needs_little_more_memory_than_that_of_fewer_samples():
     result = run("report", "--samples", "1200")
     assert result["samples"] == 1200 and result["seconds"] > 0
