@@ -36,6 +36,10 @@ def load_segmenter(name_or_path: str, device: str = "cpu", cache: EmbeddingCache
     path = file or _default_weights(segmenter)
     if not path.is_file():
         raise InputError(f"The checkpoint of {segmenter.name} is not at {path}.")
+    if segmenter.transformers:
+        from t2s_pipeline.segmenters.transformers_sam import load_transformers_sam
+
+        return load_transformers_sam(segmenter.name, segmenter.transformers, path, device, cache)
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     if file is None and isinstance(segmenter.weights, PublishedFile) and sha256 != segmenter.weights.sha256:

@@ -38,12 +38,24 @@ class Segmenter:
         build: builds the network with random weights, on the CPU.
         image_size: the side, in pixels, of the square that the network sees.
         weights: a file on this machine or a published one. None: people must write ``name@FILE``.
+        transformers: the class of transformers that reads its weights, with the ``config.json`` beside them; empty for
+            sam2's own network.
     """
 
     name: str
     build: "Callable[[], SAM2Base]"
     image_size: int
     weights: Path | PublishedFile | None = None
+    transformers: str = ""
+
+
+def _of_transformers(kind: str) -> "Callable[[], SAM2Base]":
+    """For a network whose size only the folder of its weights knows."""
+
+    def build() -> "SAM2Base":
+        raise InputError(f"A {kind} is built from the folder of its weights: write NAME@/path/model.safetensors.")
+
+    return build
 
 
 def _miniature(size: str) -> "Callable[[], SAM2Base]":
@@ -93,6 +105,8 @@ SEGMENTERS = Registry(
         _sam21("small", "sam2.1_hiera_s.yaml", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
         _sam21("base-plus", "sam2.1_hiera_b+.yaml", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
         _sam21("large", "sam2.1_hiera_l.yaml", "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+        Segmenter("sam2-transformers", _of_transformers("Sam2Model"), 1024, None, "Sam2Model"),
+        Segmenter("sam3-tracker", _of_transformers("Sam3TrackerModel"), 1008, None, "Sam3TrackerModel"),
         Segmenter("mobile-sam", _build_mobile_sam, 1024, MOBILE_SAM),
     ),
 )
