@@ -18,7 +18,7 @@ from t2s_pipeline.lake.store import write_partition
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.vision import masks
-from tests.evaluation.tables import prediction, rectangle, samples
+from tests.evaluation.tables import prediction, rectangle, samples, scores
 
 TABLE_VIEWS = {
     1: "table1_earthreason",
@@ -339,6 +339,18 @@ def test_category_breakdown_counts_a_sample_once_and_agrees_with_the_metrics(set
     scores = score_predictions(split, pa.Table.from_pylist(rows, schema=schema.PREDICTIONS.schema), "strict")
     overall = benchmark_metrics(scores, "ours", "earthreason", "val", "strict").to_pylist()[0]
     assert overall["giou"] == pytest.approx((100 + 2 * 62.5) / 3)
+
+
+def test_category_breakdown_is_right_where_one_sample_is_there_twice_and_another_is_not(settings):
+    """The number of answers is that of the samples, so only the hashes say that no sample may be counted twice."""
+    split = samples(a=TOP, b=TOP).set_column(2, "category", pa.array(["bridge", "bridge"]))
+    write(settings, schema.SAMPLES, split, **SPLIT)
+    rows = [{"iou": 1.0, "intersection": 8, "union": 8, "hit": True}, {"iou": 0.5, "intersection": 4, "union": 8}]
+    told = scores(*({"sample_id": "a", "question_index": index, **row} for index, row in enumerate(rows)))
+    write(settings, schema.SAMPLE_SCORES, told, system="ours", protocol="strict", **SPLIT)
+    assert ask(settings, "SELECT category, n, giou, ciou, p_at_50 FROM category_breakdown") == [
+        {"category": "bridge", "n": 1, "giou": 75.0, "ciou": 75.0, "p_at_50": 50.0}
+    ]
 
 
 def test_answers_below_the_threshold_are_abstained_and_the_risk_is_compared_with_the_wanted_one(settings):
