@@ -3,11 +3,17 @@
 https://docs.ray.io/en/latest/ray-core/actors.html says what an actor is. Ray is the extra ``ray``; this module and
 ``worker/ray_job.py`` import it. The machines of the cluster have the same packages, and see T2S_HOME and the folders of
 models at the same paths.
+
+An actor stays for a minute after its command, with its libraries and models, for the next command of the same process.
 """
 
+import atexit
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +38,9 @@ PASSED_ON = ("T2S_", "HF_")
 
 LOOK_SECONDS = 1.0
 
+IDLE_SECONDS = 60.0
+"""After so long without a task an actor ends and gives its device back."""
+
 
 @dataclass(frozen=True)
 class RayTeam:
@@ -52,75 +61,132 @@ class RayTeam:
     def do(
         self, work: Workload[Task, Result], tasks: Iterable[tuple[int, Task]], take: Callable[[int, Result], None]
     ) -> None:
-        """Do all tasks. The actors end with this call.
+        """Do all tasks.
 
         Raises:
             T2SError: if the cluster does not answer, has no free device, or a task fails.
         """
         patience = positive_number(PATIENCE, PATIENCE_SECONDS)
-        with self._connection(), self._lease() as lease:
-            gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]  # Ray has none here
-            machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
-            crew = _RayCrew(self, work, lease, self.size or gpus or machines, uses_gpu=gpus > 0)
-            try:
-                SharedWork(crew, tasks, take, patience).finish()
-            finally:
-                crew.close()
+        connection = _CONNECTIONS.get(self.address, self.home)
+        gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]  # Ray has none here
+        machines = sum(node["Resources"].get("CPU", 0) > 0 for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
+        crew = _RayCrew(connection, work, self.prepare, self.size or gpus or machines, uses_gpu=gpus > 0)
+        try:
+            SharedWork(crew, tasks, take, patience).finish()
+        except BaseException:
+            _CONNECTIONS.close()
+            raise
+        crew.rest()
 
-    @contextmanager
-    def _connection(self) -> Iterator[None]:
+
+class _Connection:
+    """This process's connection to a cluster, the lease of its actors, and those that have nothing to do.
+
+    Raises:
+        T2SError: if there is no such cluster.
+    """
+
+    def __init__(self, address: str, home: Path) -> None:
+        self.idle: list[Any] = []
+        """Actors that are alive, as far as is known."""
+        self._open = ExitStack()
+        launchers = os.environ.get(LEASE)
+        self.lease = Path(launchers) if launchers else self._open.enter_context(held_lease(home))
         variables = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         # The actors of a job get its variables.
-        environment = None if LEASE in os.environ else {"env_vars": variables}
+        environment = None if launchers else {"env_vars": variables}
+        # Ray would handle SIGTERM in its own way.
+        before = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(self.address, log_to_driver=False, runtime_env=environment, configure_logging=False)
+            ray.init(address, log_to_driver=False, runtime_env=environment, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as fault:
+            self._open.close()
             sentence = " ".join(str(fault).split())
-            raise T2SError(f"The Ray cluster at {self.address} cannot be used: {sentence}") from fault
-        try:
-            yield
-        finally:
-            ray.shutdown()
+            raise T2SError(f"The Ray cluster at {address} cannot be used: {sentence}") from fault
+        self._open.callback(ray.shutdown)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
-    @contextmanager
-    def _lease(self) -> Iterator[Path]:
-        """The launcher's lease, or one of our own."""
-        if launchers := os.environ.get(LEASE):
-            yield Path(launchers)
-        else:
-            with held_lease(self.home) as lease:
-                yield lease
+    def close(self) -> None:
+        """Disconnect. All actors end."""
+        self._open.close()
+
+
+class _Connections:
+    """The connection that this process keeps, at most one."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, Path] | None = None
+        self._connection: _Connection | None = None
+        atexit.register(self.close)
+
+    def get(self, address: str, home: Path) -> _Connection:
+        """The connection to a cluster: the one that is kept, or a new one."""
+        if self._connection is None or self._key != (address, home):
+            self.close()
+            self._key, self._connection = (address, home), _Connection(address, home)
+        return self._connection
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+_CONNECTIONS = _Connections()
 
 
 class _Actor:
     """One worker, in a process of the cluster."""
 
-    def __init__(self, worker: int, work: Workload[Any, Any], prepare: Callable[[], None], lease: Path) -> None:
+    def __init__(self, lease: Path) -> None:
         watch_lease(lease, lambda: os._exit(1))
-        self._worker, self._work, self._prepare = worker, work, prepare
+        self._last = time.monotonic()
+        self._is_busy = False
         self._do: Callable[[Any], Any]
+        threading.Thread(target=self._end_when_idle, daemon=True, name="idle").start()
 
-    def load(self, uses_gpu: bool) -> Event:
+    def load(self, worker: int, work: Workload[Any, Any], prepare: Callable[[], None], uses_gpu: bool) -> Event:
         """Load the models. Ray shows the process its own GPU only."""
-        try:
-            self._prepare()
-            self._do = self._work.open("cuda:0" if uses_gpu else "cpu")
-        except Exception as fault:  # noqa: BLE001  # it is raised in the process that shares out the work
-            return failed(self._worker, fault)
-        return WorkerReady(self._worker)
 
-    def do(self, task: Any) -> Event:
+        def load() -> Event:
+            prepare()
+            self._do = work.open("cuda:0" if uses_gpu else "cpu")
+            return WorkerReady(worker)
+
+        return self._tried(worker, load)
+
+    def do(self, worker: int, task: Any) -> Event:
         """Do one task."""
+        return self._tried(worker, lambda: TaskDone(worker, self._do(task)))
+
+    def _tried(self, worker: int, call: Callable[[], Event]) -> Event:
+        self._is_busy = True
         try:
-            return TaskDone(self._worker, self._do(task))
-        except Exception as fault:  # noqa: BLE001
-            return failed(self._worker, fault)
+            return call()
+        except Exception as fault:  # noqa: BLE001  # it is raised in the process that shares out the work
+            return failed(worker, fault)
+        finally:
+            self._last, self._is_busy = time.monotonic(), False
+
+    def _end_when_idle(self) -> None:
+        while self._is_busy or time.monotonic() - self._last < IDLE_SECONDS:
+            time.sleep(LOOK_SECONDS)
+        os._exit(0)
 
 
 class _RayCrew:
-    def __init__(self, team: RayTeam, work: Workload[Any, Any], lease: Path, size: int, uses_gpu: bool) -> None:
+    def __init__(
+        self,
+        connection: _Connection,
+        work: Workload[Any, Any],
+        prepare: Callable[[], None],
+        size: int,
+        uses_gpu: bool,
+    ) -> None:
         self.size = size
-        self._uses_gpu, self._lease, self._prepare = uses_gpu, lease, team.prepare
+        self._connection, self._prepare, self._uses_gpu = connection, prepare, uses_gpu
         # Once in the cluster's memory, not once per actor.
         self._work = ray.put(work)
         self._kind: Any = ray.remote(
@@ -131,14 +197,15 @@ class _RayCrew:
         """The answers that each actor owes, oldest first."""
 
     def start(self, worker: int) -> None:
-        """Ask for an actor. It waits until the cluster has a free device."""
-        actor = self._kind.remote(worker, self._work, self._prepare, self._lease)
+        """Take an actor that has nothing to do, or ask for one. That one waits until the cluster has a free device."""
+        idle = self._connection.idle
+        actor = idle.pop() if idle else self._kind.remote(self._connection.lease)
         self._actors[worker] = actor
-        self._answers[worker] = [actor.load.remote(self._uses_gpu)]
+        self._answers[worker] = [actor.load.remote(worker, self._work, self._prepare, self._uses_gpu)]
 
     def give(self, worker: int, task: Any) -> None:
         """Send a task."""
-        self._answers[worker].append(self._actors[worker].do.remote(task))
+        self._answers[worker].append(self._actors[worker].do.remote(worker, task))
 
     def events(self) -> Sequence[Event]:
         """The answers that are there, and which actors have ended."""
@@ -154,19 +221,20 @@ class _RayCrew:
             event = ray.get(answer)
         except RayError as fault:
             # The actor, its machine, or the memory with its answer is gone.
-            self._kill(worker)
+            del self._answers[worker]
+            self._kill(self._actors.pop(worker))
             return WorkerEnded(worker, " ".join(str(fault).split("\n")[0].split()))
         del self._answers[worker][0]
         return event
 
-    def close(self) -> None:
-        """End all actors."""
-        for worker in list(self._actors):
-            self._kill(worker)
+    def rest(self) -> None:
+        """Keep the actors that have nothing to do for the next command, and end those that have not started."""
+        for worker, actor in self._actors.items():
+            if self._answers[worker]:
+                self._kill(actor)
+            else:
+                self._connection.idle.append(actor)
 
-    def _kill(self, worker: int) -> None:
-        self._answers.pop(worker, None)
-        try:
-            ray.kill(self._actors.pop(worker))
-        except RayError:
-            return
+    def _kill(self, actor: Any) -> None:
+        with suppress(RayError):
+            ray.kill(actor)
