@@ -1,14 +1,19 @@
 """`t2s plan`: show what a training will do, its estimated memory and time, and what this machine lacks for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from t2s_pipeline.commands.plan_evaluation import print_bill
+from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
     from t2s_pipeline.training.plan import TrainingPlan
+
+EVALUATE = "evaluate"
+"""The word that asks for the costs of an evaluation."""
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting. Can be repeated.")
@@ -20,18 +25,40 @@ PresetName = Annotated[
 
 
 def plan(
-    name: Annotated[
-        str,
-        typer.Argument(help="An experiment: see t2s experiments. NAME-seed1 is the same experiment with seed 1."),
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="EXPERIMENT | evaluate SYSTEM…",
+            help="An experiment: see t2s experiments. NAME-seed1 is the same experiment with seed 1. Or the word "
+            "evaluate and systems.",
+        ),
     ],
     override: Overrides = None,
     preset: PresetName = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option("--datasets", help="With evaluate: a dataset. Default: the system's own. Can be repeated."),
+    ] = None,
+    splits: Annotated[
+        list[str] | None, typer.Option("--splits", help="With evaluate: a split. Default: test. Can be repeated.")
+    ] = None,
+    devices: Annotated[
+        int, typer.Option("--devices", min=1, help="With evaluate: how many devices answer at the same time.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Show steps, completions, an estimate of memory and time, and what is missing on this machine.
+    """Show what a training will do, or what an evaluation will cost.
 
-    The exit code is 1 if something is missing that the training needs, and 0 if there are warnings only.
+    Of a training: steps, completions, an estimate of memory and time, and what is missing on this machine. The exit
+    code is 1 if something is missing that the training needs, and 0 if there are warnings only.
+
+    Of an evaluation (t2s plan evaluate SYSTEM…): hours, device hours and bytes, from measured rates where there are
+    some.
     """
+    if names[0] == EVALUATE:
+        print_bill(names[1:], datasets or [], splits or ["test"], devices, as_json)
+        return
+    (name,) = _one(names)
     from t2s_pipeline.methods.experiments import experiment
     from t2s_pipeline.training.plan import training_plan
     from t2s_pipeline.training.presets import with_preset
@@ -43,6 +70,12 @@ def plan(
         _print(planned)
     if not planned.can_run:
         raise typer.Exit(1)
+
+
+def _one(names: Sequence[str]) -> Sequence[str]:
+    if len(names) != 1:
+        raise InputError(f"t2s plan shows one experiment at a time, not {' and '.join(names)}.")
+    return names
 
 
 def _print_json(plan: "TrainingPlan") -> None:

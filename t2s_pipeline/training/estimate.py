@@ -177,6 +177,17 @@ def step_time(plan: Experiment, sizes: Architecture, device: Device) -> StepTime
     return StepTime(generate, images * 0.1 + rows * 0.02, update)
 
 
+def answer_seconds(sizes: Architecture, device: Device, max_new_tokens: int, batch_size: int) -> float:
+    """Estimated seconds per answer of one such GPU that answers in batches. The true time can be half or twice that."""
+    completion, prompt = min(EXPECTED_COMPLETION, max_new_tokens), sizes.visual_tokens + TEXT_TOKENS
+    read = 2 * (sizes.parameters * prompt + sizes.vision_parameters * sizes.patches)
+    cache = batch_size * (prompt + completion) * sizes.layers * 4 * sizes.kv_width
+    per_token = max((2 * sizes.parameters + cache) / (device.bandwidth * 1e12), SECONDS_PER_TOKEN)
+    # As in training, the longest completion of a batch decides.
+    tokens = min(2 * completion, max_new_tokens)
+    return read / (device.tflops * 1e12 * UTILIZATION) + tokens * per_token / batch_size
+
+
 def checkpoint_gigabytes(plan: Experiment, sizes: Architecture) -> float:
     """Disk space in GB of one checkpoint that a run can resume from: weights and Adam's moments."""
     if plan.grpo.lora_rank:

@@ -27,6 +27,8 @@ SYSTEMS = {"zero-shot-mini": (), "zero-shot-points": ("recipe.combination=pos2",
 ENDS_WITHIN = 30.0
 """Seconds within which the processes of an evaluation end after it."""
 
+TRIES = 4
+
 STORE_BYTES = 100_000_000
 RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
 """Ray's processes would be niced, and would wait for others' work."""
@@ -70,8 +72,14 @@ class LocalCluster:
         return f"http://{self._cluster.head_node.webui_url}"
 
     def add(self) -> None:
-        """Add a node."""
-        self.nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
+        """Add a node. Ray gives one 30 seconds to start, which a busy machine does not always keep."""
+        for attempt in range(TRIES):
+            try:
+                self.nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
+                return
+            except Exception:  # Ray raises no other
+                if attempt == TRIES - 1:
+                    raise
 
     def kill(self, number: int) -> None:
         """Kill all processes of a node at once, as if its machine lost power."""

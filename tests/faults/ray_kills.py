@@ -3,8 +3,8 @@
 usage: .venv-worker/bin/python -m tests.faults.ray_kills [--nodes N] [--actors N] [--drivers N]
 
 An evaluation (two systems, two splits) is done once in one process. Then it is done on a cluster with three nodes,
-again and again, and each time something is killed. After a node or an actor the same command goes on by itself. After the
-driver it fails with a sentence, and is run again. In the end the files are the same, and no process is left.
+again and again, and each time something is killed. After a node or an actor the same command goes on by itself. After
+the driver it fails with a sentence, and is run again. In the end the files are the same, and no process is left.
 """
 
 import argparse
