@@ -10,6 +10,7 @@ An actor stays for a minute after its command, with its libraries and models, fo
 import atexit
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +38,12 @@ PASSED_ON = ("T2S_", "HF_")
 """Variables that begin so reach the actors."""
 
 LOOK_SECONDS = 1.0
+
+PROCESSORS = 1
+"""Of a machine that an actor counts as its own, beside its GPU."""
+
+CONNECT_SECONDS = 10.0
+"""After so long without an answer there is no cluster."""
 
 IDLE_SECONDS = 60.0
 """After so long without a task an actor ends and gives its device back."""
@@ -89,6 +96,7 @@ class _Connection:
     def __init__(self, address: str, home: Path) -> None:
         self.idle: list[Any] = []
         """Actors that are alive, as far as is known."""
+        _require_answer(address)
         self._open = ExitStack()
         launchers = os.environ.get(LEASE)
         self.lease = Path(launchers) if launchers else self._open.enter_context(held_lease(home))
@@ -101,15 +109,33 @@ class _Connection:
             ray.init(address, log_to_driver=False, runtime_env=environment, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as fault:
             self._open.close()
-            sentence = " ".join(str(fault).split())
-            raise T2SError(f"The Ray cluster at {address} cannot be used: {sentence}") from fault
+            raise _unusable(address, fault) from fault
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
         self._open.callback(ray.shutdown)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
 
     def close(self) -> None:
         """Disconnect. All actors end."""
         self._open.close()
+
+
+def _require_answer(address: str) -> None:
+    """Say at once if nobody answers: Ray itself tries for minutes.
+
+    Raises:
+        T2SError: if nobody answers at HOST:PORT.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        except OSError as fault:
+            raise _unusable(address, fault) from fault
+
+
+def _unusable(address: str, fault: Exception) -> T2SError:
+    return T2SError(f"The Ray cluster at {address} cannot be used: {' '.join(str(fault).split())}")
 
 
 class _Connections:
@@ -190,7 +216,11 @@ class _RayCrew:
         # Once in the cluster's memory, not once per actor.
         self._work = ray.put(work)
         self._kind: Any = ray.remote(
-            num_gpus=1 if uses_gpu else 0, num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
+            num_gpus=1 if uses_gpu else 0,
+            num_cpus=PROCESSORS,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
         )(_Actor)
         self._actors: dict[int, Any] = {}
         self._answers: dict[int, list[ray.ObjectRef[Event]]] = {}

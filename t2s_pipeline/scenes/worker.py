@@ -1,10 +1,13 @@
-"""The work that loads models: requests about scenes are answered one after the other."""
+"""The work that loads models: requests about scenes are answered, by as many workers as there are devices."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.core.progress import NoProgress, Progress
+from t2s_pipeline.distribution.crew import ON_CPU, Team, ThisProcess
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.scenes.merging import distinct
 from t2s_pipeline.scenes.piece import Piece, SceneObject, box_around
@@ -17,27 +20,56 @@ from t2s_pipeline.vision.scene import OpenScene, open_scene
 from t2s_pipeline.vision.view import WHOLE, SceneView, Tiling
 
 
-def answer_requests(file: Path, progress: Progress, device: str) -> None:
+def answer_requests(file: Path, progress: Progress, device: str, team: Team = ON_CPU) -> None:
     """Answer the requests of a file and write the result of each.
 
-    A scene that cannot be read has a result with the reason, and the next one follows.
+    A scene that cannot be read has a result with the reason, and the next one follows. A single request is answered
+    here. Several are shared out: one worker answers all of a request.
 
     Args:
         file: of ``Requests.write``.
-        progress: receives the number of views.
-        device: a torch device.
+        progress: receives the number of views; if requests are shared out, the number of requests.
+        device: a torch device, for what is answered here.
+        team: who answers several requests.
     """
-    requests = read_requests(file)
-    answerer = SystemAnswerer(System.from_json(requests.system), device)
-    for request in requests.requests:
-        if request.result.is_file():
-            continue
-        try:
-            with open_scene(request.path, request.bands) as scene:
-                result = _result(scene, request, answerer, progress)
-        except InputError as fault:
-            result = SceneResult(fault=str(fault))
-        write_result(request.result, result)
+    requests = read_requests(file).requests
+    remaining = [(number, number) for number, request in enumerate(requests) if not request.result.is_file()]
+    if len(remaining) <= 1 or isinstance(team, ThisProcess):
+        answerer = SystemAnswerer(System.from_json(read_requests(file).system), device)
+        for number, _ in remaining:
+            _answer(requests[number], answerer, progress)
+        return
+    done = 0
+
+    def count(number: int, result: None) -> None:
+        nonlocal done
+        done += 1
+        progress.advance(done, f"{requests[number].path.name}: {requests[number].question}")
+
+    progress.start("questions about scenes:", len(remaining))
+    team.do(_AnsweredScenes(file), remaining, count)
+
+
+@dataclass(frozen=True)
+class _AnsweredScenes:
+    """The workload of answering requests. A task is the number of a request in the file."""
+
+    file: Path
+
+    def open(self, device: str) -> Callable[[int], None]:
+        """The function that answers a request and writes its result."""
+        requests = read_requests(self.file)
+        answerer = SystemAnswerer(System.from_json(requests.system), device)
+        return lambda number: _answer(requests.requests[number], answerer, NoProgress())
+
+
+def _answer(request: SceneRequest, answerer: SystemAnswerer, progress: Progress) -> None:
+    try:
+        with open_scene(request.path, request.bands) as scene:
+            result = _result(scene, request, answerer, progress)
+    except InputError as fault:
+        result = SceneResult(fault=str(fault))
+    write_result(request.result, result)
 
 
 def _result(scene: OpenScene, request: SceneRequest, answerer: SystemAnswerer, progress: Progress) -> SceneResult:

@@ -231,10 +231,10 @@ def _agree(options: argparse.Namespace, progress: Progress) -> None:
 
 
 def _ask(options: argparse.Namespace, progress: Progress) -> None:
-    device = prepare(options)
+    team = team_of(options, _home(options), only_here=True)
     from t2s_pipeline.scenes.worker import answer_requests
 
-    answer_requests(options.requests, progress, device)
+    answer_requests(options.requests, progress, prepare(options), team)
 
 
 def _home(options: argparse.Namespace) -> Path:

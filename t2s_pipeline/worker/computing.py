@@ -85,7 +85,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def team_of(options: argparse.Namespace, home: Path, text_only: bool = False) -> Team:
+def team_of(options: argparse.Namespace, home: Path, text_only: bool = False, only_here: bool = False) -> Team:
     """Who does the windows of a command: this process, a process per device, or a Ray cluster.
 
     Each worker computes with as many threads as a single process would, because the last bits of a mask's scores depend
@@ -95,13 +95,14 @@ def team_of(options: argparse.Namespace, home: Path, text_only: bool = False) ->
         options: of the command; ``device`` names the one device that is meant.
         home: T2S_HOME.
         text_only: the command does nothing but write texts.
+        only_here: the command reads files of this machine, so no cluster can do it.
 
     Raises:
         InputError: if T2S_DEVICES or T2S_RAY_ADDRESS cannot be used.
     """
     device = prepare(options)
     asked_for = _devices_to_use()
-    if (address := os.environ.get(RAY_ADDRESS, "")) and not options.device:
+    if (address := os.environ.get(RAY_ADDRESS, "")) and not options.device and not only_here:
         from t2s_pipeline.distribution.ray_crew import RayTeam
 
         return RayTeam(address, asked_for, home, partial(prepare_libraries, _threads()))

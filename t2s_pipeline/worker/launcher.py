@@ -21,6 +21,9 @@ from t2s_pipeline.worker.stopping import GRACE_SECONDS
 SERVED = frozenset({"generate", "segment", "agree", "judge-labels", "ask"})
 """The worker's commands that a kept process runs. A training has a process of its own, and so has an export."""
 
+SHARED = SERVED - {"ask"}
+"""The commands that a Ray cluster does. Scenes are files of this machine."""
+
 JOB_ADDRESSES = ("http://", "https://")
 """The address of a Ray cluster that takes jobs begins so. With another one the worker is a process here, as usual, and
 this machine is one of the cluster."""
@@ -179,7 +182,7 @@ def plain_launch(
 
     def launch(arguments: Sequence[str]) -> None:
         added = {**(variables or {}), **_threads(arguments[0])}
-        if arguments[0] in SERVED and settings.ray_address.startswith(JOB_ADDRESSES):
+        if arguments[0] in SHARED and settings.ray_address.startswith(JOB_ADDRESSES):
             try:
                 from t2s_pipeline.worker.ray_job import RayJob
             except ModuleNotFoundError as fault:

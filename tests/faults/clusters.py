@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,12 @@ def local_cluster(nodes: int) -> Iterator["LocalCluster"]:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": True},
+        head_node_args={
+            "num_cpus": 0,
+            "object_store_memory": STORE_BYTES,
+            "include_dashboard": True,
+            "dashboard_port": _free_port(),
+        },
     )
     local = LocalCluster(cluster)
     try:
@@ -53,6 +59,12 @@ def local_cluster(nodes: int) -> Iterator["LocalCluster"]:
         yield local
     finally:
         cluster.shutdown()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class LocalCluster:

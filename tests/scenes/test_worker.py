@@ -1,5 +1,6 @@
 """Prompts of a person are segmented in a view around them, or in the view that the request names."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,39 @@ def test_a_prompt_that_leaves_the_view_gets_another_one(scene: Path):
 def test_a_small_scene_is_one_view_in_any_case(scene: Path):
     small = save(scene.parent / "small.tif", painted(150, 160, [(40, 30, 80, 70)]))
     assert view_of(small, (40.0, 30.0, 80.0, 70.0), SceneView(0, 0, 100, 100, 100, 100)).box == (0, 0, 160, 150)
+
+
+class OtherWorker:
+    """A team of one, which gets the workload as another process would: pickled."""
+
+    def do(self, work, tasks, take):
+        do = pickle.loads(pickle.dumps(work)).open("cpu")  # noqa: S301  # our own
+        for number, task in reversed(list(tasks)):
+            take(number, do(task))
+
+
+class Lines(NoProgress):
+    """Keeps what is reported."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, str]] = []
+
+    def advance(self, done: int, note: str = "") -> None:
+        self.lines.append((done, note))
+
+
+def test_several_requests_are_shared_out_and_finished_ones_left_alone(scene: Path):
+    prompts = (PromptObject(NEAR),)
+    requests = [
+        SceneRequest(path, "where?", scene.parent / str(number), prompts=prompts)
+        for number, path in enumerate((scene, scene.parent / "nowhere.tif", scene))
+    ]
+    Requests({}, requests).write(scene.parent / "requests.json")
+    progress = Lines()
+    worker.answer_requests(scene.parent / "requests.json", progress, "cpu", OtherWorker())
+    assert [len(read_result(request.result).objects) for request in requests] == [1, 0, 1]
+    assert "nowhere.tif" in read_result(requests[1].result).fault
+    assert [done for done, _ in progress.lines] == [1, 2, 3] and progress.lines[0][1] == "field.tif: where?"
+    times = [request.result.stat().st_mtime_ns for request in requests]
+    worker.answer_requests(scene.parent / "requests.json", progress, "cpu", OtherWorker())
+    assert times == [request.result.stat().st_mtime_ns for request in requests] and len(progress.lines) == 3
