@@ -1,9 +1,15 @@
 """`t2s plan evaluate`: what an evaluation will cost."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from t2s_pipeline.steps.evaluation_bill import BilledSplit
 
 
 def print_bill(
@@ -24,8 +30,6 @@ def print_bill(
     import dataclasses
     import json
 
-    from rich.table import Table
-
     from t2s_pipeline.commands.printing import VisibleConsole
     from t2s_pipeline.steps.evaluation_bill import bill
     from t2s_pipeline.systems.resolve import resolve
@@ -43,6 +47,19 @@ def print_bill(
         sums = {"devices": devices, "device_hours": total, "hours": hours, "bytes": size}
         print(json.dumps({"splits": listed, **sums}, indent=1))
         return
+    console = VisibleConsole()
+    console.print(_table(rows))
+    together = None if total is None else total / devices
+    console.print(
+        f"Together: {_hours(total)} device hours, {_hours(together)} hours on {devices} devices of that kind, "
+        f"{size / 1e6:.1f} MB. Starting processes and loading models come on top.",
+        highlight=False,
+    )
+
+
+def _table(rows: "Sequence[BilledSplit]") -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in ("system", "split", "answers", "s per answer", "device hours", "MB", "rate"):
         is_text = column in ("system", "split", "rate")
@@ -59,14 +76,7 @@ def print_bill(
             f"{row.size / 1e6:.1f}",
             row.source,
         )
-    console = VisibleConsole()
-    console.print(table)
-    together = None if total is None else total / devices
-    console.print(
-        f"Together: {_hours(total)} device hours, {_hours(together)} hours on {devices} devices of that kind, "
-        f"{size / 1e6:.1f} MB. Starting processes and loading models come on top.",
-        highlight=False,
-    )
+    return table
 
 
 def _hours(hours: float | None) -> str:

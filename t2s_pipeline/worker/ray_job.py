@@ -31,6 +31,9 @@ LOOK_SECONDS = 1.0
 SILENCE_SECONDS = 60.0
 """After so long without an answer of the cluster's head the job is given up."""
 
+NOT_YET = "No available agent"
+"""Stands in the answer of a head whose agent has not started."""
+
 FAULTS = (RequestException, RuntimeError, OSError)
 """What the client raises if the head does not answer, or answers with an error."""
 
@@ -63,19 +66,27 @@ class RayJob:
             WorkerError: if it fails, or the cluster does not answer.
         """
         with held_lease(self._settings.home) as lease, self._answering() as client:
-            job = client.submit_job(
-                entrypoint=shlex.join(
-                    [os.environ.get(PYTHON, "python"), "-u", "-m", "t2s_pipeline.worker", *self._arguments]
-                ),
-                runtime_env={"env_vars": {**self._environment(), LEASE: str(lease)}},
-                submission_id=f"t2s-{uuid4().hex[:16]}",
-            )
+            job = self._submit(client, {**self._environment(), LEASE: str(lease)})
             try:
                 self._follow(client, job)
             finally:
                 # It has ended, or it has lost its lease.
                 with suppress(*FAULTS):
                     client.stop_job(job)
+
+    def _submit(self, client: JobSubmissionClient, variables: Mapping[str, str]) -> str:
+        """Start the job. A cluster that has just started says for some seconds that it takes none."""
+        command = [os.environ.get(PYTHON, "python"), "-u", "-m", "t2s_pipeline.worker", *self._arguments]
+        name, began = f"t2s-{uuid4().hex[:16]}", time.monotonic()
+        while True:
+            try:
+                return client.submit_job(
+                    entrypoint=shlex.join(command), runtime_env={"env_vars": dict(variables)}, submission_id=name
+                )
+            except RuntimeError as fault:
+                if NOT_YET not in str(fault) or time.monotonic() - began > SILENCE_SECONDS or self._is_interrupted:
+                    raise
+            time.sleep(LOOK_SECONDS)
 
     def _environment(self) -> dict[str, str]:
         passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}

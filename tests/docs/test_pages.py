@@ -16,7 +16,14 @@ PAGES = [
 ]
 ARCHITECTURE = REPO / "docs" / "architecture.md"
 WALKS = ["A sample", "A completion", "A dropped checkpoint"]
-SET_BY_THE_PROGRAM = {"T2S_TERMINAL", "T2S_TETHERED", "T2S_UI_HOSTS", "T2S_UI_TOKEN", "T2S_WORKER_THREADS"}
+SET_BY_THE_PROGRAM = {
+    "T2S_RAY_LEASE",
+    "T2S_TERMINAL",
+    "T2S_TETHERED",
+    "T2S_UI_HOSTS",
+    "T2S_UI_TOKEN",
+    "T2S_WORKER_THREADS",
+}
 """Variables that one process sets for another. They are not for people."""
 MOST_ROOMS_OF_A_WALK = 8
 GENERATED = ("tables.md", "views.md", "command-line.md")
