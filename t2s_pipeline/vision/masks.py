@@ -7,6 +7,7 @@ if they are wrong. After the counts are checked, decoding is a single ``repeat``
 from dataclasses import dataclass
 from typing import TypedDict
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
@@ -56,7 +57,9 @@ class Rle:
 def encode(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Rle:
     """Run lengths of a boolean or 0/1 mask (H, W)."""
     height, width = mask.shape
-    counts = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
+    # pycocotools reads column by column. OpenCV turns a mask over several times as fast as a copy by NumPy.
+    pixels = np.ascontiguousarray(mask, dtype=np.uint8)
+    counts = coco.encode(cv2.transpose(pixels).T if mask.size else np.asfortranarray(pixels))["counts"]
     return Rle(height, width, counts.decode("ascii"))
 
 

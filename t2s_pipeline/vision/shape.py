@@ -5,6 +5,7 @@ and distances are Euclidean. Beyond the image everything is background.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -36,10 +37,15 @@ SOLID_FROM = 0.85
 
 def tight_window(mask: Mask) -> tuple[slice, slice] | None:
     """The rows and columns of the smallest window that holds all pixels of a mask (H, W); None without any."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
+    if not mask.size:
         return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    pixels = mask.view(np.uint8)
+    # A decoded mask lies column by column. OpenCV reads row by row, so it gets the mask turned over.
+    by_column = mask.flags.f_contiguous and not mask.flags.c_contiguous
+    left, top, width, height = cv2.boundingRect(pixels.T if by_column else np.ascontiguousarray(pixels))
+    if by_column:
+        left, top, width, height = top, left, height, width
+    return (slice(top, top + height), slice(left, left + width)) if width else None
 
 
 def reduced(mask: Mask, side: int = MEASURED_SIDE) -> Mask:
@@ -50,12 +56,19 @@ def reduced(mask: Mask, side: int = MEASURED_SIDE) -> Mask:
     factor = math.ceil(max(mask.shape) / side)
     if factor == 1:
         return mask
-    rows, columns = (-size % factor for size in mask.shape)
-    padded = np.pad(mask, ((0, rows), (0, columns)))
-    height, width = padded.shape[0] // factor, padded.shape[1] // factor
+    height, width = (math.ceil(size / factor) for size in mask.shape)
+    padded = np.zeros((height * factor, width * factor), bool)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
     # Rows first: whole rows are combined with vector instructions.
-    rows_joined = np.logical_or.reduce(padded.reshape(height, factor, -1), axis=1)
-    joined: Mask = rows_joined.reshape(height, width, factor).any(axis=2)
+    rows = _joined([padded[shift::factor] for shift in range(factor)])
+    return _joined([rows[:, shift::factor] for shift in range(factor)])
+
+
+def _joined(parts: Sequence[Mask]) -> Mask:
+    """The pixels that are target in at least one of the masks."""
+    joined = parts[0].copy()
+    for part in parts[1:]:
+        joined |= part
     return joined
 
 
