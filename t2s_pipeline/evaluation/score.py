@@ -144,8 +144,8 @@ def score_batches(
 
 def columns_of_answers(protocol: str) -> list[str]:
     """The columns of ``PREDICTIONS`` that a protocol scores."""
-    own = ["square_status", "square_mask"] if protocol == "reference" else ["mask"]
-    return ["sample_id", "question_index", "status", *own]
+    at_its_size = ["square_status", "square_mask"] if protocol == "reference" else ["mask"]
+    return ["sample_id", "question_index", "status", *at_its_size]
 
 
 def _require_known(protocol: str) -> None:

@@ -88,7 +88,9 @@ def loaded_picture(data: bytes, kind: str) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             refuse_too_many_pixels(*picture.size)
             picture.load()
-            return ImageOps.exif_transpose(picture)
+            # Otherwise Pillow copies the pixels of each picture, also of one that is not turned.
+            ImageOps.exif_transpose(picture, in_place=True)
+            return picture
     except UnusableFileError:
         raise
     except UnidentifiedImageError as error:
