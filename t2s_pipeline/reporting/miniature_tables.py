@@ -31,7 +31,7 @@ they are 28 of 226 in val and 29 of 216 in test (embedded: 2 of 200 and 13 of 20
 are. Those on `synthetic-studies` are higher for a system that rejects well, and lower for one that does not.
 """
 
-HEAD = "| system | seeds | n | gIoU | difference | rejected | published | seconds | what follows |\n" + "|---|" * 9
+HEAD = "| system | seeds | n | gIoU | difference | rejected | published | seconds | what follows |\n" + "|---" * 9 + "|"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _by_morphology(lake: Path, table: MiniatureTable, scores: dict[str, _Scores 
     ids = {shape: rows.filter(pc.equal(shapes, shape))["sample_id"] for shape in table.morphologies}
     counts = ", ".join(f"{shape}: n = {len(ids[shape])}" for shape in table.morphologies)
     lines = [f"Difference of gIoU by the shape of the target ({counts}).\n"]
-    lines.append("| system | " + " | ".join(table.morphologies) + " |\n" + "|---|" * (1 + len(table.morphologies)))
+    lines.append("| system | " + " | ".join(table.morphologies) + " |\n" + "|---" * (1 + len(table.morphologies)) + "|")
     for system in table.systems:
         ours = scores[system.name]
         if ours is None or system.name == BASE:

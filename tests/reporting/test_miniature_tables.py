@@ -48,6 +48,8 @@ def test_seeds_are_averaged_and_the_claim_is_tested(tmp_path):
     assert base.startswith(f"| `{BASE}` | 2 | 10 | 30.00 [30.00, 30.00] |")
     assert "| 1 | 10 | 80.00 [80.00, 80.00] | +50.00 [+50.00, +50.00] |" in rival
     assert rival.endswith("better than plain Think2Seg-RS |")
+    head, rule = (line for line in page.splitlines() if line.startswith(("| system", "|---")))
+    assert head.count("|") == rule.count("|") == base.count("|")
     assert f"The claim (`vision-reasoner-mini` before `{BASE}`) holds here: +50.00" in page
     seg_zero = next(line for line in page.splitlines() if "`seg-zero-mini`" in line)
     assert seg_zero.endswith("| not run yet |")
