@@ -27,15 +27,13 @@ from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.distribution.crew import Event, Result, Task, TaskDone, WorkerEnded, WorkerReady, Workload
 from t2s_pipeline.distribution.lease import LEASE, held_lease, watch_lease
 from t2s_pipeline.distribution.processes import failed
+from t2s_pipeline.distribution.remote_environment import passed_on
 from t2s_pipeline.distribution.sharing import SharedWork
 
 PATIENCE = "T2S_RAY_PATIENCE"
 """The environment variable with the seconds that a cluster may leave us without a single worker."""
 
 PATIENCE_SECONDS = 600.0
-
-PASSED_ON = ("T2S_", "HF_")
-"""Variables that begin so reach the actors."""
 
 LOOK_SECONDS = 1.0
 
@@ -100,9 +98,8 @@ class _Connection:
         self._open = ExitStack()
         launchers = os.environ.get(LEASE)
         self.lease = Path(launchers) if launchers else self._open.enter_context(held_lease(home))
-        variables = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         # The actors of a job get its variables.
-        environment = None if launchers else {"env_vars": variables}
+        environment = None if launchers else {"env_vars": passed_on()}
         # Ray would handle SIGTERM in its own way.
         before = signal.getsignal(signal.SIGTERM)
         try:

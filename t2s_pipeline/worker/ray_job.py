@@ -18,14 +18,12 @@ from requests.exceptions import RequestException
 
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS, Settings
 from t2s_pipeline.distribution.lease import LEASE, held_lease
+from t2s_pipeline.distribution.remote_environment import passed_on
 from t2s_pipeline.worker.failures import ERROR_PREFIX, WorkerError, failure
 from t2s_pipeline.worker.process import LAST_LINES
 
 PYTHON = "T2S_RAY_PYTHON"
 """The environment variable with the worker's interpreter on the machines of the cluster; the default is ``python``."""
-
-PASSED_ON = ("T2S_", "HF_")
-"""Variables that begin so reach the job and its actors."""
 
 LOOK_SECONDS = 1.0
 SILENCE_SECONDS = 60.0
@@ -89,9 +87,8 @@ class RayJob:
             time.sleep(LOOK_SECONDS)
 
     def _environment(self) -> dict[str, str]:
-        passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         home, devices = str(self._settings.home), self._settings.devices
-        return {**passed_on, "T2S_HOME": home, DEVICES: devices, RAY_ADDRESS: "auto", **self._variables}
+        return {**passed_on(), "T2S_HOME": home, DEVICES: devices, RAY_ADDRESS: "auto", **self._variables}
 
     @contextmanager
     def _answering(self) -> Iterator[JobSubmissionClient]:
