@@ -4,7 +4,7 @@ import os
 
 _PREFIXES = ("T2S_", "HF_")
 _SECRETS = frozenset({"HF_TOKEN"})
-"""A Ray cluster shows the variables of a job to all of its users. Nothing is downloaded there, so no token is needed."""
+"""A Ray cluster shows the variables of a job to all of its users. Nothing is downloaded there without a person."""
 
 
 def passed_on() -> dict[str, str]:
