@@ -50,6 +50,8 @@ def local_cluster(nodes: int) -> Iterator["LocalCluster"]:
             "object_store_memory": STORE_BYTES,
             "include_dashboard": True,
             "dashboard_port": _free_port(),
+            # Another cluster of this machine may have the default one.
+            "dashboard_agent_listen_port": _free_port(),
         },
     )
     local = LocalCluster(cluster)
