@@ -32,6 +32,9 @@ SILENCE_SECONDS = 60.0
 NOT_YET = "No available agent"
 """Stands in the answer of a head whose agent has not started."""
 
+OF_RAY = ("Running entrypoint for job", "job_manager.py:")
+"""Lines with these words are Ray's own, and not shown."""
+
 FAULTS = (RequestException, RuntimeError, OSError)
 """What the client raises if the head does not answer, or answers with an error."""
 
@@ -125,6 +128,8 @@ class RayJob:
         """Show the lines that are new. The error sentence is not shown: it becomes the error's message."""
         complete = output[: output.rfind("\n") + 1]
         for line in complete[self._shown :].splitlines():
+            if any(words in line for words in OF_RAY):
+                continue
             if line.strip():
                 self._last.append(line.rstrip())
             if not line.startswith(ERROR_PREFIX):

@@ -22,8 +22,11 @@ from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.worker.launcher import plain_launch
 
 SPLITS = ("val", "test")
-SYSTEMS = {"zero-shot-mini": (), "zero-shot-points": ("recipe.combination=pos2",)}
-"""System → how it differs from the first one."""
+SMALL_BATCHES = "generation.batch_size=1"
+"""A window is four batches: so a split of twenty questions has several windows."""
+
+SYSTEMS = {"zero-shot-mini": (SMALL_BATCHES,), "zero-shot-points": (SMALL_BATCHES, "recipe.combination=pos2")}
+"""System → how it differs from ``zero-shot-mini``."""
 
 ENDS_WITHIN = 30.0
 """Seconds within which the processes of an evaluation end after it."""
