@@ -1,0 +1,79 @@
+"""Who does the windows of a command: what T2S_DEVICES and T2S_RAY_ADDRESS say."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.worker
+
+import torch  # noqa: E402
+
+from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.distribution.crew import ThisProcess  # noqa: E402
+from t2s_pipeline.distribution.processes import Processes, WorkerDevice  # noqa: E402
+from t2s_pipeline.distribution.ray_crew import RayTeam  # noqa: E402
+from t2s_pipeline.worker import computing  # noqa: E402
+
+ANY, CPU = argparse.Namespace(device=None), argparse.Namespace(device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("T2S_DEVICES", "T2S_RAY_ADDRESS", "OMP_NUM_THREADS", "T2S_WORKER_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    before = torch.get_num_threads()
+    monkeypatch.setattr(computing, "_cores", lambda: 4)
+    yield
+    torch.set_num_threads(before)
+
+
+def team(options: argparse.Namespace = ANY, **more: bool):
+    return computing.team_of(options, Path("/home"), **more)
+
+
+def test_without_a_gpu_one_process_does_it():
+    assert team() == ThisProcess("cpu")
+
+
+def test_so_many_processes_as_are_asked_for_each_with_all_threads(monkeypatch):
+    monkeypatch.setenv("T2S_DEVICES", "2")
+    shared = team()
+    assert isinstance(shared, Processes) and shared.devices == (WorkerDevice("cpu"),) * 2
+    assert shared.prepare.args == (4,), "the last bits of a mask's scores depend on the number of threads"
+    assert team(text_only=True).prepare.args == (2,), "texts do not"
+    monkeypatch.setenv("T2S_DEVICES", "all")
+    assert len(team().devices) == 4
+    assert team(CPU) == ThisProcess("cpu"), "the named device is the only one"
+
+
+def test_every_gpu_has_a_process_that_sees_no_other(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert [device.variables for device in team().devices] == [
+        {"CUDA_VISIBLE_DEVICES": "5"},
+        {"CUDA_VISIBLE_DEVICES": "7"},
+    ]
+    monkeypatch.setenv("T2S_DEVICES", "1")
+    assert team() == ThisProcess("cuda:0")
+    monkeypatch.setenv("T2S_DEVICES", "3")
+    with pytest.raises(InputError, match="T2S_DEVICES is 3, and this machine has 2"):
+        team()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_another_number_of_devices_is_a_sentence(text, monkeypatch):
+    monkeypatch.setenv("T2S_DEVICES", text)
+    with pytest.raises(InputError, match="give the number of devices, or all"):
+        team()
+
+
+def test_a_cluster_does_what_it_can_read(monkeypatch):
+    monkeypatch.setenv("T2S_RAY_ADDRESS", "head:6379")
+    monkeypatch.setenv("T2S_DEVICES", "8")
+    assert isinstance(team(), RayTeam) and (team().address, team().size) == ("head:6379", 8)
+    assert isinstance(team(only_here=True), Processes)
+    assert team(CPU) == ThisProcess("cpu")
