@@ -43,7 +43,15 @@ CHANGED = {
     "published_metrics": 1,
 }
 """Table → partitions of it in the old lake, of those tables that have changed since."""
-NEW_TABLES = {"answer_settings", "notes", "scenes", "standing_questions", "scene_objects", "step_times"}
+NEW_TABLES = {
+    "risk_thresholds",
+    "answer_settings",
+    "notes",
+    "scenes",
+    "standing_questions",
+    "scene_objects",
+    "step_times",
+}
 """Tables that release 0.1 did not have."""
 
 
