@@ -20,6 +20,7 @@ TREES = {
     "rrsis-d": make_rrsis_d.HERE,
     "risbench": make_phrases.RISBENCH,
     "refsegrs": make_phrases.REFSEGRS,
+    "synthetic-referring": make_phrases.RISBENCH,  # the same layout
 }
 
 
@@ -36,6 +37,7 @@ def test_every_benchmark_has_a_variable_and_a_tree_here():
         "T2S_RRSIS_D_ROOT",
         "T2S_RISBENCH_ROOT",
         "T2S_REFSEGRS_ROOT",
+        "T2S_SYNTHETIC_REFERRING_ROOT",
     }
 
 
@@ -146,5 +148,5 @@ def test_everything_that_can_be_read_is_offered_and_a_fault_is_told(settings):
     settings_file.write_text(json.dumps({**json.loads(settings_file.read_text()), "gone": "/nowhere"}))
     offered, faults = catalog.readable_splits(settings)
     assert {("rrsis-d", "val"), ("synthetic", "train"), ("mine", "val"), ("mine", "test")} <= set(offered)
-    assert len(offered) == len(set(offered)) == 5 * 3 + 2
+    assert len(offered) == len(set(offered)) == 6 * 3 + 2
     assert len(faults) == 1 and "/nowhere" in faults[0]
