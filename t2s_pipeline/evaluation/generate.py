@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.distribution.crew import ON_CPU, Team
-from t2s_pipeline.evaluation.second_look import Answering, SecondLook
+from t2s_pipeline.evaluation.second_look import Answering, second_look
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan, questions_to_ask
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES
 from t2s_pipeline.lake.store import read_partition
@@ -27,7 +27,6 @@ from t2s_pipeline.prompters.base import Completion
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.load import kept_answerer
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
-from t2s_pipeline.segmenters.load import kept_segmenter
 
 BATCHES_PER_WINDOW = 4
 """Batches that are sorted by prompt length together. They are lost together if the process dies."""
@@ -91,9 +90,7 @@ class _AnsweredWindows:
         system = self.system
         prompter = kept_answerer(system.prompter, system.generation, device, system.asking)
         settings, images = _settings(prompter, system, self.max_questions), self.split.open()
-        answering: Answering = prompter
-        if system.recipe.turns == 2:
-            answering = SecondLook(prompter, kept_segmenter(system.segmenter, device), system)
+        answering: Answering = second_look(prompter, system, device) if system.recipe.turns == 2 else prompter
 
         def answer(window: Window) -> list[pa.Table]:
             batches = _answer(prompter, answering, system, window, images(window))

@@ -14,6 +14,7 @@ from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompting.combinations import PromptCombination
 from t2s_pipeline.prompting.second_look import second_question
+from t2s_pipeline.segmenters.load import kept_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.second_look import marked
@@ -81,3 +82,8 @@ class SecondLook:
         if prediction.mask is None:
             return np.zeros(square.shape[:2], bool)
         return masks.decode(prediction.mask)
+
+
+def second_look(prompter: Chat, system: System, device: str) -> SecondLook:
+    """A system's prompter that looks twice, with the system's segmenter on a torch device."""
+    return SecondLook(prompter, kept_segmenter(system.segmenter, device), system)

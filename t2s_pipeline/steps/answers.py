@@ -13,7 +13,7 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
-from t2s_pipeline.steps.fingerprints import known_sha256, weights_fingerprint
+from t2s_pipeline.steps.fingerprints import code_fingerprint, known_sha256, weights_fingerprint
 from t2s_pipeline.steps.model_identity import prompter_title, segmenter_title
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 
@@ -73,7 +73,8 @@ class Complete(_Answering):
         if self.system.recipe.turns == 1:
             return {}
         masks_of = [weights_fingerprint(self.system.segmenter), self.system.recipe.inference]
-        return {"turns": self.system.recipe.turns, "first_masks": masks_of}
+        code = code_fingerprint("evaluation.second_look")
+        return {"turns": self.system.recipe.turns, "first_masks": masks_of, "code_of_turns": code}
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_systems_by_name(tmp_path: Path):
     assert (base.prompter, base.segmenter, base.combination) == ("qwen2.5-vl-mini", "sam2-mini", "bbox+pos2")
     with pytest.raises(NotMaterializedError, match="train it first"):
         resolve("think2seg-mini-seed1", settings)
-    with pytest.raises(InputError, match=r"no system 'think2seg-maxi'.*zero-shot-mini"):
+    with pytest.raises(InputError, match=r"no system 'think2seg-maxi'.*think2seg-mini"):
         resolve("think2seg-maxi", settings)
     publish(settings.runs, "think2seg-mini-seed1", 20, 40)
     last = publish(settings.runs, "think2seg-mini-seed1", 40, 40)
