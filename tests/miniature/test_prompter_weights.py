@@ -6,9 +6,9 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
 from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER  # noqa: E402
+from t2s_pipeline.miniature.lessons import TAUGHT  # noqa: E402
 from t2s_pipeline.miniature.measure_prompter import measure  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
-from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 
 
@@ -17,7 +17,7 @@ def measured():
     return measure(load_prompter(EMBEDDED_PROMPTER), load_segmenter("sam2-mini"), count=64)
 
 
-@pytest.mark.parametrize("name", PROMPT_COMBINATIONS)
+@pytest.mark.parametrize("name", TAUGHT)
 def test_at_least_four_of_five_answers_are_valid(measured, name):
     assert measured.valid[name] >= 0.8
 

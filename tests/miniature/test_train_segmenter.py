@@ -43,7 +43,7 @@ def test_prompts_move_with_the_turned_image(pool):
 
 def options(out, steps: int) -> argparse.Namespace:
     return argparse.Namespace(
-        out=out, steps=steps, seed=0, images=2, kinds=2, scenes=4, held_out=2, report=2, threads=1
+        out=out, size="mini", steps=steps, seed=0, images=2, kinds=2, scenes=4, held_out=2, report=2, threads=1
     )
 
 
