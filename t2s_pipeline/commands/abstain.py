@@ -11,7 +11,11 @@ def abstain(
     system: Annotated[str, typer.Argument(help="A system whose agreement was measured on the split.")],
     risk: Annotated[
         float,
-        typer.Option(help="The highest expected loss: the mean of 1 - IoU over all questions, 0 for an abstained one."),
+        typer.Option(
+            min=0.001,
+            max=0.999,
+            help="The highest expected loss: the mean of 1 - IoU over all questions, 0 for an abstained one.",
+        ),
     ] = 0.2,
     dataset: Annotated[str, typer.Option(help="The dataset, as `t2s doctor` names it.")] = "synthetic",
     split: Annotated[str, typer.Option(help="The split that the threshold is chosen on.")] = "val",

@@ -68,6 +68,10 @@ class LakePartition:
                 return "t2s scenes answer"
             case schema.BENCHMARK_METRICS | schema.PAIRED_DIFFERENCES:
                 return "t2s summarize"
+            case schema.AGREEMENT:
+                return f"t2s evaluate {partition['system']} {split} --completions 8"
+            case schema.RISK_THRESHOLDS:
+                return f"t2s abstain {partition['system']} --dataset {partition['dataset']}"
             case _ if "system" in partition:
                 return f"t2s evaluate {partition['system']} {split}"
         return "t2s demo"

@@ -26,7 +26,7 @@ from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
-from t2s_pipeline.steps.step import Context, Step, StepReport
+from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 from t2s_pipeline.steps.training import Train
 from t2s_pipeline.systems.resolve import resolve
 from tests.processes import PATIENCE
@@ -310,3 +310,13 @@ def test_every_step_is_declared_once_with_a_name_of_its_own_and_code_that_exists
     assert sorted(step.name for step in steps) == sorted([*names, Report.name])
     for step in steps:
         assert f"t2s_pipeline.{step.code}" in fingerprints.counted_modules(f"t2s_pipeline.{step.code}")
+
+
+def test_what_is_missing_names_the_command_that_makes_it():
+    answers = {"system": "mine", "dataset": "synthetic", "split": "val"}
+    agreement = LakePartition(schema.AGREEMENT, answers).command
+    # Without further completions nothing is measured.
+    assert agreement == "t2s evaluate mine --dataset synthetic --split val --completions 8"
+    assert LakePartition(schema.COMPLETIONS, answers).command == agreement.removesuffix(" --completions 8")
+    threshold = LakePartition(schema.RISK_THRESHOLDS, {"system": "mine", "dataset": "synthetic"})
+    assert threshold.command == "t2s abstain mine --dataset synthetic"
