@@ -12,12 +12,9 @@ from assets.events import check_specs, record, results
 from assets.groups import RESULTS
 from assets.partitions import evaluation_of, evaluations, systems
 from assets.resources import GPU, WorkerLauncher
-from t2s_pipeline.evaluation.metrics import summarize
-from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.steps.answers import Agree
-from t2s_pipeline.steps.evaluation import VALIDATION, evaluate
+from t2s_pipeline.steps.evaluation import VALIDATION, evaluate, summary_on_val
 from t2s_pipeline.steps.re_evaluation import rescore
 from t2s_pipeline.systems.resolve import resolve
 
@@ -55,8 +52,7 @@ def validation(context: dg.AssetExecutionContext, worker: WorkerLauncher) -> dg.
     runner = worker.runner(context)
     system = resolve(context.partition_key, runner.settings)
     record(context, runner.settings, evaluate(runner, system, system.dataset, VALIDATION))
-    scored = {"dataset": system.dataset, "split": VALIDATION, "system": system.name, "protocol": "strict"}
-    metrics = summarize(read_partition(runner.settings.lake, schema.SAMPLE_SCORES, scored))
+    metrics = summary_on_val(runner.settings, system)
     return dg.MaterializeResult(
         metadata={
             "dataset": system.dataset,

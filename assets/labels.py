@@ -12,7 +12,7 @@ from assets.events import check_specs, results
 from assets.groups import LABELS
 from assets.partitions import dataset_and_split, dataset_splits
 from assets.resources import GPU, WorkerLauncher
-from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
+from t2s_pipeline.methods.registry import labellings_in_use
 from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.training.model_names import segmenter_name
 
@@ -20,7 +20,7 @@ from t2s_pipeline.training.model_names import segmenter_name
 class LabelConfig(dg.Config):
     """The methods whose labels are made, and their settings."""
 
-    methods: list[str] = Field(default=list(LABELLINGS), description="The methods whose labels are made.")
+    methods: list[str] = Field(default=labellings_in_use(), description="The methods whose labels are made.")
     settings: list[str] = Field(default=[], description="Settings of a method, for example vision-reasoner.eps=7.")
     fresh: bool = Field(default=False, description="Redo finished work.")
 

@@ -21,10 +21,9 @@ from assets.training import announce
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.methods.experiments import BASELINE
-from t2s_pipeline.methods.registry import METHODS, embedded_methods
+from t2s_pipeline.methods.registry import METHODS, embedded_methods, labellings_in_use
 from t2s_pipeline.methods.shared_settings import EMBEDDED_DATASET
 from t2s_pipeline.methods.system import System
-from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.reporting import leaderboard
 from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.answers import Complete, Segment
@@ -128,7 +127,9 @@ def label(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
     runner = worker.runner(context, plan.fresh)
     splits = dict.fromkeys([(EMBEDDED_DATASET, "train"), (plan.dataset, plan.splits[-1])])
     for dataset, split in splits if plan.labels else ():
-        reports = [report for method in LABELLINGS for report in runner.run(MakeLabels(method, dataset, split))]
+        reports = [
+            report for method in labellings_in_use() for report in runner.run(MakeLabels(method, dataset, split))
+        ]
         record(context, runner.settings, reports)
     return plan
 

@@ -16,7 +16,7 @@ from t2s_pipeline.core.interrupts import INTERRUPTS
 from t2s_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
-    from t2s_pipeline.app.desk import Desk
+    from t2s_pipeline.commands.page.desk import Desk
 
 NAME = "app"
 
@@ -37,7 +37,7 @@ def app(
     It offers the rasters of T2S_IMAGERY (default: the folder imagery in T2S_HOME), those that are named here, and files
     that are dropped on it. The models stay loaded in the worker. Nothing leaves this machine.
     """
-    from t2s_pipeline.app.desk import Desk
+    from t2s_pipeline.commands.page.desk import Desk
     from t2s_pipeline.worker.serve import KEEPS_GPU
 
     require_free(port, f"make {NAME}")
@@ -60,7 +60,7 @@ def _serve(desk: "Desk", port: int, names: Iterable[str]) -> None:
     import uvicorn
     from rasterio.errors import NotGeoreferencedWarning
 
-    from t2s_pipeline.app.server import application
+    from t2s_pipeline.commands.page.server import application
 
     # ``open_scene`` silences it in one thread at a time, and the notes of a scene say it.
     warnings.simplefilter("ignore", NotGeoreferencedWarning)

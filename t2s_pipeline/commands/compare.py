@@ -19,7 +19,7 @@ def compare(
     """
     from t2s_pipeline.commands.printing import text_table, wide_console
     from t2s_pipeline.core.errors import NotMaterializedError
-    from t2s_pipeline.evaluation.pairs import compare_everywhere
+    from t2s_pipeline.reporting.comparison import compare_everywhere
 
     settings = Settings.from_env()
     rows = compare_everywhere(settings.lake, system, baseline, dataset, split)

@@ -54,8 +54,8 @@ def score(
     surplus samples are counted and listed: t2s sql "from prediction_rejects".
     """
     from t2s_pipeline.commands.catalog import recording_runner
-    from t2s_pipeline.external.foreign_mask import MaskOptions
-    from t2s_pipeline.external.score import ForeignAnswers, score_foreign
+    from t2s_pipeline.steps.external.foreign_mask import MaskOptions
+    from t2s_pipeline.steps.external.score import ForeignAnswers, score_foreign
 
     settings = Settings.from_env()
     options = MaskOptions(objects, min_score, threshold)

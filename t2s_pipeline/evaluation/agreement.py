@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from t2s_pipeline.core.distribution.crew import ON_CPU, Team
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.registry import published_rule
-from t2s_pipeline.distribution.crew import ON_CPU, Team
 from t2s_pipeline.evaluation.segment import segment_texts
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan, questions_to_ask
 from t2s_pipeline.lake.predictions import Prediction

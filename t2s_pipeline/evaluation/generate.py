@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from t2s_pipeline.core.distribution.crew import ON_CPU, Team
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.registry import published_rule
-from t2s_pipeline.distribution.crew import ON_CPU, Team
 from t2s_pipeline.evaluation.second_look import Answering, second_look
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan, questions_to_ask
 from t2s_pipeline.lake.schema import COMPLETIONS, SAMPLES

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from t2s_pipeline.core.distribution.crew import ON_CPU, Team
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.distribution.crew import ON_CPU, Team
 from t2s_pipeline.evaluation.kinds import wider_prompts
 from t2s_pipeline.evaluation.prompt_search import improved
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan

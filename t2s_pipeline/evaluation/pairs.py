@@ -7,7 +7,6 @@ chosen once, and every pair is then a subtraction.
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,7 @@ import pyarrow.compute as pc
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.evaluation.intervals import resampled_sums
 from t2s_pipeline.evaluation.metrics import Estimate, compare, difference, image_sums, images_of, null_if_nan
-from t2s_pipeline.lake.schema import PAIRED_DIFFERENCES, SAMPLE_SCORES
-from t2s_pipeline.lake.store import list_partitions, read_partition
+from t2s_pipeline.lake.schema import PAIRED_DIFFERENCES
 
 Pair = tuple[str, str]
 """A system, and the system that it is compared with."""
@@ -83,31 +81,6 @@ def all_differences(
         for metric, estimate in estimates.items()
     ]
     return pa.Table.from_pylist(rows, schema=PAIRED_DIFFERENCES.schema)
-
-
-def compare_everywhere(
-    lake: Path, system: str, baseline: str, dataset: str | None = None, split: str | None = None
-) -> pa.Table:
-    """Two systems compared wherever both have scores: rows of ``paired_differences``.
-
-    Args:
-        lake: the folder of the lake.
-        system: the system.
-        baseline: the system that is subtracted from it.
-        dataset: compare on this dataset only.
-        split: compare on this split only.
-    """
-    rows = [PAIRED_DIFFERENCES.schema.empty_table()]
-    scored = list_partitions(lake, SAMPLE_SCORES)
-    for partition in scored:
-        shared = {column: partition[column] for column in ("dataset", "split", "protocol")}
-        selected = dataset in (None, shared["dataset"]) and split in (None, shared["split"])
-        if partition["system"] == system and selected and {**shared, "system": baseline} in scored:
-            scores = {
-                name: read_partition(lake, SAMPLE_SCORES, {**shared, "system": name}) for name in (system, baseline)
-            }
-            rows.append(all_differences(scores, [(system, baseline)], **shared))
-    return pa.concat_tables(rows)
 
 
 def _answered(scores: pa.Table) -> str:

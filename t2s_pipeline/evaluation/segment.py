@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from t2s_pipeline.core.distribution.crew import ON_CPU, Team
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
-from t2s_pipeline.distribution.crew import ON_CPU, Team
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan
 from t2s_pipeline.lake.predictions import Prediction, predictions_table
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from t2s_pipeline.core.distribution.crew import Team, Workload
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.question_choice import asked_questions
-from t2s_pipeline.distribution.crew import Team, Workload
 from t2s_pipeline.lake.schema import IMAGES
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import Partition, fingerprint_of, read_partition

@@ -22,3 +22,8 @@ def embedded_methods() -> dict[str, Method]:
 def methods_with_labels() -> dict[str, Method]:
     """The methods that learn from pseudo-labels, by name."""
     return {method.name: method for method in METHODS.values() if method.labels}
+
+
+def labellings_in_use() -> list[str]:
+    """The names of the labellings that the methods learn from, each once."""
+    return list(dict.fromkeys(method.labels for method in methods_with_labels().values()))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from t2s_pipeline.core.distribution.crew import ON_CPU, Team, ThisProcess
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress, Progress
-from t2s_pipeline.distribution.crew import ON_CPU, Team, ThisProcess
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.scenes.merging import distinct
 from t2s_pipeline.scenes.piece import Piece, SceneObject, box_around

@@ -10,8 +10,9 @@ import pyarrow as pa
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import BENCHMARKS
+from t2s_pipeline.evaluation.metrics import Summary, summarize
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import list_partitions, partition_file, scan, write_partition
+from t2s_pipeline.lake.store import list_partitions, partition_file, read_partition, scan, write_partition
 from t2s_pipeline.methods.experiments import RELEASED
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.weights import weights_sha256
@@ -51,6 +52,16 @@ def evaluate(runner: Runner, system: System, dataset: str, split: str) -> list[S
     for step in score_under_every_protocol(system.name, system.segmenter_name, dataset, split):
         reports += runner.run(step)
     return reports
+
+
+def summary_on_val(settings: Settings, system: System) -> Summary:
+    """A system's metrics on val of its training dataset, under the strict protocol.
+
+    Raises:
+        NotMaterializedError: if it has no scores there.
+    """
+    scored = {"dataset": system.dataset, "split": VALIDATION, "system": system.name, "protocol": "strict"}
+    return summarize(read_partition(settings.lake, schema.SAMPLE_SCORES, scored))
 
 
 def is_validated(context: Context, system: System) -> bool:

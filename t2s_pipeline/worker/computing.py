@@ -6,10 +6,10 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+from t2s_pipeline.core.distribution.crew import Team, ThisProcess
+from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS
-from t2s_pipeline.distribution.crew import Team, ThisProcess
-from t2s_pipeline.distribution.processes import Processes, WorkerDevice
 from t2s_pipeline.worker.options import THREADS
 from t2s_pipeline.worker.pulse import silence_limit
 
@@ -103,7 +103,7 @@ def team_of(options: argparse.Namespace, home: Path, text_only: bool = False, on
     device = prepare(options)
     asked_for = _devices_to_use()
     if (address := os.environ.get(RAY_ADDRESS, "")) and not options.device and not only_here:
-        from t2s_pipeline.distribution.ray_crew import RayTeam
+        from t2s_pipeline.core.distribution.ray_crew import RayTeam
 
         return RayTeam(address, asked_for, home, partial(prepare_libraries, _threads()))
     devices = _devices(device, asked_for, bool(options.device))

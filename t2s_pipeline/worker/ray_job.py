@@ -1,7 +1,7 @@
 """A command of the worker as a job of a Ray cluster, for a launcher that is on no machine of it.
 
 https://docs.ray.io/en/latest/cluster/running-applications/job-submission/ describes jobs. The job is the process that
-shares out the windows (distribution/ray_crew.py). It runs on the cluster's head. The launcher shows its output and
+shares out the windows (core/distribution/ray_crew.py). It runs on the cluster's head. The launcher shows its output and
 holds the lease that the job and all actors watch.
 """
 
@@ -16,9 +16,9 @@ from uuid import uuid4
 from ray.job_submission import JobStatus, JobSubmissionClient
 from requests.exceptions import RequestException
 
+from t2s_pipeline.core.distribution.lease import LEASE, held_lease
+from t2s_pipeline.core.distribution.remote_environment import passed_on
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS, Settings
-from t2s_pipeline.distribution.lease import LEASE, held_lease
-from t2s_pipeline.distribution.remote_environment import passed_on
 from t2s_pipeline.worker.failures import ERROR_PREFIX, WorkerError, failure
 from t2s_pipeline.worker.process import LAST_LINES
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from t2s_pipeline.core.children import wake_when_parent_ends
-from t2s_pipeline.distribution.lease import LEASE, watch_lease
+from t2s_pipeline.core.distribution.lease import LEASE, watch_lease
 from t2s_pipeline.worker.channel import Heartbeat, Message, Unwatched, send, standard_input
 
 TETHERED = "T2S_TETHERED"

@@ -8,10 +8,11 @@ from PIL import Image
 
 dg = pytest.importorskip("dagster")
 
+from assets.abandoned_runs import close_abandoned  # noqa: E402
 from assets.curves import newest, observed  # noqa: E402
 from assets.partitions import known_runs  # noqa: E402
 from assets.resources import WorkerLauncher  # noqa: E402
-from jobs.housekeeping import close_abandoned, trainings  # noqa: E402
+from jobs.housekeeping import trainings  # noqa: E402
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.methods.experiments import EXPERIMENTS  # noqa: E402
 from t2s_pipeline.training.log import TrainingLog  # noqa: E402

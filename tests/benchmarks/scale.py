@@ -30,10 +30,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from t2s_pipeline.core.distribution.crew import Event, TaskDone, Team, WorkerReady
+from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice
+from t2s_pipeline.core.distribution.sharing import SharedWork
 from t2s_pipeline.core.progress import NoProgress
-from t2s_pipeline.distribution.crew import Event, TaskDone, Team, WorkerReady
-from t2s_pipeline.distribution.processes import Processes, WorkerDevice
-from t2s_pipeline.distribution.sharing import SharedWork
 from t2s_pipeline.evaluation.windows import Item, StagedWindows, Window
 from t2s_pipeline.lake.schema import COMPLETIONS
 
@@ -209,7 +209,7 @@ def main() -> None:
     result: dict[str, Any] = {"driver": driver(options.answers)}
     result["processes"] = measure(processes, options.windows, options.seconds)
     if options.ray:
-        from t2s_pipeline.distribution.ray_crew import RayTeam
+        from t2s_pipeline.core.distribution.ray_crew import RayTeam
         from tests.faults.clusters import local_cluster
 
         home = Path(tempfile.mkdtemp())

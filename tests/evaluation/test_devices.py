@@ -11,9 +11,9 @@ from functools import partial  # noqa: E402
 
 import torch  # noqa: E402
 
+from t2s_pipeline.core.distribution.crew import ThisProcess  # noqa: E402
+from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
-from t2s_pipeline.distribution.crew import ThisProcess  # noqa: E402
-from t2s_pipeline.distribution.processes import Processes, WorkerDevice  # noqa: E402
 from t2s_pipeline.evaluation import generate, label_quality  # noqa: E402
 from t2s_pipeline.lake import schema  # noqa: E402
 from t2s_pipeline.lake.store import partition_file, read_partition, write_partition  # noqa: E402

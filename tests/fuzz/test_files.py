@@ -18,8 +18,8 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.coco import CocoMask, read_coco, stated_size
 from t2s_pipeline.datasets.phrases import PhraseFiles
 from t2s_pipeline.datasets.query_files import read_queries
-from t2s_pipeline.external.foreign_mask import MaskOptions
-from t2s_pipeline.external.masks import read_masks
+from t2s_pipeline.steps.external.foreign_mask import MaskOptions
+from t2s_pipeline.steps.external.masks import read_masks
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.training.checkpoints import MARKER
 from t2s_pipeline.vision import masks

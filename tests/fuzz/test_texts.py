@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.datasets.coco import CocoMask
 from t2s_pipeline.datasets.restricted_pickle import loads
-from t2s_pipeline.external.run_length_forms import coco_form
 from t2s_pipeline.methods.experiments import EXPERIMENTS
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.prompting.lax import parse_both
 from t2s_pipeline.prompting.parsing import Answer, parse
+from t2s_pipeline.steps.external.run_length_forms import coco_form
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Frame
 from t2s_pipeline.vision.image_files import UnusableFileError

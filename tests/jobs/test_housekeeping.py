@@ -7,9 +7,10 @@ import pytest
 dg = pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
+from assets.abandoned_runs import close_abandoned  # noqa: E402
 from assets.partitions import add_keys, dataset_splits, evaluated_splits, imagery_scenes, runs, systems  # noqa: E402
 from assets.resources import WorkerLauncher  # noqa: E402
-from jobs.housekeeping import close_abandoned, impossible_partitions  # noqa: E402
+from jobs.housekeeping import impossible_partitions  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.worker.process_ids import HOST, PROCESS  # noqa: E402
 

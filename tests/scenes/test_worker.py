@@ -12,7 +12,7 @@ from t2s_pipeline.scenes import worker
 from t2s_pipeline.scenes.request import Requests, SceneRequest, read_result
 from t2s_pipeline.vision.geometry import Box, PromptObject
 from t2s_pipeline.vision.view import SceneView
-from tests.app.painted_worker import PaintedAnswerer
+from tests.commands.page.painted_worker import PaintedAnswerer
 from tests.scenes.painted import painted, save
 
 pytestmark = pytest.mark.worker

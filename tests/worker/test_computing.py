@@ -10,10 +10,10 @@ pytestmark = pytest.mark.worker
 
 import torch  # noqa: E402
 
+from t2s_pipeline.core.distribution.crew import ThisProcess  # noqa: E402
+from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice  # noqa: E402
+from t2s_pipeline.core.distribution.ray_crew import RayTeam  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
-from t2s_pipeline.distribution.crew import ThisProcess  # noqa: E402
-from t2s_pipeline.distribution.processes import Processes, WorkerDevice  # noqa: E402
-from t2s_pipeline.distribution.ray_crew import RayTeam  # noqa: E402
 from t2s_pipeline.worker import computing  # noqa: E402
 
 ANY, CPU = argparse.Namespace(device=None), argparse.Namespace(device="cpu")

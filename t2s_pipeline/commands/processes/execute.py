@@ -12,9 +12,9 @@ from typing import Any, NoReturn, TextIO
 import dagster as dg
 from sqlalchemy.exc import OperationalError
 
+from assets.abandoned_runs import close_abandoned
 from assets.partitions import runs
 from assets.terminal import TERMINAL
-from jobs.housekeeping import close_abandoned
 from t2s_pipeline.commands.processes.history import open_history
 from t2s_pipeline.commands.processes.pool_slot import wait_visibly
 from t2s_pipeline.core.atomic_files import disk_room

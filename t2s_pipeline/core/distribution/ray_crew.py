@@ -1,0 +1,267 @@
+"""Workers that are actors of a Ray cluster, on any of its machines.
+
+https://docs.ray.io/en/latest/ray-core/actors.html says what an actor is. Ray is the extra ``ray``; this module and
+``worker/ray_job.py`` import it. The machines of the cluster have the same packages, and see T2S_HOME and the folders of
+models at the same paths.
+
+An actor stays for a minute after its command, with its libraries and models, for the next command of the same process.
+"""
+
+import atexit
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from t2s_pipeline.core.distribution.crew import Event, Result, Task, TaskDone, WorkerEnded, WorkerReady, Workload
+from t2s_pipeline.core.distribution.lease import LEASE, held_lease, watch_lease
+from t2s_pipeline.core.distribution.processes import failed
+from t2s_pipeline.core.distribution.remote_environment import passed_on
+from t2s_pipeline.core.distribution.sharing import SharedWork
+from t2s_pipeline.core.environment import positive_number
+from t2s_pipeline.core.errors import T2SError
+
+PATIENCE = "T2S_RAY_PATIENCE"
+"""The environment variable with the seconds that a cluster may leave us without a single worker."""
+
+PATIENCE_SECONDS = 600.0
+
+LOOK_SECONDS = 1.0
+
+PROCESSORS = 1
+"""Of a machine that an actor counts as its own, beside its GPU."""
+
+CONNECT_SECONDS = 10.0
+"""After so long without an answer there is no cluster."""
+
+IDLE_SECONDS = 60.0
+"""After so long without a task an actor ends and gives its device back."""
+
+
+@dataclass(frozen=True)
+class RayTeam:
+    """A ``Team`` of actors, one per GPU of the cluster; one per machine on a cluster without GPUs.
+
+    Attributes:
+        address: HOST:PORT of the cluster's head, or ``auto`` on one of its machines.
+        size: the number of actors; None or 0 for one per GPU.
+        home: T2S_HOME, where the lease is.
+        prepare: called in each actor before anything else.
+    """
+
+    address: str
+    size: int | None
+    home: Path
+    prepare: Callable[[], None]
+
+    def do(
+        self, work: Workload[Task, Result], tasks: Iterable[tuple[int, Task]], take: Callable[[int, Result], None]
+    ) -> None:
+        """Do all tasks.
+
+        Raises:
+            T2SError: if the cluster does not answer, has no free device, or a task fails.
+        """
+        patience = positive_number(PATIENCE, PATIENCE_SECONDS)
+        connection = _CONNECTIONS.get(self.address, self.home)
+        gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]  # Ray has none here
+        machines = sum(node["Resources"].get("CPU", 0) > 0 for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
+        crew = _RayCrew(connection, work, self.prepare, self.size or gpus or machines, uses_gpu=gpus > 0)
+        try:
+            SharedWork(crew, tasks, take, patience).finish()
+        except BaseException:
+            _CONNECTIONS.close()
+            raise
+        crew.rest()
+
+
+class _Connection:
+    """This process's connection to a cluster, the lease of its actors, and those that have nothing to do.
+
+    Raises:
+        T2SError: if there is no such cluster.
+    """
+
+    def __init__(self, address: str, home: Path) -> None:
+        self.idle: list[Any] = []
+        """Actors that are alive, as far as is known."""
+        _require_answer(address)
+        self._open = ExitStack()
+        launchers = os.environ.get(LEASE)
+        self.lease = Path(launchers) if launchers else self._open.enter_context(held_lease(home))
+        # The actors of a job get its variables.
+        environment = None if launchers else {"env_vars": passed_on()}
+        # Ray would handle SIGTERM in its own way.
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(address, log_to_driver=False, runtime_env=environment, configure_logging=False)
+        except (ConnectionError, RuntimeError, ValueError) as fault:
+            self._open.close()
+            raise _unusable(address, fault) from fault
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
+        self._open.callback(ray.shutdown)
+
+    def close(self) -> None:
+        """Disconnect. All actors end."""
+        self._open.close()
+
+
+def _require_answer(address: str) -> None:
+    """Say at once if nobody answers: Ray itself tries for minutes.
+
+    Raises:
+        T2SError: if nobody answers at HOST:PORT.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        except OSError as fault:
+            raise _unusable(address, fault) from fault
+
+
+def _unusable(address: str, fault: Exception) -> T2SError:
+    return T2SError(f"The Ray cluster at {address} cannot be used: {' '.join(str(fault).split())}")
+
+
+class _Connections:
+    """The connection that this process keeps, at most one."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, Path] | None = None
+        self._connection: _Connection | None = None
+        atexit.register(self.close)
+
+    def get(self, address: str, home: Path) -> _Connection:
+        """The connection to a cluster: the one that is kept, or a new one."""
+        if self._connection is None or self._key != (address, home):
+            self.close()
+            self._key, self._connection = (address, home), _Connection(address, home)
+        return self._connection
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+_CONNECTIONS = _Connections()
+
+
+class _Actor:
+    """One worker, in a process of the cluster."""
+
+    def __init__(self, lease: Path) -> None:
+        watch_lease(lease, lambda: os._exit(1))
+        self._last = time.monotonic()
+        self._is_busy = False
+        self._do: Callable[[Any], Any]
+        threading.Thread(target=self._end_when_idle, daemon=True, name="idle").start()
+
+    def load(self, worker: int, work: Workload[Any, Any], prepare: Callable[[], None], uses_gpu: bool) -> Event:
+        """Load the models. Ray shows the process its own GPU only."""
+
+        def load() -> Event:
+            prepare()
+            self._do = work.open("cuda:0" if uses_gpu else "cpu")
+            return WorkerReady(worker)
+
+        return self._tried(worker, load)
+
+    def do(self, worker: int, task: Any) -> Event:
+        """Do one task."""
+        return self._tried(worker, lambda: TaskDone(worker, self._do(task)))
+
+    def _tried(self, worker: int, call: Callable[[], Event]) -> Event:
+        self._is_busy = True
+        try:
+            return call()
+        except Exception as fault:  # noqa: BLE001  # it is raised in the process that shares out the work
+            return failed(worker, fault)
+        finally:
+            self._last, self._is_busy = time.monotonic(), False
+
+    def _end_when_idle(self) -> None:
+        while self._is_busy or time.monotonic() - self._last < IDLE_SECONDS:
+            time.sleep(LOOK_SECONDS)
+        os._exit(0)
+
+
+class _RayCrew:
+    def __init__(
+        self,
+        connection: _Connection,
+        work: Workload[Any, Any],
+        prepare: Callable[[], None],
+        size: int,
+        uses_gpu: bool,
+    ) -> None:
+        self.size = size
+        self._connection, self._prepare, self._uses_gpu = connection, prepare, uses_gpu
+        # Once in the cluster's memory, not once per actor.
+        self._work = ray.put(work)
+        self._kind: Any = ray.remote(
+            num_gpus=1 if uses_gpu else 0,
+            num_cpus=PROCESSORS,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
+        )(_Actor)
+        self._actors: dict[int, Any] = {}
+        self._answers: dict[int, list[ray.ObjectRef[Event]]] = {}
+        """The answers that each actor owes, oldest first."""
+
+    def start(self, worker: int) -> None:
+        """Take an actor that has nothing to do, or ask for one. That one waits until the cluster has a free device."""
+        idle = self._connection.idle
+        actor = idle.pop() if idle else self._kind.remote(self._connection.lease)
+        self._actors[worker] = actor
+        self._answers[worker] = [actor.load.remote(worker, self._work, self._prepare, self._uses_gpu)]
+
+    def give(self, worker: int, task: Any) -> None:
+        """Send a task."""
+        self._answers[worker].append(self._actors[worker].do.remote(worker, task))
+
+    def events(self) -> Sequence[Event]:
+        """The answers that are there, and which actors have ended."""
+        oldest = {answers[0]: worker for worker, answers in self._answers.items() if answers}
+        waiting = list(oldest)
+        ready, _ = ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS, fetch_local=False)
+        if ready:
+            ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
+        return [self._event(oldest[answer], answer) for answer in ready]
+
+    def _event(self, worker: int, answer: "ray.ObjectRef[Event]") -> Event:
+        try:
+            event = ray.get(answer)
+        except RayError as fault:
+            # The actor, its machine, or the memory with its answer is gone.
+            del self._answers[worker]
+            self._kill(self._actors.pop(worker))
+            return WorkerEnded(worker, " ".join(str(fault).split("\n")[0].split()))
+        del self._answers[worker][0]
+        return event
+
+    def rest(self) -> None:
+        """Keep the actors that have nothing to do for the next command, and end those that have not started."""
+        for worker, actor in self._actors.items():
+            if self._answers[worker]:
+                self._kill(actor)
+            else:
+                self._connection.idle.append(actor)
+
+    def _kill(self, actor: Any) -> None:
+        with suppress(RayError):
+            ray.kill(actor)
