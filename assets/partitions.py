@@ -15,7 +15,8 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.names import is_name, require_name
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, list_partitions
+from t2s_pipeline.lake.folders import Partition
+from t2s_pipeline.lake.store import list_partitions
 from t2s_pipeline.methods.experiments import EXPERIMENTS, experiment
 
 dataset_splits = dg.DynamicPartitionsDefinition(name="dataset_split")

@@ -11,7 +11,8 @@ from PIL import Image
 
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, read_partition, scan
+from t2s_pipeline.lake.folders import Partition
+from t2s_pipeline.lake.store import read_partition, scan
 from t2s_pipeline.steps.scene_pictures import answer_pictures, scene_picture
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.panels import contact_sheet, data_uri

@@ -5,12 +5,13 @@ The claims themselves are in ``table_checks`` and ``dataset_checks``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
+from t2s_pipeline.core.lake_place import LakePlace
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.schema import TABLES
-from t2s_pipeline.lake.store import Partition, read_partition
+from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.lake.summaries import Number
 
 
@@ -36,7 +37,7 @@ class Check:
     judge: Callable[[pa.Table], CheckResult]
     blocking: bool = True
 
-    def on(self, lake: Path, partition: Partition) -> CheckResult:
+    def on(self, lake: LakePlace, partition: Partition) -> CheckResult:
         """Test one partition.
 
         Raises:
@@ -52,10 +53,10 @@ class LakeCheck:
     name: str
     table: str
     claim: str
-    judge: Callable[[Path, Partition], CheckResult]
+    judge: Callable[[LakePlace, Partition], CheckResult]
     blocking: bool = True
 
-    def on(self, lake: Path, partition: Partition) -> CheckResult:
+    def on(self, lake: LakePlace, partition: Partition) -> CheckResult:
         """Test one partition.
 
         Raises:

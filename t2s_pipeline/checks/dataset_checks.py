@@ -1,16 +1,17 @@
 """What must hold of the split of a dataset beyond single columns: sizes, no leak between splits, published counts."""
 
 from collections import Counter
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.checks.claims import Check, CheckResult, LakeCheck
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.datasets.registry import published_empty_targets, published_samples
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, list_partitions, read_partition, scan
+from t2s_pipeline.lake.folders import Partition
+from t2s_pipeline.lake.store import list_partitions, read_partition, scan
 from t2s_pipeline.lake.summaries import Number
 from t2s_pipeline.vision import masks
 
@@ -29,7 +30,7 @@ def _count_and_names(count: str, key: str, names: list[str]) -> dict[str, Number
     return {count: len(names), key: _listed(names)} if names else {count: 0}
 
 
-def _masks_decode(lake: Path, partition: Partition) -> CheckResult:
+def _masks_decode(lake: LakePlace, partition: Partition) -> CheckResult:
     """Every mask can be decoded, fills its frame, and has the recorded area and emptiness.
 
     A few masks are read at a time, because a split can have gigabytes.
@@ -52,7 +53,7 @@ def _masks_decode(lake: Path, partition: Partition) -> CheckResult:
     return CheckResult(not wrong, f"{len(wrong)} of {count} masks are wrong{first}", {"wrong": len(wrong)})
 
 
-def _masks_fit(lake: Path, partition: Partition) -> CheckResult:
+def _masks_fit(lake: LakePlace, partition: Partition) -> CheckResult:
     """Every mask has the size of its image, and the image exists."""
     images = read_partition(lake, schema.IMAGES, partition, ["image_id", "width", "height"])
     samples = read_partition(lake, schema.SAMPLES, partition, ["sample_id", "image_id", "mask.width", "mask.height"])
@@ -83,7 +84,7 @@ def _questions_have_words(rows: pa.Table) -> CheckResult:
     return CheckResult(not wrong, sentence, _count_and_names("blank", "samples", wrong))
 
 
-def _as_published(lake: Path, partition: Partition) -> CheckResult:
+def _as_published(lake: LakePlace, partition: Partition) -> CheckResult:
     """The number of samples equals the published one; if not, the result lists what was set aside."""
     samples = read_partition(lake, schema.SAMPLES, partition, ["sample_id"]).num_rows
     published = published_samples(partition["dataset"], partition["split"])
@@ -100,7 +101,7 @@ def _as_published(lake: Path, partition: Partition) -> CheckResult:
     return CheckResult(False, f"{samples} samples where {published} were published{also}", numbers)
 
 
-def _empty_targets(lake: Path, partition: Partition) -> CheckResult:
+def _empty_targets(lake: LakePlace, partition: Partition) -> CheckResult:
     flags = read_partition(lake, schema.SAMPLES, partition, ["is_empty"])["is_empty"]
     empty = pc.sum(flags).as_py() or 0
     published = published_empty_targets(partition["dataset"], partition["split"])
@@ -109,7 +110,7 @@ def _empty_targets(lake: Path, partition: Partition) -> CheckResult:
     return CheckResult(published in (None, empty), f"{empty} empty targets{comparison}", numbers)
 
 
-def _no_leak(lake: Path, partition: Partition) -> CheckResult:
+def _no_leak(lake: LakePlace, partition: Partition) -> CheckResult:
     """No image of this split is also in a split that must not share images with it, such as train and test."""
     dataset, split = partition["dataset"], partition["split"]
     apart = ("val", "test") if split == "train" else ("train",)
@@ -130,7 +131,7 @@ def _no_leak(lake: Path, partition: Partition) -> CheckResult:
     )
 
 
-def _hashes(lake: Path, partition: Partition) -> dict[str, str]:
+def _hashes(lake: LakePlace, partition: Partition) -> dict[str, str]:
     """sha256 → image id."""
     rows = read_partition(lake, schema.IMAGES, partition, ["sha256", "image_id"])
     return dict(zip(rows["sha256"].to_pylist(), rows["image_id"].to_pylist(), strict=True))

@@ -1,13 +1,13 @@
 """What must hold of scenes, of standing questions and of the objects that were found."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.checks.claims import Check, CheckResult, LakeCheck
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, read_partition
+from t2s_pipeline.lake.folders import Partition
+from t2s_pipeline.lake.store import read_partition
 
 TOLERANCE = 1e-6
 """Degrees. Bounds of a scene and of an object at its edge are computed from other points."""
@@ -35,7 +35,7 @@ def _answers_are_complete(rows: pa.Table) -> CheckResult:
     return CheckResult(wrong.num_rows == 0, sentence or "the answer is not complete")
 
 
-def _inside_the_scene(lake: Path, partition: Partition) -> CheckResult:
+def _inside_the_scene(lake: LakePlace, partition: Partition) -> CheckResult:
     """The bounds of every object lie within those of its scene, in degrees."""
     columns = ["west", "south", "east", "north"]
     (scene,) = read_partition(lake, schema.SCENES, {"scene": partition["scene"]}, columns).to_pylist()

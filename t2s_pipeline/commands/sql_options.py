@@ -65,6 +65,7 @@ def answer(options: SqlOptions) -> int:
         out=str(options.parquet or ""),
         seconds=options.seconds,
         memory_mb=options.memory_mb,
+        lake_address=settings.lake_address,
     )
     if text is not None:
         return run_query(request)

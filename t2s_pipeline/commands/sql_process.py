@@ -40,6 +40,7 @@ class SqlRequest:
         seconds: the time limit of the process, from its start.
         memory_mb: the memory limit of the process.
         since: when it was started (``time.monotonic``).
+        lake_address: T2S_LAKE.
     """
 
     home: str
@@ -51,6 +52,7 @@ class SqlRequest:
     seconds: float
     memory_mb: int
     since: float = 0.0
+    lake_address: str = ""
 
 
 def run_query(request: SqlRequest) -> int:
@@ -185,7 +187,9 @@ def _answer(request: SqlRequest) -> None:
     from t2s_pipeline.lake.query_texts import Form, streamed_for_parquet, streamed_texts
     from t2s_pipeline.lake.views import Limits
 
-    settings = Settings(Path(request.home), Path(sys.executable), Path(request.sql_dir))
+    settings = Settings(
+        Path(request.home), Path(sys.executable), Path(request.sql_dir), lake_address=request.lake_address
+    )
     limits = Limits(request.seconds, request.memory_mb, is_whole_process=True, since=request.since)
     if request.form == "parquet":
         with streamed_for_parquet(settings, request.sql, limits) as batches:

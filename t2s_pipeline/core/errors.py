@@ -15,14 +15,18 @@ class DamagedFileError(InputError):
     """A file of the lake that is damaged.
 
     Attributes:
-        path: the file.
+        path: the file, or the address of an object.
         reason: what is wrong with it, without a full stop.
     """
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path} is damaged ({reason}): `t2s lake repair` removes it and says how to make it again.")
         self.path = path
         self.reason = reason
+
+
+class ObjectStoreError(T2SError):
+    """The object store of the lake cannot be used, or not at the moment."""
 
 
 class MissingWorkerError(T2SError):

@@ -2,11 +2,13 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from t2s_pipeline.core.errors import MissingWorkerError
+from t2s_pipeline.core.lake_place import LAKE, LakePlace, lake_place
 from t2s_pipeline.core.outside_files import home_expanded
 
 REPO = Path(__file__).resolve().parents[2]
@@ -40,6 +42,17 @@ def _roots(environment: Mapping[str, str]) -> dict[str, Path]:
     }
 
 
+def _lake_address(home: Path) -> str:
+    """The address that T2S_LAKE names.
+
+    Raises:
+        InputError: if it is none.
+    """
+    address = os.environ.get(LAKE, "")
+    lake_place(home, address)
+    return address
+
+
 @dataclass(frozen=True)
 class Settings:
     """``home`` holds everything that the pipeline writes. ``worker_python`` is the interpreter with torch."""
@@ -55,13 +68,18 @@ class Settings:
     """How many devices answer: ``all``, a number, or empty for the default (worker/computing.py). T2S_DEVICES."""
     ray_address: str = ""
     """The Ray cluster that answers; empty for this machine. T2S_RAY_ADDRESS."""
+    lake_address: str = ""
+    """Where the lake is on an object store; empty for the folder ``lake`` in ``home``. T2S_LAKE."""
 
     @classmethod
     def from_env(cls) -> "Settings":
         """The settings of the environment.
 
         They are T2S_HOME (default: ``data`` in the checkout), T2S_WORKER_PYTHON (``.venv-worker``), T2S_IMAGERY,
-        T2S_DEVICES and T2S_RAY_ADDRESS.
+        T2S_DEVICES, T2S_RAY_ADDRESS and T2S_LAKE.
+
+        Raises:
+            InputError: if T2S_LAKE is no address of a lake.
         """
         home = home_expanded(os.environ.get("T2S_HOME") or REPO / "data").resolve()
         # Not resolved: the python of a virtual environment is a link, and its target is outside the environment.
@@ -76,12 +94,22 @@ class Settings:
             home_expanded(imagery).resolve() if imagery else None,
             os.environ.get(DEVICES, ""),
             os.environ.get(RAY_ADDRESS, ""),
+            _lake_address(home),
         )
 
+    @classmethod
+    def of_worker(cls, home: Path) -> "Settings":
+        """The settings of a worker's command, whose interpreter is this one.
+
+        Args:
+            home: T2S_HOME.
+        """
+        return cls(home, Path(sys.executable), lake_address=_lake_address(home))
+
     @property
-    def lake(self) -> Path:
+    def lake(self) -> LakePlace:
         """The tables."""
-        return self.home / "lake"
+        return lake_place(self.home, self.lake_address)
 
     @property
     def scenes(self) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.loss import root_entry
@@ -40,7 +41,7 @@ def accept_all(contents: Mapping[Path, bytes], samples: int) -> None:
 
 
 def ingest_split(
-    lake: Path,
+    lake: LakePlace,
     dataset: Dataset,
     split: str,
     fingerprint: str = "",
@@ -50,7 +51,7 @@ def ingest_split(
     """Read a split into the tables of ``TABLES``. Their partitions appear in one step.
 
     Args:
-        lake: the folder of the tables.
+        lake: where the tables are.
         dataset: where the files are and how they are read.
         split: train, val or test.
         fingerprint: what the partitions are made from; it is stored with them.

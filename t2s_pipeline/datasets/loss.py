@@ -4,9 +4,9 @@ A folder that is half mounted, half copied or half deleted looks like a smaller 
 """
 
 import hashlib
-from pathlib import Path
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.registry import EMBEDDED
 from t2s_pipeline.lake.schema import SAMPLES
@@ -23,13 +23,13 @@ def root_entry(dataset: Dataset) -> dict[bytes, bytes]:
     return {ROOT_KEY: hashlib.sha256(str(dataset.root).encode("utf-8", "surrogateescape")).hexdigest()[:16].encode()}
 
 
-def refuse_loss(lake: Path, dataset: Dataset, split: str, samples: int) -> None:
+def refuse_loss(lake: LakePlace, dataset: Dataset, split: str, samples: int) -> None:
     """Refuse to replace a split by far fewer samples from the same folder.
 
     The embedded scenes are as many as their step is asked for.
 
     Args:
-        lake: the folder of the tables.
+        lake: where the tables are.
         dataset: where the split was read from now.
         split: train, val or test.
         samples: how many it has now.

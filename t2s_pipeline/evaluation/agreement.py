@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.distribution.crew import ON_CPU, Team
 from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.evaluation.segment import segment_texts
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan, questions_to_ask
@@ -67,7 +68,7 @@ def measure_agreement(
     Raises:
         NotMaterializedError: if the split's images or samples are not in the lake.
     """
-    lake, partition = home / "lake", {"dataset": dataset, "split": split}
+    lake, partition = Settings.of_worker(home).lake, {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id", "questions"])
     questions = by_image(samples, questions_to_ask(samples, sampling.max_questions, published_rule(dataset)))
     windows = plan(lake, partition, questions, max(1, system.generation.batch_size // sampling.completions))

@@ -17,13 +17,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from t2s_pipeline.core.distribution.crew import ON_CPU, Team
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.evaluation.kinds import wider_prompts
 from t2s_pipeline.evaluation.prompt_search import improved
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.prompts import prompts_to_arrow
 from t2s_pipeline.lake.schema import LABEL_QUALITY, PSEUDO_LABELS, SAMPLES
-from t2s_pipeline.lake.store import Partition, read_partition
+from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.registry import METHODS, methods_with_labels
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombination, Shape
@@ -90,7 +93,7 @@ def judge_labels(
     Raises:
         NotMaterializedError: if images, samples or labels of the split are not in the lake.
     """
-    lake, split_partition = home / "lake", {"dataset": dataset, "split": split}
+    lake, split_partition = Settings.of_worker(home).lake, {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, split_partition, ["sample_id", "image_id"])
     items = {sample_id: [Item(sample_id, 0, "")] for sample_id in samples["sample_id"].to_pylist()}
     windows = plan(lake, split_partition, by_image(samples, items), SAMPLES_PER_WINDOW)
@@ -137,7 +140,7 @@ class _JudgedWindows:
         return judge
 
 
-def _labelling(lake: Path, method: str, partition: Partition) -> Labelling:
+def _labelling(lake: LakePlace, method: str, partition: Partition) -> Labelling:
     """The labelling with the parameters that made the labels; with its default parameters if there is no label."""
     table = read_partition(lake, PSEUDO_LABELS, {"method": method, **partition}, ["parameters"])
     parameters = table["parameters"].unique()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from t2s_pipeline.core.distribution.crew import ON_CPU, Team
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.evaluation.windows import Item, Split, StagedWindows, Window, by_image, plan
 from t2s_pipeline.lake.predictions import Prediction, predictions_table
 from t2s_pipeline.lake.schema import COMPLETIONS, PREDICTIONS, SAMPLES
@@ -64,7 +65,7 @@ def segment_completions(
         NotMaterializedError: if the split's images, samples or the system's completions are not in the lake.
         InputError: if the completions were made under different settings.
     """
-    lake, partition = home / "lake", {"dataset": dataset, "split": split}
+    lake, partition = Settings.of_worker(home).lake, {"dataset": dataset, "split": split}
     samples = read_partition(lake, SAMPLES, partition, ["sample_id", "image_id"])
     answers = read_partition(lake, COMPLETIONS, {"system": system.name, **partition})
     frames_and_combination = _frames_and_combination(answers)

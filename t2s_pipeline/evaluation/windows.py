@@ -7,7 +7,6 @@ number of workers, and not on the place where an earlier try stopped. So each wi
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +14,13 @@ from numpy.typing import NDArray
 
 from t2s_pipeline.core.distribution.crew import Team, Workload
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.core.progress import Progress
 from t2s_pipeline.datasets.question_choice import asked_questions
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.schema import IMAGES
 from t2s_pipeline.lake.staging import StagedPartition
-from t2s_pipeline.lake.store import Partition, fingerprint_of, read_partition
+from t2s_pipeline.lake.store import fingerprint_of, read_partition
 from t2s_pipeline.lake.stored_images import StoredImages
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.vision.pictures import decode_image
@@ -59,11 +60,11 @@ def questions_to_ask(samples: pa.Table, max_questions: int | None, rule: str) ->
     return items
 
 
-def plan(lake: Path, partition: Partition, items: Mapping[str, Sequence[Item]], size: int) -> list[Window]:
+def plan(lake: LakePlace, partition: Partition, items: Mapping[str, Sequence[Item]], size: int) -> list[Window]:
     """Windows of at least ``size`` items; the last may have fewer. The items of an image stay in one window.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         partition: the dataset and split.
         items: by image_id.
         size: the fewest items of a window.
@@ -96,17 +97,17 @@ class Split:
     """The images of a split, as they were when its windows were planned. It travels to every worker.
 
     Attributes:
-        lake: the folder of the lake.
+        lake: where the tables are.
         partition: the dataset and split.
         fingerprint: of the images; None if they are not there.
     """
 
-    lake: Path
+    lake: LakePlace
     partition: Partition
     fingerprint: str | None
 
     @classmethod
-    def now(cls, lake: Path, dataset: str, split: str) -> "Split":
+    def now(cls, lake: LakePlace, dataset: str, split: str) -> "Split":
         """The split as it is in the lake."""
         partition = {"dataset": dataset, "split": split}
         return cls(lake, partition, fingerprint_of(lake, IMAGES, partition))
@@ -131,14 +132,14 @@ class StagedWindows:
     """The windows of a split, and the partitions that their rows go to.
 
     Attributes:
-        lake: the folder of the lake.
+        lake: where the tables are.
         table: of the partitions.
         partitions: a window gives one table of rows for each.
         windows: of ``plan``.
         fingerprint: of the step; it is written into the partitions.
     """
 
-    lake: Path
+    lake: LakePlace
     table: Table
     partitions: Sequence[Partition]
     windows: Sequence[Window]

@@ -24,23 +24,34 @@ from t2s_pipeline.lake.digests import (
     footer_bytes,
     seal_digest,
 )
+from t2s_pipeline.lake.partial_copy import PartialCopy
 
 
 class CheckedFile:
     """The file of a partition, or a staged piece of one. Its footer is checked when it is opened.
 
+    Args:
+        source: the file, or a copy of the parts of an object that were read. The others are read when needed.
+
     Raises:
         FileNotFoundError: if there is no file.
         DamagedFileError: naming the file, if it is damaged.
+        T2SError: if the object store fails.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        _require_regular(path)
-        with damage_named(path):
-            self._source = pa.OSFile(str(path), "rb")
+    def __init__(self, source: Path | PartialCopy) -> None:
+        self._copy = source if isinstance(source, PartialCopy) else None
+        self.path = source.name if isinstance(source, PartialCopy) else source
+        file = source.path if isinstance(source, PartialCopy) else source
+        if self._copy is not None:
+            self._copy.ensure_footer()
+        _require_regular(file)
+        with damage_named(self.path):
+            self._source = pa.OSFile(str(file), "rb")
             try:
                 self.is_sealed = self._has_valid_seal()
+                if not self.is_sealed and self._copy is not None:
+                    raise _Damage("it has no digests")
                 self._parquet = pq.ParquetFile(self._source)
                 if not self.is_sealed and DIGESTS_KEY in (self.metadata.metadata or {}):
                     raise _Damage("its first bytes are not those of a file with digests")
@@ -129,6 +140,8 @@ class CheckedFile:
         with damage_named(self.path):
             for group in range(self.metadata.num_row_groups) if groups is None else groups:
                 parts = [chunk for chunk in chunks(self.metadata, group) if names is None or chunk.column in names]
+                if self._copy is not None:
+                    self._copy.ensure((chunk.start, chunk.length) for chunk in parts)
                 for chunk in parts:
                     if (group, chunk.column) not in self._checked and chunk_digest(
                         self._read_at, chunk
@@ -164,7 +177,7 @@ def _require_regular(path: Path) -> None:
 
 
 @contextmanager
-def damage_named(path: Path) -> Iterator[None]:
+def damage_named(path: Path | str) -> Iterator[None]:
     """Turn the errors of pyarrow for a damaged file into one sentence that names the file.
 
     Raises:

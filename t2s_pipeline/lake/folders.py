@@ -5,9 +5,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
+
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.lake.table import Table
 
 FILE_NAME = "data.parquet"
+
+Partition = dict[str, str]
+"""Partition column → value, such as {"dataset": "synthetic", "split": "val"}; {} for a table without partitions."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,25 @@ class Folders:
     """The file of each partition, and the partition: column → value."""
     others: list[Path]
     """Folders that are named ``<column>=<value>`` after another column than the one that belongs there."""
+
+
+def partition_file(lake: Path, table: Table, partition: Partition) -> Path:
+    """The path of the partition's file, whether or not it exists. Values are percent-encoded, as DuckDB decodes them.
+
+    Raises:
+        InputError: if the partition's columns are not the table's, or a value cannot be a folder name.
+    """
+    if set(partition) != set(table.partition_by):
+        raise InputError(
+            f"Table {table.name} is partitioned by ({', '.join(table.partition_by)}), not by ({', '.join(partition)})."
+        )
+    folder = lake / table.name
+    for column in table.partition_by:
+        value = quote(str(partition[column]), safe="+@,")
+        if not value or len(value) > 200:
+            raise InputError(f"{table.name}: {column}={partition[column]!r} is empty or too long.")
+        folder /= f"{column}={value}"
+    return folder / FILE_NAME
 
 
 def look_into(root: Path, columns: tuple[str, ...]) -> Folders:

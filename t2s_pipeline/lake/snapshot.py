@@ -2,39 +2,28 @@
 
 DuckDB reads the footer of a Parquet file when it plans a query, and opens the file again to run the query. If the
 partition is replaced in between, the old footer is used with the new rows. The result is an error or a wrong number;
-both were observed. A hard link keeps the file itself, whatever happens to its name, and needs no space.
+both were observed. A hard link keeps the file itself, whatever happens to its name, and needs no space. Objects have
+names that are never used again. What a query needs of them is copied into the folder of the snapshot.
 """
 
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 from t2s_pipeline.core.atomic_files import is_abandoned, owner_mark
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.lake.publishing import steady
-from t2s_pipeline.lake.store import Partition, list_partitions, partition_file
+from t2s_pipeline.core.lake_place import LakePlace
+from t2s_pipeline.lake.places import storage_of
+from t2s_pipeline.lake.storage import FilesOfTables
 from t2s_pipeline.lake.table import Table
 
 _ALIAS = "t2s-lake-"
 _PATTERN_CHARACTERS = frozenset("*?[\\")
 """In a path, DuckDB takes these for a pattern, or for a separator of folders. It has no way to escape them."""
-
-
-@dataclass(frozen=True)
-class SnapshotFile:
-    """One partition in a snapshot."""
-
-    path: Path
-    """``<folder>/<table>/<number>.parquet``. The numbers of a table count from 0, in the order of its partitions."""
-    source: Path
-    """The file in the lake, for messages."""
-    partition: Partition
 
 
 @dataclass(frozen=True)
@@ -44,30 +33,30 @@ class Snapshot:
     Attributes:
         folder: the folder of the links. Its path has no character that DuckDB takes for a pattern.
         files: the partitions of each table, by the table's name.
-        outside: the files that symbolic links of the snapshot lead to.
         removable: what the caller removes when it does not need the snapshot any more.
     """
 
     folder: Path
-    files: dict[str, tuple[SnapshotFile, ...]]
-    outside: list[Path]
+    files: FilesOfTables
     removable: tuple[Path, ...]
 
     def remove(self) -> None:
-        """Remove the links. The lake stays as it is."""
-        for path in self.removable:
-            if path.is_symlink():
-                path.unlink(missing_ok=True)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
+        """Remove the links and copies. The lake stays as it is."""
+        _remove(self.removable)
 
 
-def take_snapshot(lake: Path, scratch: Path, tables: Iterable[Table]) -> Snapshot:
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def take_snapshot(lake: LakePlace, scratch: Path, tables: Iterable[Table]) -> Snapshot:
     """Make a folder with a link to each partition of the tables, as they are at one moment.
 
-    The links are hard links. Where those are not possible (a table on another file system, a read-only T2S_HOME), they
-    are symbolic links. Such a partition must not be replaced while it is read. Links that killed processes left are
-    removed here.
+    Links that killed processes left are removed here.
 
     Args:
         lake: the lake.
@@ -82,15 +71,12 @@ def take_snapshot(lake: Path, scratch: Path, tables: Iterable[Table]) -> Snapsho
     remove_abandoned(scratch)
     home = _new_folder(scratch, temporary)
     folder = _plain_name(home, temporary)
-    snapshot = Snapshot(folder, {}, [], (home,) if folder == home else (folder, home))
+    removable = (home,) if folder == home else (folder, home)
     try:
-        with steady(lake) as unfinished:
-            for table in tables:
-                snapshot.files[table.name] = tuple(_linked(lake, table, unfinished, snapshot))
+        return Snapshot(folder, storage_of(lake).freeze(tables, folder), removable)
     except BaseException:
-        snapshot.remove()
+        _remove(removable)
         raise
-    return snapshot
 
 
 def remove_abandoned(scratch: Path) -> None:
@@ -98,31 +84,6 @@ def remove_abandoned(scratch: Path) -> None:
     for former in (*scratch.glob("lake-*"), *Path(tempfile.gettempdir()).glob(f"{_ALIAS}*")):
         if is_abandoned(former.name):
             former.unlink(missing_ok=True) if former.is_symlink() else shutil.rmtree(former, ignore_errors=True)
-
-
-def _linked(lake: Path, table: Table, unfinished: dict[Path, Path], snapshot: Snapshot) -> Iterator[SnapshotFile]:
-    """Link the partitions of a table, in their order.
-
-    Args:
-        lake: the lake.
-        table: the table.
-        unfinished: place in the lake → the temporary file that belongs there.
-        snapshot: takes the files that symbolic links lead to.
-    """
-    partitions = {partition_file(lake, table, partition): partition for partition in list_partitions(lake, table)}
-    for place in unfinished:
-        if place.is_relative_to(lake / table.name) and place not in partitions:
-            columns = (part.partition("=")[::2] for part in place.parent.relative_to(lake / table.name).parts)
-            partitions[place] = {column: unquote(value) for column, value in columns}
-    folder = snapshot.folder / table.name
-    folder.mkdir()
-    number = 0
-    for source, partition in partitions.items():
-        path = folder / f"{number}.parquet"
-        with suppress(FileNotFoundError):  # somebody has deleted it since it was listed
-            snapshot.outside.extend(_link(unfinished.get(source, source), path))
-            yield SnapshotFile(path, source, partition)
-            number += 1
 
 
 def _new_folder(scratch: Path, temporary: Path) -> Path:
@@ -158,16 +119,3 @@ def _plain_name(folder: Path, temporary: Path) -> Path:
     alias = temporary / f"{_ALIAS}{owner_mark()}-{secrets.token_hex(4)}"
     os.symlink(folder, alias)
     return alias
-
-
-def _link(source: Path, path: Path) -> list[Path]:
-    """Make ``path`` a link to the file; return the file if the link is symbolic, else nothing."""
-    try:
-        os.link(source, path)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        target = source.resolve(strict=True)
-        os.symlink(target, path)
-        return [target]
-    return []

@@ -1,55 +1,36 @@
-"""Reading and writing partitions of the lake.
+"""Reading and writing partitions of the lake, wherever it lies.
 
-A partition is one Parquet file, ``<lake>/<table>/<column>=<value>/…/data.parquet``. It is one file because renaming
-one file is atomic: a reader sees the complete old partition or the complete new one. The fingerprint, which says what
-the partition was made from, is stored inside the file, so that the two cannot disagree.
+A partition is one Parquet file. In a folder it is ``<lake>/<table>/<column>=<value>/…/data.parquet``; on an object
+store the manifest names it (``lake/manifests.py``). A reader sees the complete old partition or the complete new one.
+The fingerprint, which says what the partition was made from, is stored inside the file. So the two cannot disagree.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import pyarrow as pa
 
-from t2s_pipeline.core.errors import DamagedFileError, InputError, NotMaterializedError
+from t2s_pipeline.core.errors import DamagedFileError, InputError, NotMaterializedError, T2SError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.checked_file import CheckedFile
-from t2s_pipeline.lake.folders import FILE_NAME, look_into
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.image_bytes import damaged_image
-from t2s_pipeline.lake.publishing import recover
+from t2s_pipeline.lake.places import storage_of
 from t2s_pipeline.lake.schema import IMAGES
+from t2s_pipeline.lake.storage import ChangedMeanwhileError, Former, Storage, StoredFile
 from t2s_pipeline.lake.table import Rows, Table
 from t2s_pipeline.lake.table_writer import TableWriter
-from t2s_pipeline.lake.together import replacing
-from t2s_pipeline.lake.versions import refuse_newer, require_known_folders, require_version, version_of
-
-Partition = dict[str, str]
-"""Partition column → value, such as {"dataset": "synthetic", "split": "val"}; {} for a table without partitions."""
+from t2s_pipeline.lake.versions import refuse_newer, require_version, version_of
 
 FINGERPRINT_KEY = b"t2s_fingerprint"
 
-
-def partition_file(lake: Path, table: Table, partition: Partition) -> Path:
-    """The path of the partition's file, whether or not it exists. Values are percent-encoded, as DuckDB decodes them.
-
-    Raises:
-        InputError: if the partition's columns are not the table's, or a value cannot be a folder name.
-    """
-    if set(partition) != set(table.partition_by):
-        raise InputError(
-            f"Table {table.name} is partitioned by ({', '.join(table.partition_by)}), not by ({', '.join(partition)})."
-        )
-    folder = lake / table.name
-    for column in table.partition_by:
-        value = quote(str(partition[column]), safe="+@,")
-        if not value or len(value) > 200:
-            raise InputError(f"{table.name}: {column}={partition[column]!r} is empty or too long.")
-        folder /= f"{column}={value}"
-    return folder / FILE_NAME
+APPEND_TRIES = 50
+"""How often rows are appended anew because another machine has replaced the partition meanwhile."""
 
 
 def write_partition(
-    lake: Path,
+    lake: LakePlace,
     table: Table,
     partition: Partition,
     rows: pa.Table | Iterable[pa.RecordBatch],
@@ -74,7 +55,7 @@ def write_partition(
 
 @contextmanager
 def replacing_partitions(
-    lake: Path,
+    lake: LakePlace,
     tables: Iterable[Table],
     partition: Partition,
     fingerprint: str = "",
@@ -90,14 +71,55 @@ def replacing_partitions(
             partitions.
         T2SError: if the disk is full.
     """
-    files = {partition_file(lake, table, partition): table for table in tables}
-    for path, table in files.items():
-        refuse_newer(table, path, version_of(_footer_entries(path)))
-    with replacing(lake, files, {**(entries or {}), FINGERPRINT_KEY: fingerprint.encode()}) as writers:
+    storage, tables = storage_of(lake), list(tables)
+    for table in tables:
+        version = version_of(_footer_entries(storage, table, partition))
+        refuse_newer(table, storage.address(table, partition), version)
+    with storage.replacing(tables, partition, {**(entries or {}), FINGERPRINT_KEY: fingerprint.encode()}) as writers:
         yield writers
 
 
-def read_partition(lake: Path, table: Table, partition: Partition, columns: Iterable[str] | None = None) -> pa.Table:
+def append_rows(lake: LakePlace, table: Table, partition: Partition, rows: pa.Table, most: int | None = None) -> None:
+    """Write the rows of the partition again, with ``rows`` after them.
+
+    In a folder, the caller holds a lock. On an object store, rows that another machine appends meanwhile are kept.
+
+    Args:
+        lake: where the tables are.
+        table: the table.
+        partition: the partition; it need not exist.
+        rows: the rows to add.
+        most: the most rows to keep, the last ones; None keeps all.
+
+    Raises:
+        InputError: if the partition is damaged or of another release.
+        T2SError: if the disk is full, or others replaced the partition again and again.
+    """
+    storage = storage_of(lake)
+    for _ in range(APPEND_TRIES):
+        former = Former(storage.stored(table, partition))
+        try:
+            earlier = [read_partition(lake, table, partition)]
+        except NotMaterializedError:
+            earlier = []
+        added = pa.concat_tables([*earlier, rows])
+        rows_to_write = added if most is None else added.slice(max(0, added.num_rows - most))
+        try:
+            with storage.replacing([table], partition, {FINGERPRINT_KEY: b""}, former) as (writer,):
+                for batch in rows_to_write.to_batches():
+                    writer.add(batch)
+            return
+        except ChangedMeanwhileError:
+            continue
+    raise T2SError(
+        f"{storage.address(table, partition)} was replaced {APPEND_TRIES} times by others while rows were appended: "
+        "run the same command again."
+    )
+
+
+def read_partition(
+    lake: LakePlace, table: Table, partition: Partition, columns: Iterable[str] | None = None
+) -> pa.Table:
     """The rows of the partition, with all columns or some of them.
 
     Raises:
@@ -113,7 +135,7 @@ def read_partition(lake: Path, table: Table, partition: Partition, columns: Iter
 
 
 def scan(
-    lake: Path,
+    lake: LakePlace,
     table: Table,
     partition: Partition,
     columns: Iterable[str] | None = None,
@@ -124,7 +146,7 @@ def scan(
     The scan reads the file that exists at the call, even if the partition is replaced later.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         table: the table.
         partition: the partition.
         columns: the columns to read; None reads all.
@@ -167,23 +189,24 @@ def _of_intact_images(table: Table, file: CheckedFile, rows: Rows) -> Rows:
     return rows
 
 
-def open_partition(lake: Path, table: Table, partition: Partition) -> CheckedFile:
+def open_partition(lake: LakePlace, table: Table, partition: Partition) -> CheckedFile:
     """The file of the partition, open for reading. It stays readable here if the partition is replaced.
 
     Raises:
         NotMaterializedError: if it does not exist.
         InputError: if the file is damaged or of another release.
     """
-    recover(lake)
-    path = partition_file(lake, table, partition)
+    storage = storage_of(lake)
+    storage.recover()
     try:
-        file = CheckedFile(path)
+        file = storage.open(table, partition)
     except FileNotFoundError as error:
         list_partitions(lake, table)  # says so if the partition lies there as an earlier release wrote it
         raise NotMaterializedError(
-            f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first ({path} is missing)."
+            f"Table {table.name} has nothing for {_worded(partition)} yet: materialize it first "
+            f"({storage.address(table, partition)} is missing)."
         ) from error
-    require_version(table, path, version_of(file.entries))
+    require_version(table, file.path, version_of(file.entries))
     return file
 
 
@@ -191,51 +214,59 @@ def _worded(partition: Partition) -> str:
     return ", ".join(f"{column}={value}" for column, value in partition.items()) or "the whole table"
 
 
-def fingerprint_of(lake: Path, table: Table, partition: Partition) -> str | None:
+def fingerprint_of(lake: LakePlace, table: Table, partition: Partition) -> str | None:
     """The fingerprint from the Parquet footer; None if the partition is missing or damaged, and has to be made.
 
     Raises:
         InputError: if the partition is of another release.
     """
-    recover(lake)
-    path = partition_file(lake, table, partition)
-    entries = _footer_entries(path)
+    storage = storage_of(lake)
+    storage.recover()
+    entries = _footer_entries(storage, table, partition)
     if entries is None:
         list_partitions(lake, table)  # says so if the partition lies there as an earlier release wrote it
         return None
-    require_version(table, path, version_of(entries))
+    require_version(table, storage.address(table, partition), version_of(entries))
     return entries.get(FINGERPRINT_KEY, b"").decode(errors="replace")
 
 
-def row_count(lake: Path, table: Table, partition: Partition) -> int:
+def row_count(lake: LakePlace, table: Table, partition: Partition) -> int:
     """The number of rows from the Parquet footer; 0 if the partition is missing or damaged."""
     try:
-        with CheckedFile(partition_file(lake, table, partition)) as file:
+        with storage_of(lake).open(table, partition) as file:
             return int(file.metadata.num_rows)
     except (FileNotFoundError, InputError):
         return 0
 
 
-def footer_entry(lake: Path, table: Table, partition: Partition, key: bytes) -> bytes | None:
+def footer_entry(lake: LakePlace, table: Table, partition: Partition, key: bytes) -> bytes | None:
     """An entry of the partition's footer; None if there is no such entry, or the file is missing or damaged."""
-    return (_footer_entries(partition_file(lake, table, partition)) or {}).get(key)
+    return (_footer_entries(storage_of(lake), table, partition) or {}).get(key)
 
 
-def _footer_entries(path: Path) -> dict[bytes, bytes] | None:
+def stored_file(lake: LakePlace, table: Table, partition: Partition) -> StoredFile | None:
+    """What is known of the partition's file without reading it; None if it does not exist."""
+    return storage_of(lake).stored(table, partition)
+
+
+def copy_partition(lake: LakePlace, table: Table, partition: Partition, target: Path) -> bool:
+    """Copy the partition's file to ``target``; False if the partition does not exist."""
+    return storage_of(lake).copy(table, partition, target)
+
+
+def _footer_entries(storage: Storage, table: Table, partition: Partition) -> dict[bytes, bytes] | None:
     """The entries of the file's footer; None if the file is missing or damaged."""
     try:
-        with CheckedFile(path) as file:
+        with storage.open(table, partition) as file:
             return file.entries
     except (FileNotFoundError, InputError):
         return None
 
 
-def list_partitions(lake: Path, table: Table) -> list[Partition]:
+def list_partitions(lake: LakePlace, table: Table) -> list[Partition]:
     """Every partition of the table that exists, sorted by its values.
 
     Raises:
         InputError: if the table has partitions as another release lays them out.
     """
-    folders = look_into(lake / table.name, table.partition_by)
-    require_known_folders(table, folders.others)
-    return sorted(folders.partitions.values(), key=lambda partition: tuple(partition.values()))
+    return sorted(storage_of(lake).partitions(table), key=lambda partition: tuple(partition.values()))

@@ -1,15 +1,16 @@
 """The images of a split, read in any order: each process reads only the row groups that hold the images it needs."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from t2s_pipeline.core.errors import DamagedFileError, InputError
+from t2s_pipeline.core.lake_place import LakePlace
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.image_bytes import damaged_image
 from t2s_pipeline.lake.schema import IMAGES
-from t2s_pipeline.lake.store import FINGERPRINT_KEY, Partition, open_partition
+from t2s_pipeline.lake.store import FINGERPRINT_KEY, open_partition
 
 COLUMNS = ("image_id", "sha256", "bytes")
 
@@ -18,7 +19,7 @@ class StoredImages:
     """An open partition of ``images``. The row group that was read last stays in memory.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         partition: the dataset and split.
         fingerprint: of the partition that is meant; None takes the one that is there.
 
@@ -27,7 +28,7 @@ class StoredImages:
         InputError: if it is damaged, of another release, or has another fingerprint.
     """
 
-    def __init__(self, lake: Path, partition: Partition, fingerprint: str | None = None) -> None:
+    def __init__(self, lake: LakePlace, partition: Partition, fingerprint: str | None = None) -> None:
         self._file = open_partition(lake, IMAGES, partition)
         stored = self._file.entries.get(FINGERPRINT_KEY, b"").decode(errors="replace")
         if fingerprint is not None and stored != fingerprint:

@@ -1,19 +1,20 @@
 """A few numbers that describe a partition. The UI plots them, and a step prints them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, read_partition
+from t2s_pipeline.lake.folders import Partition
+from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.lake.table import Table
 
 Number = int | float | str
 
 
-def numbers(lake: Path, table: Table, partition: Partition) -> tuple[int, dict[str, Number]]:
+def numbers(lake: LakePlace, table: Table, partition: Partition) -> tuple[int, dict[str, Number]]:
     """The number of rows of the partition, and its numbers by name.
 
     Raises:

@@ -11,7 +11,8 @@ from t2s_pipeline.core.errors import DamagedFileError
 from t2s_pipeline.lake.checked_file import CheckedFile
 from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.schema import PUBLISHED_METRICS, TABLES
-from t2s_pipeline.lake.snapshot import Snapshot, SnapshotFile
+from t2s_pipeline.lake.snapshot import Snapshot
+from t2s_pipeline.lake.storage import SnapshotFile
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.versions import require_version, version_of
 
@@ -113,7 +114,7 @@ def check_tables(snapshot: Snapshot, names: Collection[str], plan: str | None = 
 def _checked(file: SnapshotFile) -> Iterator[CheckedFile]:
     """A file of the snapshot. Damage is reported with its name in the lake."""
     try:
-        with CheckedFile(file.path) as checked:
+        with CheckedFile(file.copy or file.path) as checked:
             yield checked
     except DamagedFileError as error:
         raise DamagedFileError(file.source, error.reason) from None

@@ -1,6 +1,6 @@
 """Partitions of several tables that are replaced together, even if the process is killed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from t2s_pipeline.lake.versions import VERSION_KEY
 
 
 @contextmanager
-def replacing(lake: Path, files: dict[Path, Table], metadata: dict[bytes, bytes]) -> Iterator[list[TableWriter]]:
+def replacing(lake: Path, files: dict[Path, Table], metadata: Mapping[bytes, bytes]) -> Iterator[list[TableWriter]]:
     """Yield one writer per file. When the block ends, all files appear; on any error, none does.
 
     Args:

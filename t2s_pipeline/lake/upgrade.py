@@ -13,22 +13,16 @@ from pathlib import Path
 
 from t2s_pipeline.core.atomic_files import beside, disk_room, flush
 from t2s_pipeline.core.errors import DamagedFileError, InputError
+from t2s_pipeline.core.lake_place import ObjectPlace
 from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.checked_file import CheckedFile
-from t2s_pipeline.lake.folders import look_into
+from t2s_pipeline.lake.folders import Partition, look_into, partition_file
+from t2s_pipeline.lake.places import storage_of
 from t2s_pipeline.lake.publishing import STAGING, changing, recover, replace_if_unchanged
 from t2s_pipeline.lake.revisions import former_layouts, revised_partition, revised_rows
 from t2s_pipeline.lake.schema import TABLES
-from t2s_pipeline.lake.store import (
-    FINGERPRINT_KEY,
-    Partition,
-    fingerprint_of,
-    list_partitions,
-    partition_file,
-    replacing_partitions,
-    scan,
-)
+from t2s_pipeline.lake.store import FINGERPRINT_KEY, fingerprint_of, list_partitions, replacing_partitions, scan
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.table_writer import TableWriter
 from t2s_pipeline.lake.versions import VERSION_KEY, file_version, refuse_newer, require_current_file, version_of
@@ -88,6 +82,8 @@ def upgrade(settings: Settings) -> list[UpgradedPartition]:
         T2SError: if the disk is full.
     """
     lake = settings.lake
+    if not isinstance(lake, Path):
+        return list(_rewritten_objects(lake))
     with only_one(settings.home, "upgrade of the lake"):
         recover(lake)
         files = list(_files_of_changed_tables(lake))
@@ -109,10 +105,30 @@ def upgrade(settings: Settings) -> list[UpgradedPartition]:
     return upgraded
 
 
-def _without_digests(lake: Path) -> tuple[list[tuple[Table, Partition]], list[Path]]:
+def _rewritten_objects(lake: ObjectPlace) -> Iterator[UpgradedPartition]:
+    """Rewrite the objects of an earlier schema version. Objects always lie as in this release, and have digests."""
+    storage = storage_of(lake)
+    stale: list[tuple[Table, Partition, int]] = []
+    for table in TABLES.values():
+        for partition in storage.partitions(table):
+            file = storage.stored(table, partition)
+            if file is not None and file.version is not None:
+                refuse_newer(table, storage.address(table, partition), file.version)
+                if file.version < table.version:
+                    stale.append((table, partition, file.version))
+    for table, partition, version in stale:
+        with storage.open(table, partition) as source:
+            fingerprint = source.entries.get(FINGERPRINT_KEY, b"").decode()
+            with replacing_partitions(lake, (table,), partition, fingerprint) as (writer,):
+                for batch in source.batches(table.rows_per_group):
+                    writer.add(revised_rows(table, batch, version))
+        yield UpgradedPartition(table.name, partition, writer.rows)
+
+
+def _without_digests(lake: Path) -> tuple[list[tuple[Table, Partition]], list[Path | str]]:
     """The partitions whose files have no digests, and the files that are damaged."""
     partitions: list[tuple[Table, Partition]] = []
-    damaged: list[Path] = []
+    damaged: list[Path | str] = []
     for table in TABLES.values():
         for path, partition in look_into(lake / table.name, table.partition_by).partitions.items():
             try:

@@ -24,7 +24,7 @@ def version_of(metadata: Mapping[bytes, bytes] | None) -> int:
     return int((metadata or {}).get(VERSION_KEY, b"1"))
 
 
-def require_version(table: Table, path: Path, version: int) -> None:
+def require_version(table: Table, path: Path | str, version: int) -> None:
     """Refuse a file of another schema version than the table's.
 
     Raises:
@@ -38,7 +38,7 @@ def require_version(table: Table, path: Path, version: int) -> None:
     refuse_newer(table, path, version)
 
 
-def refuse_newer(table: Table, path: Path, version: int) -> None:
+def refuse_newer(table: Table, path: Path | str, version: int) -> None:
     """Refuse a file that a later release wrote.
 
     Raises:

@@ -114,7 +114,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, settings: Settings, snapshot: S
     if limits.is_whole_process:
         memory_mb = max(LEAST_MB, int(BUFFERS * (memory_mb - limit_memory(memory_mb))))
     connection.execute(f"SET allowed_directories = [{text_literal(f'{snapshot.folder}/')}]")
-    connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(path)) for path in snapshot.outside)}]")
+    connection.execute(f"SET allowed_paths = [{', '.join(text_literal(str(path)) for path in snapshot.files.outside)}]")
     # A folder for each connection: DuckDB gives its files the same names in every process.
     connection.execute(f"SET temp_directory = {text_literal(str(snapshot.folder / 'spill'))}")
     connection.execute(f"SET memory_limit = '{memory_mb}MiB'")
@@ -206,7 +206,7 @@ def _open_what_is_read(
         if lists_catalog(plans["logical_plan"]) and not catalog.is_complete:
             catalog.create_all()
             continue
-        scanned = scanned_tables(plans["logical_plan"]) & snapshot.files.keys() - opened
+        scanned = scanned_tables(plans["logical_plan"]) & snapshot.files.names - opened
         if not scanned:
             break
         for name in sorted(scanned):

@@ -2,15 +2,16 @@
 
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from t2s_pipeline.core.children import process_pool
+from t2s_pipeline.core.lake_place import LakePlace
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.schema import PSEUDO_LABELS
-from t2s_pipeline.lake.store import Partition, read_partition
+from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
 from t2s_pipeline.pseudo_labels.labellings import parameters
 from t2s_pipeline.vision.geometry import FULL_SIDE
@@ -61,11 +62,11 @@ def _rows(labelling: Labelling, sample_id: str, rle: ArrowRle) -> list[dict[str,
     ]
 
 
-def read_labels(lake: Path, method: str, where: Partition) -> dict[str, tuple[Label, ...]]:
+def read_labels(lake: LakePlace, method: str, where: Partition) -> dict[str, tuple[Label, ...]]:
     """Labels by sample, in pixels of the square of ``FULL_SIDE``, whatever the square they were made on.
 
     Args:
-        lake: the folder of the tables.
+        lake: where the tables are.
         method: the name of the labelling.
         where: dataset and split.
 

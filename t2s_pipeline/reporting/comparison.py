@@ -1,21 +1,20 @@
 """Two systems compared from their stored scores (`t2s compare`)."""
 
-from pathlib import Path
-
 import pyarrow as pa
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.evaluation.pairs import all_differences
 from t2s_pipeline.lake.schema import PAIRED_DIFFERENCES, SAMPLE_SCORES
 from t2s_pipeline.lake.store import list_partitions, read_partition
 
 
 def compare_everywhere(
-    lake: Path, system: str, baseline: str, dataset: str | None = None, split: str | None = None
+    lake: LakePlace, system: str, baseline: str, dataset: str | None = None, split: str | None = None
 ) -> pa.Table:
     """Two systems compared wherever both have scores: rows of ``paired_differences``.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         system: the system.
         baseline: the system that is subtracted from it.
         dataset: compare on this dataset only.

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake import schema, store
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.prompts import prompts_from_arrow
 from t2s_pipeline.lake.stored_images import StoredImages
 from t2s_pipeline.reporting.rows import Row, first_rows
@@ -74,11 +75,11 @@ class StoredAnswer:
     text: str
 
 
-def examples(lake: Path, dataset: str, split: str, picks: Sequence[Pick], systems: Sequence[str]) -> list[Example]:
+def examples(lake: LakePlace, dataset: str, split: str, picks: Sequence[Pick], systems: Sequence[str]) -> list[Example]:
     """One example per pick whose image and sample are in the lake, in the order of the picks.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         dataset: key of the dataset.
         split: of the dataset.
         picks: the samples.
@@ -142,7 +143,7 @@ def _verdict(answer: StoredAnswer, has_target: bool) -> str:
     return f"{answer.status.replace('_', ' ')}{detail} · {iou}"
 
 
-def _answers(lake: Path, system: str, partition: store.Partition, sample_ids: Set[str]) -> dict[str, StoredAnswer]:
+def _answers(lake: LakePlace, system: str, partition: Partition, sample_ids: Set[str]) -> dict[str, StoredAnswer]:
     """The answers by sample. If several segmenters segmented the system, the first by name is shown."""
     of_system = {"system": system, **partition}
     segmented = [p for p in store.list_partitions(lake, schema.PREDICTIONS) if of_system.items() <= p.items()]

@@ -1,12 +1,13 @@
 """One scene as three rival methods label it, the mask of SAM2 for each, and the highest scores that labels allow."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake import schema, store
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.prompts import prompts_from_arrow
 from t2s_pipeline.methods.registry import METHODS, methods_with_labels
 from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
@@ -44,14 +45,14 @@ class Labels:
     views: list[View]
 
 
-def label_section(lake: Path, dataset: str | None) -> Labels | None:
+def label_section(lake: LakePlace, dataset: str | None) -> Labels | None:
     """The section for the dataset's first split of ``SPLITS`` that has ``label_quality``, or for another dataset's.
 
     The scene is the one in which the masks of the three methods' own prompts differ most: the largest gap between two
     IoUs, and of several the first by id. So it shows where labels differ, and not a typical case.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         dataset: the preferred dataset.
 
     Returns:
@@ -108,11 +109,11 @@ def _ceiling(method: str, rows: list[Row], combinations: list[str]) -> Ceiling:
     return Ceiling(name, [mean(method), *map(mean, combinations)])
 
 
-def _views(lake: Path, judged: store.Partition, rows: dict[str, Row]) -> tuple[str, list[View]]:
+def _views(lake: LakePlace, judged: Partition, rows: dict[str, Row]) -> tuple[str, list[View]]:
     """The first question of the scene, and a picture of the ground truth and of each labelling.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         judged: segmenter, dataset and split.
         rows: of ``label_quality`` for the scene, by method.
     """
@@ -135,7 +136,7 @@ def _views(lake: Path, judged: store.Partition, rows: dict[str, Row]) -> tuple[s
     return (sample["questions"] or [""])[0], views
 
 
-def _mask(lake: Path, partition: store.Partition, sample_id: str, combination: str) -> NDArray[np.bool_] | None:
+def _mask(lake: LakePlace, partition: Partition, sample_id: str, combination: str) -> NDArray[np.bool_] | None:
     """The stored mask of a sample's labels, bool (H, W) at native size; None if there is none."""
     columns = ["sample_id", "prompt_combination", "mask"]
     for batch in store.scan(lake, schema.LABEL_QUALITY, partition, columns):

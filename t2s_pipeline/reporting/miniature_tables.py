@@ -6,12 +6,12 @@ interval of a difference covers the choice of the images, and the seeds are aver
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.evaluation.metrics import Estimate, compare, summarize
 from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES, STEP_TIMES
@@ -42,11 +42,11 @@ class _Scores:
     seeds: int
 
 
-def miniature_tables(lake: Path, seeds: Iterable[int], names: Iterable[str] = MINIATURE_TABLES) -> str:
+def miniature_tables(lake: LakePlace, seeds: Iterable[int], names: Iterable[str] = MINIATURE_TABLES) -> str:
     """The page, as Markdown. A table without any result says so.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         seeds: the seeds that count.
         names: the tables, by their short names.
     """
@@ -58,7 +58,7 @@ def miniature_tables(lake: Path, seeds: Iterable[int], names: Iterable[str] = MI
     return "\n".join(parts)
 
 
-def _table(lake: Path, table: MiniatureTable, seeds: list[int], seconds: dict[str, float]) -> str:
+def _table(lake: LakePlace, table: MiniatureTable, seeds: list[int], seconds: dict[str, float]) -> str:
     scores = {system.name: _scores(lake, system, table.dataset, seeds) for system in table.systems}
     lines = [f"## {table.title}\n", f"{table.claim} On `{table.dataset}`.\n"]
     if not any(scores.values()):
@@ -136,7 +136,7 @@ def _order(table: MiniatureTable, scores: dict[str, _Scores | None]) -> str:
     return f"The claim ({names}) {verdict}: {_shown(estimate, sign=True)} points."
 
 
-def _by_morphology(lake: Path, table: MiniatureTable, scores: dict[str, _Scores | None]) -> list[str]:
+def _by_morphology(lake: LakePlace, table: MiniatureTable, scores: dict[str, _Scores | None]) -> list[str]:
     """The differences on the samples of some shapes."""
     base = scores.get(BASE)
     if not table.morphologies or base is None:
@@ -164,7 +164,7 @@ def _difference_on(ours: pa.Table, base: pa.Table, ids: pa.ChunkedArray) -> str:
         return ""
 
 
-def _scores(lake: Path, system: StudySystem, dataset: str, seeds: list[int]) -> _Scores | None:
+def _scores(lake: LakePlace, system: StudySystem, dataset: str, seeds: list[int]) -> _Scores | None:
     """The strict scores of all seeds that are there."""
     tables = []
     for name in dict.fromkeys(system.seeded(seed) for seed in seeds):
@@ -189,7 +189,7 @@ def _published(dataset: str) -> dict[str, float]:
     }
 
 
-def _seconds(lake: Path) -> dict[str, float]:
+def _seconds(lake: LakePlace) -> dict[str, float]:
     """System or run → the seconds of its steps, as far as they are recorded."""
     totals: dict[str, float] = {}
     for partition in list_partitions(lake, STEP_TIMES):

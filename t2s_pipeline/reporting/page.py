@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting import charts
@@ -99,7 +100,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _training_logs(lake: Path) -> dict[str, pa.Table]:
+def _training_logs(lake: LakePlace) -> dict[str, pa.Table]:
     """Run → its rows of ``training_log`` by step; runs without a step are left out."""
     logs = {
         partition["run"]: store.read_partition(lake, schema.TRAINING_LOG, partition).sort_by("step")
@@ -109,7 +110,7 @@ def _training_logs(lake: Path) -> dict[str, pa.Table]:
 
 
 def _sections(
-    lake: Path, metrics: list[Row], differences: list[Difference], dataset: str | None, systems: PageSystems
+    lake: LakePlace, metrics: list[Row], differences: list[Difference], dataset: str | None, systems: PageSystems
 ) -> list[Section]:
     """One section per dataset with scores: first ``dataset``, then those with more samples."""
     datasets = {row["dataset"] for row in metrics}
@@ -118,7 +119,7 @@ def _sections(
     return sorted(sections, key=lambda s: (s.dataset != dataset, -s.n, s.dataset))
 
 
-def _differences(lake: Path) -> list[Difference]:
+def _differences(lake: LakePlace) -> list[Difference]:
     """The differences of gIoU that are defined."""
     names = [field.name for field in fields(Difference)]
     return [
@@ -128,7 +129,7 @@ def _differences(lake: Path) -> list[Difference]:
     ]
 
 
-def _trained(lake: Path) -> set[str]:
+def _trained(lake: LakePlace) -> set[str]:
     """The systems that are checkpoints of a run."""
     return {
         name

@@ -1,11 +1,11 @@
 """Rows of the lake's tables, as the results page reads them."""
 
 from collections.abc import Iterable, Set
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake import store
 from t2s_pipeline.lake.table import Table
 
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 """A row by column name. ``t2s tables`` lists the columns of each table."""
 
 
-def all_rows(lake: Path, table: Table) -> list[Row]:
+def all_rows(lake: LakePlace, table: Table) -> list[Row]:
     """Every row of a table without partitions; none if the table does not exist yet."""
     if not store.list_partitions(lake, table):
         return []

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.evaluation.score import PROTOCOLS
 from t2s_pipeline.lake import schema, store
 from t2s_pipeline.reporting import charts, findings, showcase
@@ -59,7 +59,7 @@ Answers = Mapping[str, list[Row]]
 
 
 def section(
-    lake: Path,
+    lake: LakePlace,
     dataset: str,
     metrics: Sequence[Row],
     differences: Sequence[Difference],
@@ -69,7 +69,7 @@ def section(
     """The section of a dataset.
 
     Args:
-        lake: the folder of the lake.
+        lake: where the tables are.
         dataset: key of the dataset.
         metrics: rows of ``benchmark_metrics``, at least one of them of this dataset.
         differences: of trained systems from their own bases, in gIoU, on any datasets.
@@ -117,7 +117,7 @@ def _standings(rows: Sequence[Row], differences: Sequence[Difference], systems: 
     return standings
 
 
-def _answers(lake: Path, dataset: str, main: Standings, systems: PageSystems) -> dict[str, list[Row]]:
+def _answers(lake: LakePlace, dataset: str, main: Standings, systems: PageSystems) -> dict[str, list[Row]]:
     """The scored answers of each system. The untrained system comes first, as in the pictures: before, then after."""
     answers: dict[str, list[Row]] = {}
     scored = store.list_partitions(lake, schema.SAMPLE_SCORES)
@@ -129,7 +129,7 @@ def _answers(lake: Path, dataset: str, main: Standings, systems: PageSystems) ->
 
 
 def _pictures(
-    lake: Path, dataset: str, main: Standings, answers: Answers, systems: PageSystems, count: int
+    lake: LakePlace, dataset: str, main: Standings, answers: Answers, systems: PageSystems, count: int
 ) -> tuple[list[Example], str]:
     """The pictured samples and the rule that chose them; no rule if the lake lacks what pictures need."""
     picks = _picks(answers, systems, count)

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.datasets.registry import published_rule
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
@@ -112,7 +112,7 @@ class Segment(_Answering):
         if target.fingerprint(lake) != fingerprint:
             write_partition(lake, target.table, target.partition, self._answer_settings(lake), fingerprint)
 
-    def _answer_settings(self, lake: Path) -> pa.Table:
+    def _answer_settings(self, lake: LakePlace) -> pa.Table:
         """The row of ``answer_settings``."""
         stored = read_partition(lake, schema.COMPLETIONS, self._partition(), ["settings"])["settings"]
         generated = json.loads(stored[0].as_py() or "{}") if len(stored) else {}

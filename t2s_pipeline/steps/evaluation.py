@@ -12,7 +12,7 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import BENCHMARKS
 from t2s_pipeline.evaluation.metrics import Summary, summarize
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import list_partitions, partition_file, read_partition, scan, write_partition
+from t2s_pipeline.lake.store import list_partitions, read_partition, scan, stored_file, write_partition
 from t2s_pipeline.methods.experiments import RELEASED
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.weights import weights_sha256
@@ -76,11 +76,9 @@ def is_validated(context: Context, system: System) -> bool:
         LakePartition(schema.SAMPLE_SCORES, {**on_val, "system": system.name, "protocol": "strict"}),
         LakePartition(schema.BENCHMARK_METRICS, {}),
     )
-    files = [partition_file(lake, target.table, target.partition) for target in partitions]
-    if not all(file.is_file() for file in files):
-        return False
-    times = [file.stat().st_mtime_ns for file in files]
-    return times == sorted(times) and not _weights_differ_from_val(context, system)
+    files = [stored_file(lake, target.table, target.partition) for target in partitions]
+    orders = [file.order for file in files if file is not None]
+    return len(orders) == len(files) and orders == sorted(orders) and not _weights_differ_from_val(context, system)
 
 
 def _weights_differ_from_val(context: Context, system: System) -> bool:

@@ -14,7 +14,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import BENCHMARKS
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import list_partitions, partition_file, read_partition, row_count
+from t2s_pipeline.lake.store import list_partitions, read_partition, row_count, stored_file
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.training.architecture import architecture
@@ -131,7 +131,8 @@ def _bytes_per_answer(settings: Settings, system: System) -> float:
     size = count = 0
     for table in (schema.COMPLETIONS, schema.PREDICTIONS):
         for partition in _partitions(settings, table, system) or list_partitions(settings.lake, table):
-            size += partition_file(settings.lake, table, partition).stat().st_size
+            file = stored_file(settings.lake, table, partition)
+            size += file.size if file is not None else 0
             count += row_count(settings.lake, table, partition) if table is schema.COMPLETIONS else 0
     return size / count if count else ANSWER_BYTES
 

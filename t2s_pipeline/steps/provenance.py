@@ -9,14 +9,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.datasets.registry import published_samples
 from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.published import published_metrics
-from t2s_pipeline.lake.store import Partition, list_partitions, read_partition
+from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, RELEASED, ZERO_SHOT
@@ -53,7 +54,7 @@ class Provenance:
 class Recorded:
     """The settings that the lake records."""
 
-    lake: Path
+    lake: LakePlace
 
     def provenance(self, system: str, dataset: str, split: str, samples: int | None = None) -> Provenance:
         """What a system on a split may be compared with.

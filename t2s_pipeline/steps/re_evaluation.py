@@ -20,7 +20,8 @@ from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.evaluation.metrics import compare, summarize
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, list_partitions, partition_file, read_partition, write_partition
+from t2s_pipeline.lake.folders import FILE_NAME, Partition, partition_file
+from t2s_pipeline.lake.store import append_rows, copy_partition, read_partition
 from t2s_pipeline.lake.summaries import numbers
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.steps.answers import Complete, Segment
@@ -42,18 +43,15 @@ def rescore(runner: Runner, system: System, dataset: str, split: str) -> StepRep
     scored = {**images_of, "system": system.name, "protocol": PROTOCOL}
     accepted = read_partition(lake, schema.SAMPLE_SCORES, scored)
     with _temporary_home(runner.settings, images_of) as home:
-        elsewhere = replace(runner.settings, home=home)
+        elsewhere = replace(runner.settings, home=home, lake_address="")
         again = replace(runner, settings=elsewhere, fresh=True, record=keep_no_record)
         again.run(Complete(system, dataset, split))
         again.run(Segment(system, dataset, split))
         again.run(Score(system.name, system.segmenter_name, dataset, split, PROTOCOL))
-        scores = read_partition(home / "lake", schema.SAMPLE_SCORES, scored)
+        scores = read_partition(elsewhere.lake, schema.SAMPLE_SCORES, scored)
     partition = {**images_of, "system": system.name}
     with only_one(runner.settings.home, f"rescores of {system.name} on {dataset}-{split}", runner.say):
-        rows = [_row(scores, accepted)]
-        if partition in list_partitions(lake, schema.RESCORES):
-            rows.insert(0, read_partition(lake, schema.RESCORES, partition))
-        write_partition(lake, schema.RESCORES, partition, pa.concat_tables(rows))
+        append_rows(lake, schema.RESCORES, partition, _row(scores, accepted))
     count, metadata = numbers(lake, schema.RESCORES, partition)
     report = StepReport(schema.RESCORES.name, partition, count, False, metadata)
     runner.say(str(report))
@@ -89,7 +87,11 @@ def _temporary_home(settings: Settings, images_of: Partition) -> Iterator[Path]:
         for table in (schema.IMAGES, schema.SAMPLES):
             folder = partition_file(home / "lake", table, images_of).parent
             folder.parent.mkdir(parents=True)
-            os.symlink(partition_file(settings.lake, table, images_of).parent, folder)
+            if isinstance(settings.lake, Path):
+                os.symlink(partition_file(settings.lake, table, images_of).parent, folder)
+            else:
+                folder.mkdir()
+                copy_partition(settings.lake, table, images_of, folder / FILE_NAME)
         yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)

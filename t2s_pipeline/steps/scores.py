@@ -18,15 +18,9 @@ from t2s_pipeline.evaluation.score import (
     score_batches,
 )
 from t2s_pipeline.lake import schema
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.published import PUBLISHED_CSV, published_metrics
-from t2s_pipeline.lake.store import (
-    Partition,
-    list_partitions,
-    read_partition,
-    replacing_partitions,
-    scan,
-    write_partition,
-)
+from t2s_pipeline.lake.store import list_partitions, read_partition, replacing_partitions, scan, write_partition
 from t2s_pipeline.methods.experiments import ZERO_SHOT
 from t2s_pipeline.steps.provenance import Recorded
 from t2s_pipeline.steps.step import Context, LakePartition, Step

@@ -7,16 +7,17 @@ declaration whether there is anything to do.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 
 from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import EMBEDDED
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import Partition, fingerprint_of
+from t2s_pipeline.lake.folders import Partition
+from t2s_pipeline.lake.store import fingerprint_of
 from t2s_pipeline.lake.summaries import Number, numbers
 from t2s_pipeline.lake.table import Table
 
@@ -32,11 +33,11 @@ class LakePartition:
         values = ", ".join(f"{column} {value}" for column, value in self.partition.items())
         return f"{self.table.name} of {values}" if values else self.table.name
 
-    def fingerprint(self, lake: Path) -> str | None:
+    def fingerprint(self, lake: LakePlace) -> str | None:
         """The fingerprint of what the partition was made from; None if it is missing or damaged."""
         return fingerprint_of(lake, self.table, self.partition)
 
-    def required_fingerprint(self, lake: Path) -> str:
+    def required_fingerprint(self, lake: LakePlace) -> str:
         """The fingerprint of a partition that another step reads.
 
         Raises:

@@ -12,10 +12,11 @@ from types import TracebackType
 import psutil
 import pyarrow as pa
 
-from t2s_pipeline.core.errors import InputError, NotMaterializedError
+from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.lake.schema import STEP_TIMES
-from t2s_pipeline.lake.store import read_partition, write_partition
+from t2s_pipeline.lake.store import append_rows
 
 MOST_ROWS = 10_000
 """Rows that are kept per step: the latest."""
@@ -99,7 +100,7 @@ def _resident_mb(process: psutil.Process) -> float:
 
 
 def record_cost(
-    home: Path, lake: Path, step: str, subject: str, rows: int, cost: Cost, say: Callable[[str], None]
+    home: Path, lake: LakePlace, step: str, subject: str, rows: int, cost: Cost, say: Callable[[str], None]
 ) -> None:
     """Add a row to the table ``step_times``.
 
@@ -107,7 +108,7 @@ def record_cost(
 
     Args:
         home: T2S_HOME.
-        lake: the folder of the lake.
+        lake: where the tables are.
         step: the name of the step.
         subject: what it was applied to.
         rows: the rows that it has written.
@@ -122,13 +123,9 @@ def record_cost(
     partition = {"step_name": step}
     with only_one(home, f"the times of the step {step}"):
         try:
-            table = pa.concat_tables([read_partition(lake, STEP_TIMES, partition), table])
-        except NotMaterializedError:
-            pass  # the first row
+            append_rows(lake, STEP_TIMES, partition, table, MOST_ROWS)
         except InputError as error:
             say(f"The time of this step is not recorded. {error}")
-            return
-        write_partition(lake, STEP_TIMES, partition, table.slice(max(0, table.num_rows - MOST_ROWS)))
 
 
 def _session() -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES
 from t2s_pipeline.lake.store import read_partition, scan
 from t2s_pipeline.pseudo_labels.label import Label
@@ -54,11 +55,11 @@ class QuestionChoice:
     question: int
 
 
-def read_samples(lake: Path, dataset: str, labels: str = "") -> list[TrainingSample]:
+def read_samples(lake: LakePlace, dataset: str, labels: str = "") -> list[TrainingSample]:
     """The training split's samples, sorted by id.
 
     Args:
-        lake: the folder of the tables.
+        lake: where the tables are.
         dataset: whose training split is read.
         labels: the method whose pseudo-labels are read too; empty for none. A target without a label could not be
             distinguished from an empty target, so it is left out.
@@ -139,7 +140,7 @@ class Squares:
 
     def fill(
         self,
-        lake: Path,
+        lake: LakePlace,
         dataset: str,
         square: Callable[[np.ndarray], "Image"],
         keys: Mapping[str, str] | None = None,
@@ -147,7 +148,7 @@ class Squares:
         """Read the images from the lake and store them as squares.
 
         Args:
-            lake: the folder of the tables.
+            lake: where the tables are.
             dataset: whose training split holds the images.
             square: resizes an image, uint8 (H, W, 3), to the prompter's square.
             keys: image of the dataset → its name here; None: every image, by the same name.

@@ -11,6 +11,7 @@ import torch
 from t2s_pipeline.core.atomic_files import disk_room
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.outside_files import outside_object
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.families import published_model
 from t2s_pipeline.prompters.load import load_prompter
@@ -95,7 +96,7 @@ def _copy_adapters(source: Path, target: Path) -> None:
 
 
 def _describe(home: Path, checkpoint: Checkpoint, target: Path, adapters: bool) -> None:
-    experiment, lake = without_paths(Experiment.from_json(checkpoint.experiment)), home / "lake"
+    experiment, lake = without_paths(Experiment.from_json(checkpoint.experiment)), Settings.of_worker(home).lake
     scores = metrics(lake, checkpoint.name)
     form = "These are low-rank adapters: load them onto the base with peft." if adapters else "This is the whole model."
     text = card(

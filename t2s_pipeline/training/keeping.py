@@ -1,9 +1,9 @@
 """Which checkpoints of a run can be removed: all except the newest ones and the best ones on val."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.experiment import Experiment
@@ -40,7 +40,7 @@ def dispensable(
     return [checkpoint for checkpoint in older if checkpoint not in best and checkpoint not in waiting]
 
 
-def val_giou(lake: Path, experiment: Experiment) -> dict[int, float]:
+def val_giou(lake: LakePlace, experiment: Experiment) -> dict[int, float]:
     """GIoU (percent, strict protocol) of a run's checkpoints on its dataset's val split, by step."""
     try:
         columns = ["system", "dataset", "split", "protocol", "giou"]

@@ -2,12 +2,12 @@
 
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.schema import TRAINING_LOG
 from t2s_pipeline.lake.store import read_partition, write_partition
 
@@ -48,12 +48,12 @@ class TrainingLog:
     a long run 600 kB.
 
     Args:
-        lake: the folder of the tables.
+        lake: where the tables are.
         run: the run's name.
         every_seconds: the shortest time between two writes.
     """
 
-    def __init__(self, lake: Path, run: str, every_seconds: float = 2.0) -> None:
+    def __init__(self, lake: LakePlace, run: str, every_seconds: float = 2.0) -> None:
         self._lake, self._partition, self._every = lake, {"run": run}, every_seconds
         self._written = -every_seconds
         self.rows: list[dict[str, Any]] = []

@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, SAMPLES
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.methods.experiment import Experiment
@@ -29,7 +29,7 @@ class TrainingData:
     samples_sha256: str
 
     @classmethod
-    def read(cls, lake: Path, dataset: str) -> "TrainingData | None":
+    def read(cls, lake: LakePlace, dataset: str) -> "TrainingData | None":
         """The training split of a dataset; None if it is no longer in the lake."""
         split = {"dataset": dataset, "split": "train"}
         try:
@@ -52,7 +52,7 @@ def _digest(rows: Sequence[Row]) -> str:
     return digest.hexdigest()
 
 
-def metrics(lake: Path, system: str) -> list[Row]:
+def metrics(lake: LakePlace, system: str) -> list[Row]:
     """The rows of ``benchmark_metrics`` of a system."""
     try:
         rows = read_partition(lake, BENCHMARK_METRICS, {}).to_pylist()

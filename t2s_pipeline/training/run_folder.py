@@ -3,7 +3,6 @@
 import fcntl
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from t2s_pipeline.core.outside_files import outside_object
 from t2s_pipeline.core.revision import revision
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.schema import CHECKPOINTS, IMAGES, PSEUDO_LABELS, SAMPLES, TRAINING_LOG
-from t2s_pipeline.lake.store import fingerprint_of, partition_file, write_partition
+from t2s_pipeline.lake.store import copy_partition, fingerprint_of, write_partition
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompters.weights import weights_sha256
 from t2s_pipeline.training import checkpoints
@@ -53,7 +52,7 @@ class RunFolder:
             fingerprint: of code, data and settings, as the caller computes it; "" for that of data and settings.
             code: fingerprint of the training code; "" if the caller does not know it.
         """
-        settings = Settings(home, Path(sys.executable))
+        settings = Settings.of_worker(home)
         split = {"dataset": experiment.dataset, "split": "train"}
         data = fingerprint_from(
             **{table.name: fingerprint_of(settings.lake, table, split) for table in (IMAGES, SAMPLES)}
@@ -93,9 +92,8 @@ class RunFolder:
         """
         if self.latest() is None:
             return None
-        log = partition_file(self.settings.lake, TRAINING_LOG, {"run": self.experiment.run})
-        if log.is_file():
-            shutil.copy2(log, self.path / f"{TRAINING_LOG.name}.parquet")
+        run = {"run": self.experiment.run}
+        copy_partition(self.settings.lake, TRAINING_LOG, run, self.path / f"{TRAINING_LOG.name}.parquet")
         return checkpoints.set_aside(self.path)
 
     @contextmanager

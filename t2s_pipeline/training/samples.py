@@ -11,6 +11,7 @@ from PIL import Image
 
 from t2s_pipeline.core.atomic_files import atomic_file
 from t2s_pipeline.core.errors import NotMaterializedError
+from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.prompts import prompts_to_arrow
 from t2s_pipeline.lake.schema import TRAINING_SAMPLES
 from t2s_pipeline.lake.store import read_partition, write_partition
@@ -105,6 +106,7 @@ class SampleBook:
         parts: Sequence[tuple[str, float]],
     ) -> None:
         self._home, self._partition, self._pictures = home, {"run": run}, pictures
+        self._lake = Settings.of_worker(home).lake
         self._recipe, self._frame, self._written = recipe, frame, written
         self._segmenter, self._parts = segmenter, parts
         self._rows: list[dict[str, Any]] = []
@@ -112,7 +114,7 @@ class SampleBook:
     def resume(self, step: int) -> None:
         """Read the rows of an interrupted run, up to a step."""
         try:
-            rows = read_partition(self._home / "lake", TRAINING_SAMPLES, self._partition).to_pylist()
+            rows = read_partition(self._lake, TRAINING_SAMPLES, self._partition).to_pylist()
         except NotMaterializedError:
             rows = []
         self._rows = [row for row in rows if row["step"] <= step]
@@ -137,7 +139,7 @@ class SampleBook:
         with atomic_file(path) as temporary:
             _sheet(panels).save(temporary, "JPEG", quality=88)
         table = pa.Table.from_pylist(self._rows, schema=TRAINING_SAMPLES.schema)
-        write_partition(self._home / "lake", TRAINING_SAMPLES, self._partition, table, "")
+        write_partition(self._lake, TRAINING_SAMPLES, self._partition, table, "")
         return path
 
     def _row(self, shown: ShownCompletion) -> tuple[dict[str, Any], Image.Image]:

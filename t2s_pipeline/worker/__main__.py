@@ -139,7 +139,7 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
 
 def _experiment(options: argparse.Namespace) -> Experiment:
     """The settings of a training: with those that are stored with the run, if it has begun."""
-    settings = Settings(_home(options), Path(sys.executable))
+    settings = Settings.of_worker(_home(options))
     return settings_to_train(settings, options.experiment, options.overrides, options.fresh)
 
 
@@ -191,7 +191,7 @@ def _system(options: argparse.Namespace) -> System:
     """The system that the launcher resolved; without it, the system of the given name."""
     if options.resolved:
         return System.from_json(json.loads(options.resolved))
-    return resolve(options.system, Settings(_home(options), Path(sys.executable)))
+    return resolve(options.system, Settings.of_worker(_home(options)))
 
 
 def _generate(options: argparse.Namespace, progress: Progress) -> None:

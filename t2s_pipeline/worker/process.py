@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.interrupts import interrupts_held
+from t2s_pipeline.core.lake_place import LAKE
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS, REPO, Settings
 from t2s_pipeline.worker.channel import Accepted, Receiver, Reply, Request, send
 from t2s_pipeline.worker.failures import ERROR_PREFIX, WorkerError, failure, silent
@@ -41,7 +42,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     paths = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "T2S_HOME": str(settings.home), "PYTHONPATH": os.pathsep.join(paths), TETHERED: "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    environment.update({DEVICES: settings.devices, RAY_ADDRESS: settings.ray_address})
+    environment.update({DEVICES: settings.devices, RAY_ADDRESS: settings.ray_address, LAKE: settings.lake_address})
     return environment
 
 

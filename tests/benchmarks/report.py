@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake import schema, store
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.table import Table
 from tests.browser import PROGRAM, Browser
 from tests.reporting.report_lake import write as write_small
@@ -49,7 +50,7 @@ def write(lake: Path, samples: int) -> None:
     )
 
 
-def _repeat(lake: Path, table: Table, partition: store.Partition, samples: int) -> None:
+def _repeat(lake: Path, table: Table, partition: Partition, samples: int) -> None:
     rows = store.read_partition(lake, table, partition)
     copies = []
     for copy in range(-(-samples // rows.num_rows)):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from t2s_pipeline.core.settings import REPO
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import partition_file
+from t2s_pipeline.lake.folders import partition_file
 from tests.faults.lakes import partition_of, write_every_table
 
 TABLE = schema.REJECTS

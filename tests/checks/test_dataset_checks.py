@@ -11,8 +11,9 @@ from t2s_pipeline.checks.table_checks import CHECKS, checks_of
 from t2s_pipeline.datasets.ingest import ingest_split
 from t2s_pipeline.datasets.refsegrs import REFSEGRS
 from t2s_pipeline.datasets.registry import BENCHMARKS, dataset_at
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.schema import IMAGES, SAMPLES
-from t2s_pipeline.lake.store import Partition, read_partition, write_partition
+from t2s_pipeline.lake.store import read_partition, write_partition
 from tests.data import make_earthreason, make_phrases, make_rrsis_d
 
 TEST = {"dataset": "refsegrs", "split": "test"}

@@ -13,7 +13,8 @@ from PIL import Image
 
 from t2s_pipeline.datasets.ingest import TABLES, ingest_split
 from t2s_pipeline.datasets.registry import dataset_at
-from t2s_pipeline.lake.store import partition_file, read_partition
+from t2s_pipeline.lake.folders import partition_file
+from t2s_pipeline.lake.store import read_partition
 from tests.data import make_earthreason, make_phrases, make_rrsis_d
 from tests.data.make_earthreason import Split, file_of
 

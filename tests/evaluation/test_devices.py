@@ -16,7 +16,8 @@ from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice  # 
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import generate, label_quality  # noqa: E402
 from t2s_pipeline.lake import schema  # noqa: E402
-from t2s_pipeline.lake.store import partition_file, read_partition, write_partition  # noqa: E402
+from t2s_pipeline.lake.folders import partition_file  # noqa: E402
+from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
 from t2s_pipeline.methods.recipe import Recipe  # noqa: E402
 from t2s_pipeline.methods.system import System  # noqa: E402
 from t2s_pipeline.prompters.base import GenerationSettings  # noqa: E402

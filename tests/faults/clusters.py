@@ -15,7 +15,8 @@ import pyarrow as pa
 from t2s_pipeline.core.progress import NoProgress
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import list_partitions, partition_file, read_partition
+from t2s_pipeline.lake.folders import partition_file
+from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.steps.files import ReadTables, SyntheticScenes
 from t2s_pipeline.steps.runner import Runner

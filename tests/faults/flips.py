@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from t2s_pipeline.core.errors import DamagedFileError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.schema import PUBLISHED_METRICS, TABLES
-from t2s_pipeline.lake.store import partition_file, read_partition, scan
+from t2s_pipeline.lake.store import read_partition, scan
 from t2s_pipeline.lake.table import Table
 from tests.faults.lakes import partition_of, rows_of
 

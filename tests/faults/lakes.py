@@ -6,8 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.schema import IMAGES, TABLES
-from t2s_pipeline.lake.store import Partition, write_partition
+from t2s_pipeline.lake.store import write_partition
 from t2s_pipeline.lake.table import Table
 
 ROWS = 40

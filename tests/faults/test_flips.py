@@ -9,9 +9,10 @@ from t2s_pipeline.core.errors import DamagedFileError
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake.checked_file import CheckedFile
 from t2s_pipeline.lake.digests import chunks
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.schema import IMAGES, TABLES
 from t2s_pipeline.lake.staging import StagedPartition
-from t2s_pipeline.lake.store import partition_file, read_partition
+from t2s_pipeline.lake.store import read_partition
 from tests.faults.flips import PYTHON, SQL, flips
 from tests.faults.lakes import partition_of, rows_of, write_every_table
 
@@ -84,7 +85,7 @@ def test_a_staged_piece_that_is_damaged_is_not_made_part_of_a_partition(tmp_path
     table = TABLES["rejects"]
     staged = StagedPartition(tmp_path, table, partition_of(table), "f")
     staged.put(0, rows_of(table))
-    (piece,) = staged.folder.iterdir()
+    (piece,) = (tmp_path / "_staging").rglob("*.parquet")
     data = piece.read_bytes()
     piece.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
     with pytest.raises(DamagedFileError, match="is damaged"):

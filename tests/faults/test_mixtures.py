@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.publishing import STAGING, publish, recover
 from t2s_pipeline.lake.schema import REJECTS, TABLES
 from t2s_pipeline.lake.snapshot import take_snapshot
-from t2s_pipeline.lake.store import partition_file, read_partition, write_partition
+from t2s_pipeline.lake.store import read_partition, write_partition
 from tests.faults.lakes import rows_of
 from tests.faults.mixtures import TOGETHER, mixtures, write
 

@@ -18,7 +18,8 @@ from t2s_pipeline.core.errors import InputError, NotMaterializedError  # noqa: E
 from t2s_pipeline.core.settings import Settings  # noqa: E402
 from t2s_pipeline.definitions import defs  # noqa: E402
 from t2s_pipeline.lake import schema  # noqa: E402
-from t2s_pipeline.lake.store import partition_file, read_partition, write_partition  # noqa: E402
+from t2s_pipeline.lake.folders import partition_file  # noqa: E402
+from t2s_pipeline.lake.store import read_partition, write_partition  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
 from t2s_pipeline.methods.experiments import EXPERIMENTS  # noqa: E402
 from t2s_pipeline.prompters.weights import weights_sha256  # noqa: E402

@@ -11,9 +11,10 @@ pytestmark = pytest.mark.orchestrator
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.database import build_database  # noqa: E402
+from t2s_pipeline.lake.folders import partition_file  # noqa: E402
 from t2s_pipeline.lake.questions import questions  # noqa: E402
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, TABLES  # noqa: E402
-from t2s_pipeline.lake.store import partition_file, write_partition  # noqa: E402
+from t2s_pipeline.lake.store import write_partition  # noqa: E402
 
 PLACE = {"dataset": "synthetic", "split": "val"}
 

@@ -15,16 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from t2s_pipeline.core.errors import DamagedFileError, InputError, NotMaterializedError
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, REJECTS
 from t2s_pipeline.lake.staging import StagedPartition
-from t2s_pipeline.lake.store import (
-    fingerprint_of,
-    list_partitions,
-    partition_file,
-    read_partition,
-    scan,
-    write_partition,
-)
+from t2s_pipeline.lake.store import fingerprint_of, list_partitions, read_partition, scan, write_partition
 
 VAL = {"dataset": "synthetic", "split": "val"}
 

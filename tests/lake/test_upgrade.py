@@ -16,16 +16,11 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake import schema, upgrade
 from t2s_pipeline.lake.checked_file import CheckedFile
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.revisions import REVISIONS
 from t2s_pipeline.lake.schema import TABLES
 from t2s_pipeline.lake.staging import StagedPartition
-from t2s_pipeline.lake.store import (
-    fingerprint_of,
-    list_partitions,
-    partition_file,
-    read_partition,
-    write_partition,
-)
+from t2s_pipeline.lake.store import fingerprint_of, list_partitions, read_partition, write_partition
 from t2s_pipeline.lake.versions import VERSION_KEY, file_version
 from t2s_pipeline.lake.views import query
 

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from t2s_pipeline.core.settings import REPO
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.publishing import STAGING
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, TABLES
 from t2s_pipeline.lake.staging import StagedPartition
-from t2s_pipeline.lake.store import partition_file, write_partition
+from t2s_pipeline.lake.store import write_partition
 from t2s_pipeline.lake.verification import verify
 from tests.faults.lakes import partition_of, rows_of, write_every_table
 
@@ -58,7 +59,7 @@ def test_every_kind_of_damage_is_found_once(home):
     path_of(home, "completions").mkdir()
     staged = StagedPartition(lake, REJECTS, partition_of(REJECTS), "f")
     staged.put(0, rows_of(REJECTS))
-    flip(next(staged.folder.iterdir()))
+    flip(next((lake / STAGING).rglob("*.parquet")))
     (lake / STAGING / "renames-0.json").write_text("{")
     damaged = verify(lake).damaged
     assert {part.table.name for part in damaged if part.table} == {"samples", "rejects", "notes", "completions"}

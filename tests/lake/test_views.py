@@ -22,9 +22,10 @@ pytestmark = pytest.mark.orchestrator
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.database import build_database  # noqa: E402
+from t2s_pipeline.lake.folders import partition_file  # noqa: E402
 from t2s_pipeline.lake.questions import questions  # noqa: E402
 from t2s_pipeline.lake.schema import COMPLETIONS, PUBLISHED_METRICS, REJECTS, TABLES  # noqa: E402
-from t2s_pipeline.lake.store import list_partitions, partition_file, write_partition  # noqa: E402
+from t2s_pipeline.lake.store import list_partitions, write_partition  # noqa: E402
 from t2s_pipeline.lake.table_views import text_literal  # noqa: E402
 from t2s_pipeline.lake.views import Limits, connect, query  # noqa: E402
 

@@ -12,6 +12,7 @@ pytest.importorskip("matplotlib")
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema, store
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.reporting.page import build_report
 from tests.reporting import report_lake
 from tests.reporting.report_lake import BASELINE, SYSTEM
@@ -148,7 +149,7 @@ def test_two_systems_that_nobody_trained_here_are_listed_without_a_winner(settin
     """Another project's masks and an untrained prompter were not meant to be compared, whatever their difference."""
     report_lake.write(settings.lake, n=6)
     rename(settings, "lisa", base=None)
-    store.partition_file(settings.lake, schema.CHECKPOINTS, {"run": SYSTEM}).unlink()
+    partition_file(settings.lake, schema.CHECKPOINTS, {"run": SYSTEM}).unlink()
     text = words(page_of(settings))
     assert "2 systems have been evaluated; no run that was trained here has been evaluated." in text
     assert "better than" not in text and "worse than" not in text
@@ -180,7 +181,7 @@ def rename(settings: Settings, name: str, base: str | None) -> None:
 def test_a_missing_table_costs_the_pictures_and_nothing_else(settings, table):
     report_lake.write(settings.lake, n=6)
     for part in store.list_partitions(settings.lake, table):
-        store.partition_file(settings.lake, table, part).unlink()
+        partition_file(settings.lake, table, part).unlink()
     text = words(page_of(settings))
     assert "No pictures: the lake has no scores, samples or images of synthetic test to show." in text
     assert f"{SYSTEM} is better than {BASELINE}" in text
@@ -189,7 +190,7 @@ def test_a_missing_table_costs_the_pictures_and_nothing_else(settings, table):
 def test_missing_completions_cost_the_thoughts_only(settings):
     report_lake.write(settings.lake, n=6)
     for part in store.list_partitions(settings.lake, schema.COMPLETIONS):
-        store.partition_file(settings.lake, schema.COMPLETIONS, part).unlink()
+        partition_file(settings.lake, schema.COMPLETIONS, part).unlink()
     page = page_of(settings)
     assert page.count("data:image/jpeg;base64") == 24
     assert "Tankers unload" not in page
@@ -238,7 +239,7 @@ def test_a_failed_build_leaves_the_old_page(settings):
     before = page.read_bytes()
     report_lake.write(settings.lake, n=6)
     part = store.list_partitions(settings.lake, schema.SAMPLES)[0]
-    Path(store.partition_file(settings.lake, schema.SAMPLES, part)).write_bytes(b"not parquet")
+    Path(partition_file(settings.lake, schema.SAMPLES, part)).write_bytes(b"not parquet")
     with pytest.raises(T2SError, match="damaged"):
         build_report(settings)
     assert page.read_bytes() == before

@@ -11,8 +11,9 @@ pytestmark = pytest.mark.orchestrator
 
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
+from t2s_pipeline.lake.folders import partition_file  # noqa: E402
 from t2s_pipeline.lake.schema import STEP_TIMES  # noqa: E402
-from t2s_pipeline.lake.store import partition_file, read_partition  # noqa: E402
+from t2s_pipeline.lake.store import read_partition  # noqa: E402
 from t2s_pipeline.lake.views import query  # noqa: E402
 from t2s_pipeline.steps import step_times  # noqa: E402
 from t2s_pipeline.steps.files import ReadTables, SyntheticScenes  # noqa: E402

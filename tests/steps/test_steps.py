@@ -16,7 +16,8 @@ from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets import catalog
 from t2s_pipeline.lake import schema
-from t2s_pipeline.lake.store import fingerprint_of, partition_file, read_partition
+from t2s_pipeline.lake.folders import partition_file
+from t2s_pipeline.lake.store import fingerprint_of, read_partition
 from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
 from t2s_pipeline.steps import fingerprints, runner
