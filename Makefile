@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export SAM2_BUILD_CUDA ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tables ui app test faults check lint format types docs fuzz mutants audit update-constraints clean-environments
+.PHONY: help setup demo tables ui app test coverage faults check lint format types docs fuzz mutants audit update-constraints clean-environments
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -70,6 +70,15 @@ test: setup ## run every test, in both environments
 	echo '── tests in .venv-worker (worker)'; $(WORKER_BIN)/python $(TESTS) || worker=$$?; \
 	if [ $$orchestrator -eq 5 ] && [ $$worker -eq 5 ]; then echo 'No test was selected in either environment.'; exit 5; fi; \
 	for code in $$orchestrator $$worker; do if [ $$code -ne 0 ] && [ $$code -ne 5 ]; then exit $$code; fi; done
+
+# Both environments write what they ran into one folder, and the report combines them.
+coverage: export OMP_NUM_THREADS ?= 1
+coverage: export COVERAGE_FILE = $(CURDIR)/build/coverage/data
+coverage: setup ## how much of the code the tests run, by branch: about an hour (PYTEST_ARGS as for test)
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(BIN)/python -m coverage run -m pytest -n $(PROCESSES) --dist loadfile -q $(PYTEST_ARGS) || true
+	@$(WORKER_BIN)/python -m coverage run -m pytest -n $(PROCESSES) --dist loadfile -q $(PYTEST_ARGS) || true
+	@$(BIN)/python -m coverage combine -q && $(BIN)/python -m coverage report
 
 faults: setup ## the long tests of docs/reliability.md: damage, mixtures, limits; writes the counts there
 	@$(BIN)/python -m tests.faults

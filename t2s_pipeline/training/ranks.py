@@ -1,7 +1,7 @@
 """The processes (ranks) of one run: joining them, and exchanging values.
 
-torchrun starts the processes and numbers them in the variables RANK, LOCAL_RANK and WORLD_SIZE. In a process that
-torchrun did not start, these functions treat the process as the only one of the run.
+torchrun, or Ray Train on a cluster, starts the processes and numbers them in the variables RANK, LOCAL_RANK and
+WORLD_SIZE. In a process that neither of them started, these functions treat the process as the only one of the run.
 """
 
 import os
@@ -34,7 +34,8 @@ def join(device: str, zero: bool = False) -> None:
         device: ``cpu`` or ``cuda[:n]``, of this rank.
         zero: True if DeepSpeed runs the training; then it makes the connection, because it counts the ranks itself.
     """
-    if dist.is_initialized() or (count() == 1 and not zero):
+    # Ray Train has connected the ranks. DeepSpeed then takes over that connection.
+    if not zero and (dist.is_initialized() or count() == 1):
         return
     if device != "cpu":
         torch.cuda.set_device(device)

@@ -33,7 +33,7 @@ from t2s_pipeline.core.progress import (
     is_first_rank,
     launched_by_dagster,
 )
-from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.core.settings import RAY_ADDRESS, Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
@@ -80,6 +80,9 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    if options.command == "train" and not options.device and (address := os.environ.get(RAY_ADDRESS)):
+        _train_on_cluster(options, address)
+        return 0
     if (command := _torchrun(arguments)) is not None:
         tether.announce_other_program()
         os.execv(command[0], command)
@@ -135,6 +138,14 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
     from t2s_pipeline.training.run import train
 
     train(settings, _home(options), options.fingerprint, progress, device, options.fresh, options.code)
+
+
+def _train_on_cluster(options: argparse.Namespace, address: str) -> None:
+    """Train in processes of a Ray cluster. Their number is that of the ranks of all machines that the run names."""
+    from t2s_pipeline.worker.ray_training import train_on_cluster
+
+    with _progress() as progress:
+        train_on_cluster(options, _experiment(options), _home(options), address, progress)
 
 
 def _experiment(options: argparse.Namespace) -> Experiment:

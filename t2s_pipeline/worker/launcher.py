@@ -21,7 +21,7 @@ from t2s_pipeline.worker.stopping import GRACE_SECONDS
 SERVED = frozenset({"generate", "segment", "agree", "judge-labels", "ask"})
 """The worker's commands that a kept process runs. A training has a process of its own, and so has an export."""
 
-SHARED = SERVED - {"ask"}
+SHARED = SERVED - {"ask"} | {"train"}
 """The commands that a Ray cluster does. Scenes are files of this machine."""
 
 JOB_ADDRESSES = ("http://", "https://")

@@ -253,4 +253,5 @@ def summary(killings: list[Killing]) -> str:
 
 
 if __name__ == "__main__":
-    print(summary(random_kills(Path(sys.argv[1]), int(sys.argv[2]))))
+    # FOLDER COUNT [SEED]: several series with different seeds can run side by side.
+    print(summary(random_kills(Path(sys.argv[1]), int(sys.argv[2]), seed=int((*sys.argv[3:], "0")[0]))))

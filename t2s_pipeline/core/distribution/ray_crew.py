@@ -1,20 +1,16 @@
 """Workers that are actors of a Ray cluster, on any of its machines.
 
-https://docs.ray.io/en/latest/ray-core/actors.html says what an actor is. Ray is the extra ``ray``; this module and
-``worker/ray_job.py`` import it. The machines of the cluster have the same packages, and see T2S_HOME and the folders of
-models at the same paths.
+https://docs.ray.io/en/latest/ray-core/actors.html says what an actor is. The machines of the cluster have the same
+packages, and see T2S_HOME and the folders of models at the same paths.
 
 An actor stays for a minute after its command, with its libraries and models, for the next command of the same process.
 """
 
-import atexit
 import os
-import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +19,11 @@ import ray
 from ray.exceptions import RayError
 
 from t2s_pipeline.core.distribution.crew import Event, Result, Task, TaskDone, WorkerEnded, WorkerReady, Workload
-from t2s_pipeline.core.distribution.lease import LEASE, held_lease, watch_lease
+from t2s_pipeline.core.distribution.lease import watch_lease
 from t2s_pipeline.core.distribution.processes import failed
-from t2s_pipeline.core.distribution.remote_environment import passed_on
+from t2s_pipeline.core.distribution.ray_connection import CONNECTIONS, Connection, resources
 from t2s_pipeline.core.distribution.sharing import SharedWork
 from t2s_pipeline.core.environment import positive_number
-from t2s_pipeline.core.errors import T2SError
 
 PATIENCE = "T2S_RAY_PATIENCE"
 """The environment variable with the seconds that a cluster may leave us without a single worker."""
@@ -39,9 +34,6 @@ LOOK_SECONDS = 1.0
 
 PROCESSORS = 1
 """Of a machine that an actor counts as its own, beside its GPU."""
-
-CONNECT_SECONDS = 10.0
-"""After so long without an answer there is no cluster."""
 
 IDLE_SECONDS = 60.0
 """After so long without a task an actor ends and gives its device back."""
@@ -72,92 +64,17 @@ class RayTeam:
             T2SError: if the cluster does not answer, has no free device, or a task fails.
         """
         patience = positive_number(PATIENCE, PATIENCE_SECONDS)
-        connection = _CONNECTIONS.get(self.address, self.home)
-        gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]  # Ray has none here
-        machines = sum(node["Resources"].get("CPU", 0) > 0 for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
-        crew = _RayCrew(connection, work, self.prepare, self.size or gpus or machines, uses_gpu=gpus > 0)
+        connection = CONNECTIONS.get(self.address, self.home)
+        there = resources()
+        crew = _RayCrew(
+            connection, work, self.prepare, self.size or there.gpus or there.machines, uses_gpu=there.gpus > 0
+        )
         try:
             SharedWork(crew, tasks, take, patience).finish()
         except BaseException:
-            _CONNECTIONS.close()
+            CONNECTIONS.close()
             raise
         crew.rest()
-
-
-class _Connection:
-    """This process's connection to a cluster, the lease of its actors, and those that have nothing to do.
-
-    Raises:
-        T2SError: if there is no such cluster.
-    """
-
-    def __init__(self, address: str, home: Path) -> None:
-        self.idle: list[Any] = []
-        """Actors that are alive, as far as is known."""
-        _require_answer(address)
-        self._open = ExitStack()
-        launchers = os.environ.get(LEASE)
-        self.lease = Path(launchers) if launchers else self._open.enter_context(held_lease(home))
-        # The actors of a job get its variables.
-        environment = None if launchers else {"env_vars": passed_on()}
-        # Ray would handle SIGTERM in its own way.
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            ray.init(address, log_to_driver=False, runtime_env=environment, configure_logging=False)
-        except (ConnectionError, RuntimeError, ValueError) as fault:
-            self._open.close()
-            raise _unusable(address, fault) from fault
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, before)
-        self._open.callback(ray.shutdown)
-
-    def close(self) -> None:
-        """Disconnect. All actors end."""
-        self._open.close()
-
-
-def _require_answer(address: str) -> None:
-    """Say at once if nobody answers: Ray itself tries for minutes.
-
-    Raises:
-        T2SError: if nobody answers at HOST:PORT.
-    """
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
-        try:
-            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-        except OSError as fault:
-            raise _unusable(address, fault) from fault
-
-
-def _unusable(address: str, fault: Exception) -> T2SError:
-    return T2SError(f"The Ray cluster at {address} cannot be used: {' '.join(str(fault).split())}")
-
-
-class _Connections:
-    """The connection that this process keeps, at most one."""
-
-    def __init__(self) -> None:
-        self._key: tuple[str, Path] | None = None
-        self._connection: _Connection | None = None
-        atexit.register(self.close)
-
-    def get(self, address: str, home: Path) -> _Connection:
-        """The connection to a cluster: the one that is kept, or a new one."""
-        if self._connection is None or self._key != (address, home):
-            self.close()
-            self._key, self._connection = (address, home), _Connection(address, home)
-        return self._connection
-
-    def close(self) -> None:
-        """Disconnect."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-_CONNECTIONS = _Connections()
 
 
 class _Actor:
@@ -202,7 +119,7 @@ class _Actor:
 class _RayCrew:
     def __init__(
         self,
-        connection: _Connection,
+        connection: Connection,
         work: Workload[Any, Any],
         prepare: Callable[[], None],
         size: int,
