@@ -6,11 +6,13 @@ component, and only the rims of components can come within ``eps`` of each other
 """
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from t2s_pipeline.pseudo_labels.islands import Packed
 from t2s_pipeline.pseudo_labels.label import Mask
 from t2s_pipeline.pseudo_labels.runs import NOTHING, Numbers, PixelRuns, linked
 
@@ -18,8 +20,11 @@ Reach = list[tuple[int, int]]
 """Offsets (dy, dx)."""
 
 NOISE = NOTHING
-FEW = 32
-"""If at least one pixel in 32 has to be counted, counting all of them at once is faster."""
+FEW = 8
+"""If at least one pixel in 8 has to be counted, counting all of them at once is faster."""
+
+AT_ONCE = 16
+"""After so many offsets, the pixels that have enough neighbours are left out. Most need few offsets."""
 
 
 def dbscan(mask: Mask, eps: float = 5.0, min_samples: int = 10) -> Numbers:
@@ -38,32 +43,66 @@ def dbscan(mask: Mask, eps: float = 5.0, min_samples: int = 10) -> Numbers:
     Raises:
         ValueError: for other values of ``eps`` and ``min_samples``.
     """
-    if not (0 < eps < math.inf) or min_samples < 1:
-        raise ValueError(f"eps {eps} must be above 0 and min_samples {min_samples} at least 1")
     numbers = np.full(mask.shape, NOISE, np.int32)
-    if not mask.any():
-        return numbers
-    rows, columns = (slice(at[0], at[-1] + 1) for at in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)))
-    # Row by row in memory, whatever the mask is, because the code below counts in flat indices and writes with them.
-    inner = np.ascontiguousarray(mask[rows, columns])
-    # No two pixels are farther apart than the mask is long, so a larger radius adds nothing.
-    radius = min(math.floor(eps), max(inner.shape) - 1)
-    reach = _disc(radius, eps)
-    # The rim is at least one pixel wide, so that no run of pixels goes on in the next row.
-    rim = max(1, radius)
-    framed = np.pad(inner, rim)
-    cores = _cores(framed, radius, reach, eps, min_samples)
-    clusters = _clusters_of_cores(cores, reach, eps)
-    _add_border(clusters, framed & ~cores, reach)
-    height, width = inner.shape
-    numbers[rows, columns] = clusters[rim : rim + height, rim : rim + width]
+    clusters = clusters_of(mask, eps, min_samples)
+    if clusters is not None:
+        for index, island in enumerate(clusters.packed.islands):
+            # Another island may have pixels in the same window.
+            numbers[island.rows, island.columns][island.mask] = clusters.of_island(index)[island.mask]
     return numbers
 
 
+@dataclass(frozen=True)
+class Clusters:
+    """The clusters of a mask.
+
+    Attributes:
+        packed: the islands of the mask.
+        numbers: of the clusters, int32, in the packed image; ``NOISE`` elsewhere.
+    """
+
+    packed: Packed
+    numbers: Numbers
+
+    def of_island(self, index: int) -> Numbers:
+        """The numbers (h, w) in the window of an island."""
+        top, left = self.packed.tops[index], self.packed.lefts[index]
+        height, width = self.packed.islands[index].mask.shape
+        return self.numbers[top : top + height, left : left + width]
+
+
+def clusters_of(mask: Mask, eps: float, min_samples: int) -> Clusters | None:
+    """The clusters of a mask, bool (H, W), as ``dbscan`` numbers them; None if there is no pixel that could be a core.
+
+    Raises:
+        ValueError: as ``dbscan``.
+    """
+    if not (0 < eps < math.inf) or min_samples < 1:
+        raise ValueError(f"eps {eps} must be above 0 and min_samples {min_samples} at least 1")
+    # Row by row in memory, because the code below counts in flat indices and writes with them.
+    mask = np.ascontiguousarray(mask)
+    _, _, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
+        return None
+    # No two pixels are farther apart than the target is long, so a larger radius adds nothing.
+    radius = min(math.floor(eps), max(width, height) - 1)
+    reach = _disc(radius, eps)
+    # The rim is at least one pixel wide, so that no run of pixels goes on in the next row.
+    # An island with fewer pixels than that has no core.
+    packed = Packed.of(mask, max(1, radius), min_samples)
+    if not packed.islands:
+        return None
+    cores = _cores(packed.mask, radius, reach, eps, min_samples)
+    clusters = _clusters_of_cores(cores, packed, reach, eps)
+    _add_border(clusters, packed.mask & ~cores, reach)
+    return Clusters(packed, clusters)
+
+
 def _disc(radius: int, eps: float) -> Reach:
-    """Offsets (dy, dx) other than (0, 0) of at most ``eps``."""
+    """Offsets (dy, dx) other than (0, 0) of at most ``eps``, the nearest first."""
     span = range(-radius, radius + 1)
-    return [(dy, dx) for dy in span for dx in span if 0 < dy * dy + dx * dx <= eps * eps]
+    disc = [(dy, dx) for dy in span for dx in span if 0 < dy * dy + dx * dx <= eps * eps]
+    return sorted(disc, key=lambda offset: offset[0] ** 2 + offset[1] ** 2)
 
 
 def _cores(framed: Mask, radius: int, reach: Reach, eps: float, min_samples: int) -> Mask:
@@ -73,10 +112,15 @@ def _cores(framed: Mask, radius: int, reach: Reach, eps: float, min_samples: int
     if open_pixels.size * FEW > framed.size:
         return framed & (_neighbours(framed, radius, eps) >= min_samples)
     flat, width = framed.ravel(), framed.shape[1]
+    enough = []
     count = np.ones(open_pixels.size, np.int32)
-    for dy, dx in reach:
-        count += flat[open_pixels + (dy * width + dx)]
-    sure.ravel()[open_pixels[count >= min_samples]] = True
+    for start in range(0, max(1, len(reach)), AT_ONCE):
+        for dy, dx in reach[start : start + AT_ONCE]:
+            count += flat[open_pixels + (dy * width + dx)]
+        has_enough = count >= min_samples
+        enough.append(open_pixels[has_enough])
+        open_pixels, count = open_pixels[~has_enough], count[~has_enough]
+    sure.ravel()[np.concatenate(enough)] = True
     return sure
 
 
@@ -117,36 +161,52 @@ def _neighbours(framed: Mask, radius: int, eps: float) -> npt.NDArray[np.signedi
     return count
 
 
-def _clusters_of_cores(cores: Mask, reach: Reach, eps: float) -> Numbers:
-    """Cluster numbers of the core pixels, ``NOISE`` elsewhere."""
-    if eps < 1:  # Every core is a cluster of its own.
-        clusters = np.full(cores.shape, NOISE, np.int32)
-        clusters[cores] = np.arange(np.count_nonzero(cores))
-        return clusters
+def _clusters_of_cores(cores: Mask, packed: Packed, reach: Reach, eps: float) -> Numbers:
+    """Cluster numbers of the core pixels of the packed image, ``NOISE`` elsewhere."""
     runs = PixelRuns.of_mask(cores)
-    # Pixels side by side are within eps. Pixels that touch at a corner are so only if eps is at least √2.
+    # Pixels side by side are within an eps of 1, pixels that touch at a corner within √2.
     diagonal = eps * eps >= 2
-    component_of = runs.components(diagonal)
-    count = int(component_of.max(initial=-1)) + 1
-    cluster_of: npt.NDArray[np.integer] = np.arange(count)
-    if count > 1 and diagonal:
-        cluster_of = _merged(runs.painted(component_of), count, cores, reach)
-    numbers = cluster_of[component_of]
-    # Runs are in row order, so the first run of a cluster holds its first core.
-    _, first, numbers = np.unique(numbers, return_index=True, return_inverse=True)
-    rank = np.empty(first.size, np.int32)
-    rank[first.argsort()] = np.arange(first.size)
-    return runs.painted(rank[numbers])
+    if eps < 1:
+        runs = runs.single_pixels()
+        component_of = np.arange(runs.starts.size, dtype=np.int32)
+    else:
+        component_of = runs.components(diagonal)
+    if not component_of.size:
+        return runs.painted(component_of)
+    # Components are numbered by their first runs. Runs are in row order, so a first run holds a first core.
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(component_of), prepend=NOISE))
+    islands, positions = packed.origins(runs.starts[first])
+    cluster_of: npt.NDArray[np.integer] = np.arange(first.size)
+    if first.size > 1 and diagonal:
+        has_several = np.bincount(islands)[islands] > 1
+        cluster_of = _merged(runs.painted(component_of), has_several, cores, reach)
+    firsts = np.full(int(cluster_of.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(firsts, cluster_of, positions)
+    rank = np.empty(firsts.size, np.int32)
+    rank[firsts.argsort()] = np.arange(firsts.size, dtype=np.int32)
+    return runs.painted(rank[cluster_of][component_of])
 
 
-def _merged(components: Numbers, count: int, cores: Mask, reach: Reach) -> npt.NDArray[np.integer]:
+def _merged(
+    components: Numbers, has_several: npt.NDArray[np.bool_], cores: Mask, reach: Reach
+) -> npt.NDArray[np.integer]:
     """For each connected component of cores, the number of the cluster that it belongs to.
 
     The two nearest pixels of two components lie on their rims, because a pixel that has all eight neighbours in its
     component has a neighbour that is nearer.
+
+    Args:
+        components: the number of the component of each core pixel.
+        has_several: for each component, whether its island has others too.
+        cores: the core pixels.
+        reach: the offsets within ``eps``.
     """
+    count = has_several.size
+    if not has_several.any():
+        return np.arange(count)
     rim = np.flatnonzero(cores & ~_eroded(cores, 1, 1))
     numbers, width = components.ravel(), components.shape[1]
+    rim = rim[has_several[numbers[rim]]]
     components_of_rim = numbers[rim]
     firsts, seconds = [], []
     for dy, dx in reach:

@@ -1,7 +1,7 @@
 """A pseudo-label, what a labelling is, and what all labellings do with a mask.
 
-Here and in the other files of this room, SciPy's submodules are reached as attributes of ``scipy``. It imports them
-at their first use, so that naming a labelling does not cost the second that importing them takes.
+SciPy's submodules are reached as attributes of ``scipy``. It imports them at their first use, so that naming a labelling
+does not cost the second that importing them takes.
 """
 
 from abc import ABC, abstractmethod
@@ -101,9 +101,21 @@ def _edge_distance_of_large(mask: Mask) -> npt.NDArray[np.int32]:
     return nearest
 
 
-def within(rows: slice, columns: slice) -> tuple[slice, slice]:
-    """A region with a rim of one pixel wherever the image goes on, so that its edge is inside."""
-    return slice(max(0, rows.start - 1), rows.stop + 1), slice(max(0, columns.start - 1), columns.stop + 1)
+def edge_distance_of_part(part: Mask, top: int, left: int, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    """``edge_distance`` in the window of a part of the target; int32 (h, w).
+
+    Args:
+        part: bool (h, w). Outside the window, nothing is of the part.
+        top: the first row of the window.
+        left: its first column.
+        shape: height and width of the image. Where it goes on beyond the window, the window's border is an edge.
+    """
+    height, width = part.shape
+    first_row, first_column = int(top > 0), int(left > 0)
+    rows, columns = slice(first_row, first_row + height), slice(first_column, first_column + width)
+    framed = np.zeros((rows.stop + int(top + height < shape[0]), columns.stop + int(left + width < shape[1])), np.bool_)
+    framed[rows, columns] = part
+    return edge_distance(framed)[rows, columns]
 
 
 def on_mask(point: Pixel, mask: Mask) -> Pixel:

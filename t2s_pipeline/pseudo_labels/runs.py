@@ -3,12 +3,11 @@
 An image of a million pixels has a few thousand runs, so work on runs is hundreds of times less than work on pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from t2s_pipeline.pseudo_labels.label import Mask, PixelBox
 
@@ -56,6 +55,13 @@ class PixelRuns:
         offset = np.arange(above.size) - np.repeat(np.cumsum(below) - below, below)
         return linked(self.starts.size, above, low[above] + offset)
 
+    def single_pixels(self) -> Self:
+        """The same pixels, each as a run of its own."""
+        lengths = self.ends - self.starts
+        offset = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        starts = np.repeat(self.starts, lengths) + offset
+        return replace(self, starts=starts, ends=starts + 1)
+
     def painted(self, numbers: npt.NDArray[np.integer]) -> Numbers:
         """An image (H, W) with the number of each run at its pixels, ``NOTHING`` elsewhere."""
         edges = np.zeros(2 * self.starts.size + 2, np.int64)
@@ -95,6 +101,18 @@ def linked(count: int, firsts: npt.NDArray[np.integer], seconds: npt.NDArray[np.
 
     They are numbered by their first nodes.
     """
-    links = scipy.sparse.coo_matrix((np.ones(firsts.size, bool), (firsts, seconds)), shape=(count, count))
-    numbers: Numbers = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
+    # Each round hooks every tree with a lower neighbour to its lowest one, then makes all trees flat. The root of a
+    # component's last tree is its lowest node.
+    root = np.arange(count, dtype=np.int32)
+    low, high = np.minimum(firsts, seconds), np.maximum(firsts, seconds)
+    while low.size:
+        np.minimum.at(root, high, low)
+        while not np.array_equal(root, above := root[root]):
+            root = above
+        firsts, seconds = root[low], root[high]
+        differ = firsts != seconds
+        firsts, seconds = firsts[differ], seconds[differ]
+        low, high = np.minimum(firsts, seconds), np.maximum(firsts, seconds)
+    is_root = root == np.arange(count)
+    numbers: Numbers = (np.cumsum(is_root, dtype=np.int32) - 1)[root]
     return numbers

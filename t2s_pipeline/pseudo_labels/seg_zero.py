@@ -1,21 +1,25 @@
 """Seg-Zero's label: one box around the whole mask and two points inside it."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
+from t2s_pipeline.pseudo_labels.islands import APART, Island, Islands
 from t2s_pipeline.pseudo_labels.label import (
     Label,
     Labelling,
     Mask,
     Pixel,
-    edge_distance,
+    edge_distance_of_part,
     on_mask,
     on_square,
     tight_box,
-    within,
 )
+from t2s_pipeline.pseudo_labels.runs import Indices
 
 
 @dataclass(frozen=True)
@@ -62,20 +66,86 @@ def interior_points(mask: Mask, count: int = 2) -> tuple[Pixel, ...]:
     lie farther from the points so far than the median pixel does; if there is none, the first again. Of several
     candidates, the first in row order.
     """
-    x0, y0, x1, y1 = tight_box(mask)
-    rows, columns = within(slice(y0, y1 + 1), slice(x0, x1 + 1))
-    part = mask[rows, columns]
-    ys, xs = np.nonzero(part)
-    depth = edge_distance(np.ascontiguousarray(part))[ys, xs]
-    indices = [int(depth.argmax())]
-    apart = np.full(depth.size, np.iinfo(np.int64).max)
+    depths = _Depths(mask)
+    points = [depths.deepest((), -1) or (0, 0)]
+    ys, xs = np.divmod(np.flatnonzero(mask), mask.shape[1])
     # Whatever the median of an even number is taken to be between the two in the middle, nothing lies between them.
-    middle = (depth.size - 1) // 2
-    while len(indices) < count:
-        apart = np.minimum(apart, (xs - xs[indices[-1]]) ** 2 + (ys - ys[indices[-1]]) ** 2)
-        far = apart > np.partition(apart, middle)[middle]
-        indices.append(int(np.where(far, depth, 0).argmax()) if far.any() else indices[0])
-    return tuple((int(xs[index]) + columns.start, int(ys[index]) + rows.start) for index in indices)
+    middle = (ys.size - 1) // 2
+    while len(points) < count:
+        apart = _squares(ys, xs, points)
+        points.append(depths.deepest(points, np.partition(apart, middle)[middle]) or points[0])
+    return tuple(points)
+
+
+def _squares(ys: Indices, xs: Indices, points: Sequence[Pixel]) -> npt.NDArray[np.int64]:
+    """The squared distance to the nearest of some points, for rows and columns that broadcast."""
+    squares = [(xs - x) ** 2 + (ys - y) ** 2 for x, y in points]
+    return squares[0] if len(squares) == 1 else np.minimum.reduce(squares)
+
+
+class _Depths:
+    """How far the pixels of a mask lie from its edge, island by island, as far as that is asked for."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._islands = Islands.of(mask)
+        limits = _limits(self._islands)
+        self._order = (-limits).argsort(kind="stable").tolist()
+        self._limits = limits.tolist()
+        self._known: dict[int, tuple[Island, npt.NDArray[np.int32]]] = {}
+
+    def deepest(self, points: Sequence[Pixel], farther_than: int) -> Pixel | None:
+        """The pixel farthest from the edge, the first in row order, among those farther from all points than that.
+
+        Args:
+            points: columns and rows.
+            farther_than: squared distance in pixels.
+        """
+        best: tuple[int, int, int] | None = None
+        for index in self._order:
+            if best is not None and self._limits[index] < -best[0]:
+                break
+            island, depth = self._depth(index)
+            if points:
+                rows, columns = (
+                    np.arange(island.rows.start, island.rows.stop),
+                    np.arange(island.columns.start, island.columns.stop),
+                )
+                depth = np.where(_squares(rows[:, None], columns, points) > farther_than, depth, 0)
+            y, x = divmod(int(depth.argmax()), depth.shape[1])
+            candidate = (-int(depth[y, x]), island.top + y, island.left + x)
+            if candidate[0] and (best is None or candidate < best):
+                best = candidate
+        return None if best is None else (best[2], best[1])
+
+    def _depth(self, index: int) -> tuple[Island, npt.NDArray[np.int32]]:
+        """An island, and for each pixel of its window the squared distance to the edge."""
+        if index not in self._known:
+            island = self._islands.island(index)
+            self._known[index] = (
+                island,
+                edge_distance_of_part(island.mask, island.top, island.left, self._islands.shape),
+            )
+        return self._known[index]
+
+
+def _limits(islands: Islands) -> npt.NDArray[np.float64]:
+    """For each island, a squared distance to the edge that no pixel of it exceeds."""
+    limits = np.full(islands.areas.size, np.inf)
+    both = np.zeros(islands.areas.size, bool)
+    for axis, size in ((1, islands.shape[0]), (0, islands.shape[1])):
+        first, cells = (
+            islands.boxes[:, axis].astype(np.int64) * APART,
+            islands.boxes[:, axis + 2].astype(np.int64) * APART,
+        )
+        # At a border of the image there is no edge, so only the other side counts.
+        before, after = first == 0, first + cells >= size
+        limits = np.minimum(
+            limits, np.where(before & after, np.inf, np.where(before | after, cells, (cells + 1) // 2) ** 2)
+        )
+        both |= before & after
+    # A pixel of squared depth s has all pixels nearer than that in its island, at least those of a quarter of the disc.
+    # That are π s / 4 or more.
+    return np.where(both, limits, np.minimum(limits, islands.areas * (4 / math.pi)))
 
 
 def _scaled(value: int, native: int, side: int) -> int:

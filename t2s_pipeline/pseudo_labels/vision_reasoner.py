@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.pseudo_labels.dbscan import dbscan
-from t2s_pipeline.pseudo_labels.label import Label, Labelling, Mask, PixelBox, edge_distance, on_square, within
+from t2s_pipeline.pseudo_labels.dbscan import clusters_of, dbscan
+from t2s_pipeline.pseudo_labels.label import Label, Labelling, Mask, edge_distance_of_part, on_square
 from t2s_pipeline.pseudo_labels.runs import numbered_runs
 
 
@@ -34,16 +33,31 @@ class VisionReasonerLabels(Labelling):
 
     def label(self, mask: Mask) -> list[Label]:
         """A label for each cluster of a mask, bool (H, W), in the clusters' order; noise gets none."""
-        clusters = dbscan(on_square(mask, self.side), self.eps, self.min_samples)
-        runs, numbers = numbered_runs(clusters)
-        return [_of_cluster(clusters, number, box) for number, box in enumerate(runs.boxes(numbers))]
+        square = on_square(mask, self.side)
+        clusters = clusters_of(square, self.eps, self.min_samples)
+        if clusters is None:
+            return []
+        runs, numbers = numbered_runs(clusters.numbers)
+        boxes = runs.boxes(numbers)
+        corners = np.array([y0 * clusters.numbers.shape[1] + x0 for x0, y0, _, _ in boxes], np.int64)
+        _, positions = clusters.packed.origins(corners)
+        labels = []
+        for number, ((x0, y0, x1, y1), corner) in enumerate(zip(boxes, positions.tolist(), strict=True)):
+            top, left = divmod(corner, self.side)
+            labels.append(_of_cluster(clusters.numbers[y0 : y1 + 1, x0 : x1 + 1] == number, top, left, square.shape))
+        return labels
 
 
-def _of_cluster(clusters: npt.NDArray[np.int32], number: int, box: PixelBox) -> Label:
-    """The label of a cluster: its tight box, and its pixel farthest from its edge."""
-    x0, y0, x1, y1 = box
-    rows, columns = within(slice(y0, y1 + 1), slice(x0, x1 + 1))
-    part = clusters[rows, columns] == number
-    y, x = np.unravel_index(int(edge_distance(part).argmax()), part.shape)
-    point = (int(x) + columns.start, int(y) + rows.start)
-    return Label(box, (point,), int(np.count_nonzero(part)))
+def _of_cluster(part: Mask, top: int, left: int, shape: tuple[int, ...]) -> Label:
+    """The label of a cluster: its tight box, and its pixel farthest from its edge.
+
+    Args:
+        part: the pixels of the cluster, bool (h, w), in the smallest window that holds them.
+        top: the first row of the window.
+        left: its first column.
+        shape: of the whole image.
+    """
+    height, width = part.shape
+    y, x = divmod(int(edge_distance_of_part(part, top, left, shape).argmax()), width)
+    box = (left, top, left + width - 1, top + height - 1)
+    return Label(box, ((left + x, top + y),), int(np.count_nonzero(part)))
