@@ -1,7 +1,7 @@
 """A pseudo-label, what a labelling is, and what all labellings do with a mask.
 
-SciPy's submodules are reached as attributes of ``scipy``. It imports them at their first use, so that naming a labelling
-does not cost the second that importing them takes.
+SciPy's submodules are reached as attributes of ``scipy``. It imports them at their first use, so that naming a
+labelling does not cost the second that importing them takes.
 """
 
 from abc import ABC, abstractmethod
@@ -68,8 +68,8 @@ class Labelling(ABC):
 
 def tight_box(mask: Mask) -> PixelBox:
     """The box around a mask (H, W) that is not empty."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return left, top, left + width - 1, top + height - 1
 
 
 def edge_distance(mask: Mask) -> npt.NDArray[np.int32]:

@@ -19,7 +19,6 @@ from t2s_pipeline.pseudo_labels.label import (
     on_square,
     tight_box,
 )
-from t2s_pipeline.pseudo_labels.runs import Indices
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,20 @@ def interior_points(mask: Mask, count: int = 2) -> tuple[Pixel, ...]:
     return tuple(points)
 
 
-def _squares(ys: Indices, xs: Indices, points: Sequence[Pixel]) -> npt.NDArray[np.int64]:
+def _squares(
+    ys: npt.NDArray[np.signedinteger], xs: npt.NDArray[np.signedinteger], points: Sequence[Pixel]
+) -> npt.NDArray[np.signedinteger]:
     """The squared distance to the nearest of some points, for rows and columns that broadcast."""
     squares = [(xs - x) ** 2 + (ys - y) ** 2 for x, y in points]
     return squares[0] if len(squares) == 1 else np.minimum.reduce(squares)
+
+
+def _squared_gap(point: Pixel, island: Island) -> int:
+    """The squared distance from a point to the nearest pixel of an island's window."""
+    x = min(max(point[0], island.columns.start), island.columns.stop - 1)
+    y = min(max(point[1], island.rows.start), island.rows.stop - 1)
+    across, down = x - point[0], y - point[1]
+    return across * across + down * down
 
 
 class _Depths:
@@ -91,6 +100,8 @@ class _Depths:
         limits = _limits(self._islands)
         self._order = (-limits).argsort(kind="stable").tolist()
         self._limits = limits.tolist()
+        # The highest squared distance in the image decides how many bits are needed.
+        self._kind = np.int32 if sum(size**2 for size in mask.shape) <= np.iinfo(np.int32).max else np.int64
         self._known: dict[int, tuple[Island, npt.NDArray[np.int32]]] = {}
 
     def deepest(self, points: Sequence[Pixel], farther_than: int) -> Pixel | None:
@@ -105,11 +116,9 @@ class _Depths:
             if best is not None and self._limits[index] < -best[0]:
                 break
             island, depth = self._depth(index)
-            if points:
-                rows, columns = (
-                    np.arange(island.rows.start, island.rows.stop),
-                    np.arange(island.columns.start, island.columns.stop),
-                )
+            if any(_squared_gap(point, island) <= farther_than for point in points):
+                rows = np.arange(island.rows.start, island.rows.stop, dtype=self._kind)
+                columns = np.arange(island.columns.start, island.columns.stop, dtype=self._kind)
                 depth = np.where(_squares(rows[:, None], columns, points) > farther_than, depth, 0)
             y, x = divmod(int(depth.argmax()), depth.shape[1])
             candidate = (-int(depth[y, x]), island.top + y, island.left + x)
