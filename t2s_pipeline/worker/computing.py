@@ -105,7 +105,7 @@ def team_of(options: argparse.Namespace, home: Path, text_only: bool = False, on
     if (address := os.environ.get(RAY_ADDRESS, "")) and not options.device and not only_here:
         from t2s_pipeline.core.distribution.ray_crew import RayTeam
 
-        return RayTeam(address, asked_for, home, partial(prepare_libraries, _threads()))
+        return RayTeam(address, asked_for, home, partial(prepare_libraries, _threads()), silence_limit())
     devices = _devices(device, asked_for, bool(options.device))
     if len(devices) == 1:
         return ThisProcess(device)

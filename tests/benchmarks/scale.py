@@ -214,7 +214,7 @@ def main() -> None:
 
         home = Path(tempfile.mkdtemp())
         with local_cluster(4) as cluster:
-            team = lambda workers: RayTeam(cluster.address, workers, home, nothing)  # noqa: E731
+            team = lambda workers: RayTeam(cluster.address, workers, home, nothing, 300.0)  # noqa: E731
             result["ray"] = measure(team, options.windows, options.seconds)
         shutil.rmtree(home)
     print(json.dumps(result))

@@ -9,7 +9,7 @@ An actor stays for a minute after its command, with its libraries and models, fo
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,12 @@ PATIENCE_SECONDS = 600.0
 
 LOOK_SECONDS = 1.0
 
+BEAT_SECONDS = 5.0
+"""Seconds between two heartbeats of an actor."""
+
+PULSE = "pulse"
+"""The group of an actor's methods that run beside its task."""
+
 PROCESSORS = 1
 """Of a machine that an actor counts as its own, beside its GPU."""
 
@@ -48,12 +54,14 @@ class RayTeam:
         size: the number of actors; None or 0 for one per GPU.
         home: T2S_HOME, where the lease is.
         prepare: called in each actor before anything else.
+        silence: seconds without a heartbeat after which an actor is replaced.
     """
 
     address: str
     size: int | None
     home: Path
     prepare: Callable[[], None]
+    silence: float
 
     def do(
         self, work: Workload[Task, Result], tasks: Iterable[tuple[int, Task]], take: Callable[[int, Result], None]
@@ -66,9 +74,7 @@ class RayTeam:
         patience = positive_number(PATIENCE, PATIENCE_SECONDS)
         connection = CONNECTIONS.get(self.address, self.home)
         there = resources()
-        crew = _RayCrew(
-            connection, work, self.prepare, self.size or there.gpus or there.machines, uses_gpu=there.gpus > 0
-        )
+        crew = _RayCrew(self, connection, work, self.size or there.gpus or there.machines, uses_gpu=there.gpus > 0)
         try:
             SharedWork(crew, tasks, take, patience).finish()
         except BaseException:
@@ -101,6 +107,10 @@ class _Actor:
         """Do one task."""
         return self._tried(worker, lambda: TaskDone(worker, self._do(task)))
 
+    @ray.method(concurrency_group=PULSE)
+    def beat(self) -> None:
+        """Answer, also while a task is done."""
+
     def _tried(self, worker: int, call: Callable[[], Event]) -> Event:
         self._is_busy = True
         try:
@@ -116,36 +126,50 @@ class _Actor:
         os._exit(0)
 
 
+@dataclass(frozen=True)
+class _Pulse:
+    """The last heartbeat that an actor was asked for."""
+
+    answer: "ray.ObjectRef[None]"
+    asked: float
+    has_started: bool = False
+
+
 class _RayCrew:
     def __init__(
         self,
+        team: RayTeam,
         connection: Connection,
         work: Workload[Any, Any],
-        prepare: Callable[[], None],
         size: int,
         uses_gpu: bool,
     ) -> None:
         self.size = size
-        self._connection, self._prepare, self._uses_gpu = connection, prepare, uses_gpu
+        self._team, self._connection, self._uses_gpu = team, connection, uses_gpu
         # Once in the cluster's memory, not once per actor.
         self._work = ray.put(work)
-        self._kind: Any = ray.remote(
-            num_gpus=1 if uses_gpu else 0,
-            num_cpus=PROCESSORS,
-            max_restarts=0,
-            max_task_retries=0,
-            scheduling_strategy="SPREAD",
-        )(_Actor)
+        # Ray's own types do not name all of them.
+        options: dict[str, Any] = {
+            "num_gpus": 1 if uses_gpu else 0,
+            "num_cpus": PROCESSORS,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "concurrency_groups": {PULSE: 1},
+            "scheduling_strategy": "SPREAD",
+        }
+        self._kind: Any = ray.remote(**options)(_Actor)
         self._actors: dict[int, Any] = {}
         self._answers: dict[int, list[ray.ObjectRef[Event]]] = {}
         """The answers that each actor owes, oldest first."""
+        self._pulses: dict[int, _Pulse] = {}
 
     def start(self, worker: int) -> None:
         """Take an actor that has nothing to do, or ask for one. That one waits until the cluster has a free device."""
         idle = self._connection.idle
         actor = idle.pop() if idle else self._kind.remote(self._connection.lease)
         self._actors[worker] = actor
-        self._answers[worker] = [actor.load.remote(worker, self._work, self._prepare, self._uses_gpu)]
+        self._answers[worker] = [actor.load.remote(worker, self._work, self._team.prepare, self._uses_gpu)]
+        self._pulses[worker] = _Pulse(actor.beat.remote(), time.monotonic())
 
     def give(self, worker: int, task: Any) -> None:
         """Send a task."""
@@ -158,15 +182,35 @@ class _RayCrew:
         ready, _ = ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS, fetch_local=False)
         if ready:
             ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
-        return [self._event(oldest[answer], answer) for answer in ready]
+        events = [self._event(oldest[answer], answer) for answer in ready]
+        return [*events, *self._silent()]
+
+    def _silent(self) -> Iterator[WorkerEnded]:
+        """End actors that send no heartbeats: they are stopped (SIGSTOP) or hang.
+
+        An actor that has sent none may not have started: the cluster has no room for it yet.
+        """
+        now = time.monotonic()
+        for worker, actor in list(self._actors.items()):
+            pulse = self._pulses[worker]
+            if now - pulse.asked < BEAT_SECONDS:
+                continue
+            if ray.wait([pulse.answer], timeout=0, fetch_local=False)[0]:
+                self._pulses[worker] = _Pulse(actor.beat.remote(), now, has_started=True)
+            elif pulse.has_started and now - pulse.asked > self._team.silence:
+                self._end(worker)
+                yield WorkerEnded(worker, f"it did not answer for {self._team.silence:.0f} seconds")
+
+    def _end(self, worker: int) -> None:
+        del self._answers[worker]
+        self._kill(self._actors.pop(worker))
 
     def _event(self, worker: int, answer: "ray.ObjectRef[Event]") -> Event:
         try:
             event = ray.get(answer)
         except RayError as fault:
             # The actor, its machine, or the memory with its answer is gone.
-            del self._answers[worker]
-            self._kill(self._actors.pop(worker))
+            self._end(worker)
             return WorkerEnded(worker, " ".join(str(fault).split("\n")[0].split()))
         del self._answers[worker][0]
         return event

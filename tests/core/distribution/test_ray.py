@@ -1,16 +1,18 @@
 """Actors of a real Ray cluster share tasks: each is done once, whatever is killed. Nothing outlives its launcher."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from t2s_pipeline.core.distribution import ray_crew
-from t2s_pipeline.core.distribution.ray_crew import PATIENCE, RayTeam
+from t2s_pipeline.core.distribution.ray_crew import BEAT_SECONDS, PATIENCE, RayTeam
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.worker.failures import WorkerError
@@ -19,6 +21,7 @@ from t2s_pipeline.worker.ray_job import PYTHON
 from tests.core.distribution.test_processes import TASKS, results
 from tests.core.distribution.workloads import Deadly, Faulty, Squares, nothing
 from tests.faults.clusters import ENDS_WITHIN, LocalCluster, actors, local_cluster
+from tests.processes import has_ended
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +36,10 @@ def cluster():
 @pytest.fixture
 def team(cluster: LocalCluster, tmp_path: Path) -> RayTeam:
     (tmp_path / "marks").mkdir()
-    return RayTeam(cluster.address, None, tmp_path, nothing)
+    return RayTeam(cluster.address, None, tmp_path, nothing, SILENCE)
 
 
+SILENCE = 300.0
 SQUARES = {n: n * n for n in range(9)}
 
 
@@ -50,6 +54,13 @@ def test_every_task_is_done_once_and_the_actors_stay_for_the_next_command(team, 
 
 def test_the_tasks_of_an_actor_that_is_killed_are_done_by_another(team, tmp_path):
     assert results(team, Deadly(tmp_path / "marks", 2)) == SQUARES
+
+
+def test_the_tasks_of_an_actor_that_is_stopped_are_done_by_another(team, tmp_path):
+    impatient = replace(team, silence=2 * BEAT_SECONDS)
+    assert results(impatient, Deadly(tmp_path / "marks", 1, signal.SIGSTOP)) == SQUARES
+    [mark] = (tmp_path / "marks").iterdir()
+    assert has_ended(int(mark.name.partition("-")[0])), "it gives its device back"
 
 
 def test_a_task_that_ends_three_actors_ends_the_work_with_a_sentence(team, tmp_path):
@@ -82,12 +93,12 @@ def test_a_cluster_without_room_is_a_sentence(cluster, tmp_path, monkeypatch):
     # There is no machine with so many processors.
     monkeypatch.setattr(ray_crew, "PROCESSORS", 1000)
     with pytest.raises(T2SError, match="No worker has started for 1 seconds"):
-        results(RayTeam(cluster.address, 1, tmp_path, nothing), Faulty(False), TASKS[:1])
+        results(RayTeam(cluster.address, 1, tmp_path, nothing, SILENCE), Faulty(False), TASKS[:1])
 
 
 def test_no_cluster_is_a_sentence(tmp_path):
     with pytest.raises(T2SError, match=r"The Ray cluster at nowhere:1 cannot be used"):
-        RayTeam("nowhere:1", None, tmp_path, nothing).do(Faulty(False), TASKS, print)
+        RayTeam("nowhere:1", None, tmp_path, nothing, SILENCE).do(Faulty(False), TASKS, print)
     with pytest.raises(WorkerError, match=r"The Ray cluster at http://127\.0\.0\.1:9 cannot be used"):
         plain_launch(Settings(tmp_path, Path(sys.executable), ray_address="http://127.0.0.1:9"))(["generate"])
 
@@ -112,7 +123,8 @@ from t2s_pipeline.worker import tether
 from tests.core.distribution.workloads import Forever, nothing
 
 tether.hold(grace=2)
-RayTeam({address!r}, None, Path({home!r}), nothing).do(Forever(Path({home!r}) / "marks"), enumerate(range(4)), print)
+team = RayTeam({address!r}, None, Path({home!r}), nothing, 300)
+team.do(Forever(Path({home!r}) / "marks"), enumerate(range(4)), print)
 """
 
 
