@@ -42,8 +42,8 @@ help: ## list the targets
 	@echo 'T2S_HOME (default ./data) is the folder for all results.'
 
 setup: ## install both environments; skipped while pyproject.toml and constraints/ are unchanged
-	@.ci/environment $(PYTHON) .venv orchestrator orchestrator,geo,ray,dev,check,docs 'Dagster, DuckDB and the command line'
-	@.ci/environment $(PYTHON) .venv-worker worker worker,ray,dev 'torch, transformers, TRL and SAM2: several GB'
+	@.ci/environment $(PYTHON) .venv orchestrator orchestrator,geo,ray,s3,dev,check,docs 'Dagster, DuckDB and the command line'
+	@.ci/environment $(PYTHON) .venv-worker worker worker,ray,s3,dev 'torch, transformers, TRL and SAM2: several GB'
 
 demo: setup ## train, evaluate and report on the embedded scenes (the Dagster job `demo`)
 	@$(BIN)/t2s demo $(if $(SCENES),--scenes '$(SCENES)') $(foreach seed,$(SEEDS),--seed $(seed)) \

@@ -78,9 +78,9 @@ def test_setup_makes_both_environments_each_with_its_extras_and_its_constraints(
     process = make(checkout, "setup")
     assert process.returncode == 0, process.stderr
     first, second = calls(checkout, "uv pip install")
-    assert "--python .venv/bin/python" in first and ".[orchestrator,geo,ray,dev,check,docs]" in first
+    assert "--python .venv/bin/python" in first and ".[orchestrator,geo,ray,s3,dev,check,docs]" in first
     assert "-c constraints/orchestrator.txt" in first
-    assert "--python .venv-worker/bin/python" in second and ".[worker,ray,dev]" in second
+    assert "--python .venv-worker/bin/python" in second and ".[worker,ray,s3,dev]" in second
     assert "-c constraints/worker.txt --build-constraints constraints/worker.txt" in second
 
 

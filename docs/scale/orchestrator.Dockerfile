@@ -9,7 +9,7 @@ COPY t2s_pipeline t2s_pipeline
 COPY assets assets
 COPY jobs jobs
 COPY sql sql
-RUN pip install --no-cache-dir -c constraints/orchestrator.txt -e ".[orchestrator,geo,ray]"
+RUN pip install --no-cache-dir -c constraints/orchestrator.txt -e ".[orchestrator,geo,ray,s3]"
 
 # The work that loads models is sent to a Ray cluster (T2S_RAY_ADDRESS), so there is no worker's interpreter. The command
 # line asks for one before it starts: this one stands for it.

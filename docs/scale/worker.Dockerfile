@@ -12,7 +12,7 @@ COPY jobs jobs
 COPY sql sql
 # SAM2's optional CUDA extension is not built. Another CUDA version: add its package index to this line.
 RUN SAM2_BUILD_CUDA=0 PIP_BUILD_CONSTRAINT=constraints/worker.txt \
-    pip install --no-cache-dir -c constraints/worker.txt -e ".[worker,ray]"
+    pip install --no-cache-dir -c constraints/worker.txt -e ".[worker,ray,s3]"
 
 ENV T2S_HOME=/t2s RAY_USAGE_STATS_ENABLED=0 PYTHONUNBUFFERED=1
 RUN useradd --create-home t2s && mkdir /t2s && chown t2s /t2s

@@ -55,13 +55,19 @@ def verify() -> None:
 
 @lake.command()
 def repair() -> None:
-    """Move what is damaged out of the lake, to T2S_HOME/damaged, and say which commands make it again."""
-    from t2s_pipeline.lake.verification import set_aside
+    """Move what is damaged out of the lake, to T2S_HOME/damaged, and say which commands make it again.
+
+    On an object store, it also removes objects that belonged to the lake more than a day ago, or never did.
+    """
+    from t2s_pipeline.lake.verification import remove_unused, set_aside
     from t2s_pipeline.lake.verification import verify as verify_lake
     from t2s_pipeline.steps.step import LakePartition
 
     settings = Settings.from_env()
     damaged = verify_lake(settings.lake).damaged
+    removed = remove_unused(settings.lake)
+    if removed:
+        print(f"Removed {removed:,} objects that no manifest has named for a day.")
     if not damaged:
         print(f"Nothing in {settings.lake} is damaged.")
         return

@@ -67,6 +67,8 @@ class CheckedFile:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._source.close()
+        if self._copy is not None:
+            self._copy.close()
 
     @property
     def metadata(self) -> pq.FileMetaData:

@@ -47,7 +47,7 @@ def build_database(settings: Settings) -> Path:
     """
     path = settings.home / "results.duckdb"
     with atomic_file(path) as temporary, _building_place(temporary) as place:
-        connection, _ = open_tables(settings)
+        connection, _ = open_tables(settings, with_images=isinstance(settings.lake, Path))
         with connection:
             try:
                 _copy(connection, place, questions(settings))

@@ -22,6 +22,9 @@ WHOLE_BYTES = 256 * 1024
 TAIL_BYTES = 64 * 1024
 """What is read of the end of a larger object, to find its footer."""
 
+PART_BYTES = 8 * 1024 * 1024
+"""The parts in which a whole object is read."""
+
 BATCH_BYTES = 64 * 1024 * 1024
 """The most bytes that are in memory at once, unless a single part is larger."""
 
@@ -71,6 +74,11 @@ class PartialCopy:
             length = int.from_bytes(os.pread(file.fileno(), 4, self.size - 8), "little") + 8
         if TAIL_BYTES < length <= self.size:
             self.ensure([(self.size - length, length - TAIL_BYTES)])
+
+    def ensure_all(self) -> None:
+        """Read everything."""
+        self.ensure((start, min(PART_BYTES, self.size - start)) for start in range(0, self.size, PART_BYTES))
+        self._is_whole = True
 
     def ensure(self, parts: Iterable[Range]) -> None:
         """Read those of the parts that are not here yet.

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from t2s_pipeline.core.errors import ObjectStoreError
 from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.local_storage import LocalStorage
 from t2s_pipeline.lake.storage import Storage
@@ -16,4 +15,6 @@ def storage_of(lake: LakePlace) -> Storage:
     """
     if isinstance(lake, Path):
         return LocalStorage(lake)
-    raise ObjectStoreError("A lake on an object store cannot be used yet: remove T2S_LAKE.")
+    from t2s_pipeline.lake.object_storage import ObjectStorage
+
+    return ObjectStorage(lake)

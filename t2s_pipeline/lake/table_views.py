@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +17,9 @@ from t2s_pipeline.lake.snapshot import Snapshot
 from t2s_pipeline.lake.storage import SnapshotFile
 from t2s_pipeline.lake.table import Table
 from t2s_pipeline.lake.versions import require_version, version_of
+
+AT_ONCE = 8
+"""The most objects that are checked at the same time."""
 
 _SCANNED = re.compile(r'"Table":\s*"memory\.main\.(\w+)"')
 """A scan of a table in a plan, in JSON. In a text of the user the quotes have a backslash before them."""
@@ -87,27 +92,36 @@ def open_table(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Sn
     connection.execute(f"CREATE VIEW {name_literal(table.name)} AS SELECT {', '.join(columns)} FROM {source}")
 
 
-def check_tables(snapshot: Snapshot, names: Collection[str], plan: str | None = None) -> None:
-    """Compare the files of the tables with their digests.
+def check_tables(snapshot: Snapshot, names: Collection[str], plan: str | None = None, with_images: bool = True) -> None:
+    """Compare the files of the tables with their digests. Of objects, these columns are brought to this machine first.
 
     Args:
         snapshot: the files.
         names: the tables.
         plan: the plan of a query, as DuckDB runs it. Files inside a table, such as the bytes of the images, are large.
-            They are checked only if the plan names their column. None: they are checked.
+            They are checked only if the plan names their column. None: they are checked. Of objects, no other column
+            than those that the plan names is looked at.
+        with_images: False if the bytes of the images are not read, though there is no plan.
 
     Raises:
         DamagedFileError: naming the file.
     """
-    for name in names:
+
+    def check(file: SnapshotFile, table: Table) -> None:
         columns = [
             column.name
-            for column in TABLES[name].columns
-            if plan is None or column.name in plan or not pa.types.is_large_binary(column.type)
+            for column in table.columns
+            if (with_images if plan is None else column.name in plan)
+            or (not pa.types.is_large_binary(column.type) and (plan is None or file.copy is None))
         ]
-        for file in snapshot.files[name]:
-            with _checked(file) as checked:
-                checked.check(columns)
+        with _checked(file) as checked:
+            checked.check(columns)
+
+    for name in names:
+        files = snapshot.files[name]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            run = pool.map if files and files[0].copy is not None else map
+            list(run(partial(check, table=TABLES[name]), files))
 
 
 @contextmanager

@@ -88,6 +88,11 @@ def set_aside(settings: Settings, damaged: tuple[DamagedPart, ...]) -> list[Path
     return places
 
 
+def remove_unused(lake: LakePlace) -> int:
+    """Remove what killed processes have left on an object store, and what was replaced long ago; return the number."""
+    return storage_of(lake).sweep()
+
+
 def _is_sealed(source: LakeFile) -> bool:
     """Whether the file has digests.
 

@@ -83,8 +83,12 @@ def connect(settings: Settings, limits: Limits | None = None) -> duckdb.DuckDBPy
     return connection
 
 
-def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot]:
+def open_tables(settings: Settings, with_images: bool = True) -> tuple[duckdb.DuckDBPyConnection, Snapshot]:
     """A connection that is not locked yet, with one view per table, and the files that it reads.
+
+    Args:
+        settings: they say where the lake is.
+        with_images: False if the bytes of the images are not read.
 
     Raises:
         InputError: naming a partition that is damaged or of another release.
@@ -93,7 +97,7 @@ def open_tables(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, Snapshot
     create_empty_tables(connection, TABLES.values())
     for table in TABLES.values():
         open_table(connection, table, snapshot)
-    check_tables(snapshot, TABLES)
+    check_tables(snapshot, TABLES, with_images=with_images)
     return connection, snapshot
 
 

@@ -7,12 +7,16 @@ line all run steps through here, so each of them knows what the others finished.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.locks import only_one
 from t2s_pipeline.steps.fingerprints import code_fingerprint
 from t2s_pipeline.steps.step import Context, Step, StepReport
 from t2s_pipeline.steps.step_times import CostMeter, record_cost
+
+MOST_REPETITIONS = 5
+"""How often a summary is made again because another machine has added results."""
 
 
 def keep_no_record(reports: Sequence[StepReport]) -> None:
@@ -47,7 +51,7 @@ class Runner(Context):
                 step.after_skipping(self, current)
             else:
                 with CostMeter() as meter:
-                    step.work(self, current)
+                    self._work(step, current)
             reports = step.reports(self, skipped)
             if not skipped:
                 rows = sum(report.rows for report in reports)
@@ -57,6 +61,22 @@ class Runner(Context):
             self.say(str(report))
         self.record(reports)
         return reports
+
+    def _work(self, step: Step, current: str) -> None:
+        """Let the step work.
+
+        Another machine does not see our lock. If it has changed what a summary of all systems is made from, while we
+        made that summary, the summary is made again. So the last one that is written knows the results of all machines.
+        """
+        step.work(self, current)
+        if isinstance(self.settings.lake, Path) or all(target.partition for target in step.writes()):
+            return
+        for _ in range(MOST_REPETITIONS):
+            now = step_fingerprint(step, self)
+            if now == current:
+                return
+            current = now
+            step.work(self, current)
 
 
 def step_fingerprint(step: Step, context: Context) -> str:

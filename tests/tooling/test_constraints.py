@@ -13,7 +13,13 @@ from packaging.utils import canonicalize_name
 
 from t2s_pipeline.core.settings import REPO
 
-EXTRAS = {"orchestrator": ("orchestrator", "geo", "ray", "dev", "check", "docs"), "worker": ("worker", "ray", "dev")}
+EXTRAS = {
+    "orchestrator": ("orchestrator", "geo", "ray", "s3", "dev", "check", "docs"),
+    "worker": ("worker", "ray", "s3", "dev"),
+}
+    "orchestrator": ("orchestrator", "geo", "ray", "s3", "dev", "check", "docs"),
+    "worker": ("worker", "ray", "s3", "dev"),
+}
 """The extras that ``make setup`` installs into each environment."""
 
 HERE = "orchestrator" if find_spec("dagster") else "worker"
