@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.schema import NOTES, REJECTS
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import replacing_partitions, write_partition
@@ -16,13 +17,13 @@ SPLIT = {"dataset": "x", "split": "val"}
 TABLES = (REJECTS, NOTES)
 
 
-def alone(lake: Path, mark: int) -> None:
+def alone(lake: LakePlace, mark: int) -> None:
     """One partition after the other."""
     for table in TABLES:
         write_partition(lake, table, SPLIT, rows_of(table, mark), str(mark))
 
 
-def together(lake: Path, mark: int) -> None:
+def together(lake: LakePlace, mark: int) -> None:
     """Both partitions at once."""
     with replacing_partitions(lake, TABLES, SPLIT, str(mark)) as writers:
         for table, writer in zip(TABLES, writers, strict=True):
@@ -30,7 +31,7 @@ def together(lake: Path, mark: int) -> None:
                 writer.add(batch)
 
 
-def staged(lake: Path, mark: int) -> None:
+def staged(lake: LakePlace, mark: int) -> None:
     """In pieces; a piece that is there is not made again."""
     for table in TABLES:
         pieces = StagedPartition(lake, table, SPLIT, str(mark))
@@ -42,7 +43,7 @@ def staged(lake: Path, mark: int) -> None:
         pieces.commit()
 
 
-WRITERS: dict[str, Callable[[Path, int], None]] = {"alone": alone, "together": together, "staged": staged}
+WRITERS: dict[str, Callable[[LakePlace, int], None]] = {"alone": alone, "together": together, "staged": staged}
 
 
 def _counting(step: int, calls: list[int], call: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,15 +9,17 @@ import pyarrow as pa
 import pytest
 
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.publishing import STAGING
 from t2s_pipeline.lake.schema import REJECTS, SELECTIONS
 from t2s_pipeline.lake.store import fingerprint_of, read_partition, replacing_partitions
+from tests.lake.places import contents
 
 VAL = {"dataset": "x", "split": "val"}
 TABLES = (REJECTS, SELECTIONS)
 
 
-def write(lake: Path, mark: str) -> None:
+def write(lake: LakePlace, mark: str) -> None:
     with replacing_partitions(lake, TABLES, VAL, mark) as (rejects, selections):
         row = {"source": mark, "reason": "r", "detail": "d"}
         rejects.add(pa.RecordBatch.from_pylist([row], schema=REJECTS.schema))
@@ -25,29 +27,29 @@ def write(lake: Path, mark: str) -> None:
         selections.add(pa.RecordBatch.from_pylist([row], schema=SELECTIONS.schema))
 
 
-def marks(lake: Path) -> list[str]:
+def marks(lake: LakePlace) -> list[str]:
     """What a reader finds in the two tables."""
     rows = [read_partition(lake, table, VAL).to_pylist() for table in TABLES]
     return [rows[0][0]["source"], rows[1][0]["sample_id"]]
 
 
-def test_both_appear_with_their_fingerprint(tmp_path):
-    write(tmp_path, "one")
-    assert marks(tmp_path) == ["one", "one"]
-    assert {fingerprint_of(tmp_path, table, VAL) for table in TABLES} == {"one"}
-    assert not list((tmp_path / STAGING).glob("*.json"))
+def test_both_appear_with_their_fingerprint(lake):
+    write(lake, "one")
+    assert marks(lake) == ["one", "one"]
+    assert {fingerprint_of(lake, table, VAL) for table in TABLES} == {"one"}
+    assert len(contents(lake)) == 2
 
 
-def test_neither_appears_if_one_fails(tmp_path):
-    write(tmp_path, "one")
+def test_neither_appears_if_one_fails(lake):
+    write(lake, "one")
     with (
         pytest.raises(InputError, match="missing columns"),
-        replacing_partitions(tmp_path, TABLES, VAL) as (rejects, selections),
+        replacing_partitions(lake, TABLES, VAL) as (rejects, selections),
     ):
         rejects.add(pa.RecordBatch.from_pylist([], schema=REJECTS.schema))
         selections.add(pa.record_batch({"rule": ["by_hash"]}))
-    assert marks(tmp_path) == ["one", "one"]
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert marks(lake) == ["one", "one"]
+    assert len(contents(lake)) == 2
 
 
 KILLED_AT_EACH_STEP = """

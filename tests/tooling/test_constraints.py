@@ -17,9 +17,6 @@ EXTRAS = {
     "orchestrator": ("orchestrator", "geo", "ray", "s3", "dev", "check", "docs"),
     "worker": ("worker", "ray", "s3", "dev"),
 }
-    "orchestrator": ("orchestrator", "geo", "ray", "s3", "dev", "check", "docs"),
-    "worker": ("worker", "ray", "s3", "dev"),
-}
 """The extras that ``make setup`` installs into each environment."""
 
 HERE = "orchestrator" if find_spec("dagster") else "worker"
