@@ -8,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class Held:
     """What a process and its descendants hold at one moment.
 
     Attributes:
-        memory_mb: of all of them together, in MB; pages that they share count once (proportional set size).
+        memory_mb: of all of them together, in MB: their private pages, so that it does not depend on what else runs here
+            and shares libraries with them.
         handles: open files and sockets.
         processes: how many they are.
         disk_mb: of T2S_HOME.
@@ -52,13 +53,22 @@ def held(root: psutil.Process, home: Path) -> Held:
     memory = handles = processes = 0
     for process in (root, *root.children(recursive=True)):
         try:
-            memory += process.memory_full_info().pss
+            memory += process.memory_full_info().uss
             handles += process.num_fds()
             processes += 1
         except psutil.NoSuchProcess:
             continue
-    size = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
-    return Held(memory / 1e6, handles, processes, size / 1e6)
+    return Held(memory / 1e6, handles, processes, _size(home) / 1e6)
+
+
+def _size(home: Path) -> int:
+    """Bytes of all files. Some vanish meanwhile: a schedule or a sensor is at work."""
+    size = 0
+    for folder, _, names in os.walk(home):  # it passes over folders that are gone
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(folder, name).lstat().st_size
+    return size
 
 
 def scenes_and_tables(home: Path) -> Settings:
