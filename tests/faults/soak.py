@@ -35,8 +35,8 @@ class Held:
     """What a process and its descendants hold at one moment.
 
     Attributes:
-        memory_mb: of all of them together, in MB: their private pages, so that it does not depend on what else runs here
-            and shares libraries with them.
+        memory_mb: of all of them together, in MB: their private pages. So it does not depend on what else runs here and
+            shares libraries with them.
         handles: open files and sockets.
         processes: how many they are.
         disk_mb: of T2S_HOME.
