@@ -88,7 +88,8 @@ def command_line(words: Sequence[str] = ()) -> typer.Typer:
         context_settings={"max_content_width": 120},
         pretty_exceptions_enable=False,
         help="Reasoning segmentation in remote sensing: benchmarks, GRPO training, evaluation, results."
-        "\n\nAll files are written to the folder T2S_HOME (default: ./data).",
+        "\n\nAll files are written to the folder T2S_HOME (default: ./data). T2S_LAKE=s3://BUCKET/PREFIX puts the "
+        "tables on an object store.",
     )
     app.callback()(_root)
     verb = words[0].replace("-", "_") if words else ""

@@ -1,7 +1,8 @@
-"""The table training_log while a run writes it: readers see all steps except those of the last two seconds."""
+"""The table training_log while a run writes it: readers see all steps but those of the last seconds."""
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,12 @@ from t2s_pipeline.core.errors import NotMaterializedError
 from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.schema import TRAINING_LOG
 from t2s_pipeline.lake.store import read_partition, write_partition
+
+EVERY_SECONDS = 2.0
+"""The shortest time between two writes to a folder."""
+
+EVERY_SECONDS_OF_OBJECTS = 60.0
+"""The shortest time between two writes to an object store, where each write stays for a day."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,12 @@ class TrainingLog:
     Args:
         lake: where the tables are.
         run: the run's name.
-        every_seconds: the shortest time between two writes.
+        every_seconds: the shortest time between two writes; None for the default of the place.
     """
 
-    def __init__(self, lake: LakePlace, run: str, every_seconds: float = 2.0) -> None:
+    def __init__(self, lake: LakePlace, run: str, every_seconds: float | None = None) -> None:
+        if every_seconds is None:
+            every_seconds = EVERY_SECONDS if isinstance(lake, Path) else EVERY_SECONDS_OF_OBJECTS
         self._lake, self._partition, self._every = lake, {"run": run}, every_seconds
         self._written = -every_seconds
         self.rows: list[dict[str, Any]] = []
