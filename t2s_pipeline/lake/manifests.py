@@ -36,7 +36,7 @@ MOST_WAIT = 1.0
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """What a manifest says about a partition.
 
     Attributes:
@@ -78,11 +78,11 @@ class Manifest:
         former: the name of the manifest that this one replaced; "" if there was none.
     """
 
-    entries: Mapping[str, Entry] = field(default_factory=dict)
+    entries: Mapping[str, ManifestEntry] = field(default_factory=dict)
     former: str = ""
 
 
-Changes = Mapping[str, Mapping[str, Entry | None]]
+Changes = Mapping[str, Mapping[str, ManifestEntry | None]]
 """Table → place → the new entry; None removes the partition."""
 
 
@@ -116,11 +116,11 @@ def _read_manifest(client: ObjectClient, name: str) -> Manifest:
         content = _content(address, client.get(name)[0])
     except FileNotFoundError:
         raise _unusable(address, "is missing, though the lake's root names it") from None
-    entries = {place: Entry(**entry) for place, entry in content["entries"].items()}
+    entries = {place: ManifestEntry(**entry) for place, entry in content["entries"].items()}
     return Manifest(entries, content["former"])
 
 
-def entries_of(client: ObjectClient, root: Root, table: str) -> Mapping[str, Entry]:
+def entries_of(client: ObjectClient, root: Root, table: str) -> Mapping[str, ManifestEntry]:
     """The partitions of a table, by their place."""
     return read_manifest(client, root.manifests.get(table, "")).entries
 
@@ -141,10 +141,10 @@ def commit(client: ObjectClient, changes: Changes, expected: Expected | None = N
         ChangedMeanwhileError: if something else than ``expected`` is there.
         ObjectStoreError: if the store fails, or others were quicker again and again.
     """
-    wanted = {table: {place: _object(entry) for place, entry in each.items()} for table, each in changes.items()}
+    objects = {table: {place: _object(entry) for place, entry in each.items()} for table, each in changes.items()}
     for attempt in range(TRIES):
         root = read_root(client)
-        if attempt and _is_there(client, root, wanted):
+        if attempt and _is_there(client, root, objects):
             return  # the answer to a write was lost
         if not _is_there(client, root, expected or {}):
             raise ChangedMeanwhileError
@@ -160,7 +160,7 @@ def commit(client: ObjectClient, changes: Changes, expected: Expected | None = N
     )
 
 
-def _object(entry: Entry | None) -> str | None:
+def _object(entry: ManifestEntry | None) -> str | None:
     return None if entry is None else entry.object
 
 
@@ -173,7 +173,7 @@ def _is_there(client: ObjectClient, root: Root, objects: Expected) -> bool:
     return True
 
 
-def _put_manifest(client: ObjectClient, table: str, root: Root, places: Mapping[str, Entry | None]) -> str:
+def _put_manifest(client: ObjectClient, table: str, root: Root, places: Mapping[str, ManifestEntry | None]) -> str:
     """Write the manifest of a table with the changes, and return its name."""
     base = root.manifests.get(table, "")
     entries = dict(read_manifest(client, base).entries)
@@ -181,7 +181,7 @@ def _put_manifest(client: ObjectClient, table: str, root: Root, places: Mapping[
         if entry is None:
             entries.pop(place, None)
         else:
-            entries[place] = Entry(entry.object, entry.size, entry.version, root.commit + 1, entry.partition)
+            entries[place] = ManifestEntry(entry.object, entry.size, entry.version, root.commit + 1, entry.partition)
     name = f"{table}/{MANIFESTS}/{secrets.token_hex(16)}.json"
     content = {"former": base, "entries": {place: asdict(entry) for place, entry in sorted(entries.items())}}
     client.put(name, _encoded(content))

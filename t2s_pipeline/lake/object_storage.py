@@ -12,7 +12,7 @@ from t2s_pipeline.core.errors import ObjectStoreError
 from t2s_pipeline.core.lake_place import ObjectPlace
 from t2s_pipeline.lake.checked_file import CheckedFile
 from t2s_pipeline.lake.folders import Partition, partition_file
-from t2s_pipeline.lake.manifests import Entry, Root, commit, entries_of, read_root
+from t2s_pipeline.lake.manifests import ManifestEntry, Root, commit, entries_of, read_root
 from t2s_pipeline.lake.object_client import ObjectClient, client_of
 from t2s_pipeline.lake.object_copies import copy_of_entry, sending_folder
 from t2s_pipeline.lake.object_pieces import ObjectPieces, staged_pieces
@@ -88,13 +88,13 @@ class ObjectStorage(Storage):
             name = former.file.name if former is not None and former.file is not None else None
             commit(self._client, changes, None if former is None else {table.name: {place: name} for table in tables})
 
-    def _put(self, file: Path, table: Table, partition: Partition) -> Entry:
+    def _put(self, file: Path, table: Table, partition: Partition) -> ManifestEntry:
         """Send a file as a new object; return what the manifest will say about it."""
         folder = "/".join(filter(None, (table.name, place_of(table, partition))))
         name = f"{folder}/{secrets.token_hex(16)}.parquet"
         size = file.stat().st_size
         self._client.put(name, file)
-        return Entry(name, size, table.version, 0, partition)
+        return ManifestEntry(name, size, table.version, 0, partition)
 
     def recover(self) -> None:
         """Nothing: a commit is one request."""
@@ -164,7 +164,7 @@ class ObjectStorage(Storage):
         copy_of_entry(self._client, entry.object, entry.size, target).ensure_all()
         return True
 
-    def _entry(self, table: Table, partition: Partition) -> Entry:
+    def _entry(self, table: Table, partition: Partition) -> ManifestEntry:
         """What the manifest says.
 
         Raises:
@@ -177,7 +177,7 @@ class ObjectStorage(Storage):
         return entries[place]
 
 
-def _opened(client: ObjectClient, entry: Entry) -> CheckedFile:
+def _opened(client: ObjectClient, entry: ManifestEntry) -> CheckedFile:
     return CheckedFile(copy_of_entry(client, entry.object, entry.size))
 
 
