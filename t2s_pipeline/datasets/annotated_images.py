@@ -12,7 +12,7 @@ from pathlib import Path
 
 from t2s_pipeline.datasets.index_rows import MaskFile, MaskSource, Row
 from t2s_pipeline.datasets.layout import NamedFiles, composed, names_below, shown
-from t2s_pipeline.datasets.records import Record, RejectRecord, SampleRecord, image_record, note_records
+from t2s_pipeline.datasets.records import Record, RejectRecord, image_record, note_records, sample_record
 from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pictures import Picture, read_picture
@@ -177,7 +177,7 @@ def read_annotated_image(root: Path, source: AnnotatedImage, bands: tuple[int, .
         if isinstance(target.mask_source, MaskFile):
             records += note_records(shown(root, target.mask_source.path), notes)
         category = target.row.category
-        samples.append(SampleRecord(target.sample_id, source.image_id, category, questions, answers, mask))
+        samples.append(sample_record(target.sample_id, source.image_id, category, questions, answers, mask))
     if samples:
         records += note_records(name, picture.notes)
         records.append(image_record(source.image_id, name, picture, data))

@@ -28,8 +28,7 @@ from t2s_pipeline.datasets.layout import (
     require_folder,
     split_of,
 )
-from t2s_pipeline.datasets.records import NoteRecord, Record, RejectRecord, SampleRecord, chip_record
-from t2s_pipeline.vision import masks
+from t2s_pipeline.datasets.records import NoteRecord, Record, RejectRecord, chip_record, sample_record
 from t2s_pipeline.vision.pixel_rules import AS_FILES_SAY, PixelRules
 
 if TYPE_CHECKING:
@@ -171,9 +170,9 @@ class CustomVectors:
         )
         samples = []
         for target in source.targets:
-            mask = masks.encode(burnt([chip.outlines[number] for number in target.numbers], chip.view) & present)
+            mask = burnt([chip.outlines[number] for number in target.numbers], chip.view) & present
             samples.append(
-                SampleRecord(target.sample_id, source.image_id, target.question, (target.question,), (), mask)
+                sample_record(target.sample_id, source.image_id, target.question, (target.question,), (), mask)
             )
         return [image, *samples]
 

@@ -24,9 +24,8 @@ from t2s_pipeline.core.outside_files import bounded_json
 from t2s_pipeline.datasets.benchmark import Benchmark
 from t2s_pipeline.datasets.layout import IMAGE_ENDINGS, SPLITS, as_text, composed, is_clutter, is_text, split_of
 from t2s_pipeline.datasets.placing import on_grid_of
-from t2s_pipeline.datasets.records import Record, RejectRecord, SampleRecord, image_record, note_records
+from t2s_pipeline.datasets.records import Record, RejectRecord, image_record, note_records, sample_record
 from t2s_pipeline.datasets.text_files import text_of
-from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.image_files import UnusableFileError, file_bytes
 from t2s_pipeline.vision.labels import read_label
 from t2s_pipeline.vision.pictures import read_picture
@@ -197,9 +196,7 @@ def _sample(root: Path, source: Source, rules: PixelRules) -> list[Record]:
         *note_records(image_name, picture.notes),
         *note_records(source.labels[0], notes),
         image_record(source.stem, image_name, picture, data),
-        SampleRecord(
-            source.stem, source.stem, qa.category, questions, answers, masks.encode(mask), contains=qa.contains
-        ),
+        sample_record(source.stem, source.stem, qa.category, questions, answers, mask, qa.contains),
     ]
 
 

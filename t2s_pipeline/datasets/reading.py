@@ -151,17 +151,14 @@ class _Piece:
 
 
 def _read(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
-    """The records of some sources. Their hashes and shapes are computed here, beside other sources."""
+    """The records of some sources. Their hashes are computed here, beside other sources."""
     contents: dict[Path, bytes] = {}
     READ_FILES.set(contents)
     pieces = [dataset.reader.read(dataset.root, source) for source in sources]
     for records in pieces:
         for record in records:
-            match record:
-                case ImageRecord():
-                    _ = record.sha256
-                case SampleRecord():
-                    _ = record.shape
+            if isinstance(record, ImageRecord):
+                _ = record.sha256
     return _Piece(pieces, contents)
 
 

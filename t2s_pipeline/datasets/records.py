@@ -7,6 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pictures import Picture
@@ -60,18 +63,27 @@ class SampleRecord:
     questions: tuple[str, ...]
     answers: tuple[str, ...]
     mask: Rle
+    area: int
+    """Target pixels."""
+    shape: TargetShape | None
+    """How long, wide and solid the target is; None without a target."""
     contains: tuple[str, ...] | None = None
     """The categories that are visible in the image, if the dataset says so."""
 
-    @cached_property
-    def area(self) -> int:
-        """Target pixels."""
-        return self.mask.area
 
-    @cached_property
-    def shape(self) -> TargetShape | None:
-        """How long, wide and solid the target is; None without a target."""
-        return shape_of(masks.decode(self.mask)) if self.area else None
+def sample_record(
+    sample_id: str,
+    image_id: str,
+    category: str | None,
+    questions: tuple[str, ...],
+    answers: tuple[str, ...],
+    mask: NDArray[np.bool_] | Rle,
+    contains: tuple[str, ...] | None = None,
+) -> SampleRecord:
+    """The record of a target whose mask is given as pixels (H, W) or as run lengths. It is measured here."""
+    rle, pixels = (mask, masks.decode(mask)) if isinstance(mask, Rle) else (masks.encode(mask), mask)
+    area = int(np.count_nonzero(pixels))
+    return SampleRecord(sample_id, image_id, category, questions, answers, rle, area, shape_of(pixels), contains)
 
 
 @dataclass(frozen=True)

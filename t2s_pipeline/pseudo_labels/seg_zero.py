@@ -89,7 +89,7 @@ def _squared_gap(point: Pixel, island: Island) -> int:
     x = min(max(point[0], island.columns.start), island.columns.stop - 1)
     y = min(max(point[1], island.rows.start), island.rows.stop - 1)
     across, down = x - point[0], y - point[1]
-    return across * across + down * down
+    return int(across * across + down * down)
 
 
 class _Depths:

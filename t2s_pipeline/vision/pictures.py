@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from t2s_pipeline.vision.image_files import UnusableFileError, is_deep_png, is_tiff, loaded_picture
+from t2s_pipeline.vision.image_files import UnusableFileError, decoded_jpeg_size, is_deep_png, is_tiff, loaded_picture
 from t2s_pipeline.vision.pixel_rules import Note
 from t2s_pipeline.vision.place import Place
 from t2s_pipeline.vision.rasters import open_raster, place_of
@@ -56,6 +56,9 @@ def read_picture(data: bytes, bands: tuple[int, ...] = ()) -> Picture:
         UnusableFileError: reason ``corrupt_image``, ``unsupported_image``, ``too_many_pixels``, ``missing_band`` or
             ``no_values`` (every pixel is nodata or not finite).
     """
+    size = None if bands else decoded_jpeg_size(data)
+    if size is not None:
+        return Picture(*size, data)
     grid, plain = _plain(data)
     place = place_of(data, "image") if grid is not None else None
     if plain is not None and not bands:

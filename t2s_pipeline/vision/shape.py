@@ -7,6 +7,7 @@ and distances are Euclidean. Beyond the image everything is background.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import cv2
 import numpy as np
@@ -48,6 +49,9 @@ def tight_window(mask: Mask) -> tuple[slice, slice] | None:
     return (slice(top, top + height), slice(left, left + width)) if width else None
 
 
+_WORDS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
 def reduced(mask: Mask, side: int = MEASURED_SIDE) -> Mask:
     """The mask (H, W) at 1/k of its size, with the smallest whole k for which no side is longer than ``side``.
 
@@ -61,6 +65,10 @@ def reduced(mask: Mask, side: int = MEASURED_SIDE) -> Mask:
     padded[: mask.shape[0], : mask.shape[1]] = mask
     # Rows first: whole rows are combined with vector instructions.
     rows = _joined([padded[shift::factor] for shift in range(factor)])
+    if factor in _WORDS:
+        # So many pixels of a row are the bytes of one number.
+        joined: Mask = rows.view(_WORDS[factor]) != 0
+        return joined
     return _joined([rows[:, shift::factor] for shift in range(factor)])
 
 
@@ -108,7 +116,12 @@ def axis(mask: Mask) -> tuple[float, float]:
     window = tight_window(mask)
     if window is None:
         return 0.0, 0.0
-    moments = cv2.moments(mask[window].astype(np.uint8, order="C"), binaryImage=True)
+    return _axis_of_tight(mask[window])
+
+
+def _axis_of_tight(mask: Mask) -> tuple[float, float]:
+    """The ``axis`` of a mask that fills its window."""
+    moments = cv2.moments(mask.astype(np.uint8, order="C"), binaryImage=True)
     spread = moments["mu20"] + moments["mu02"]
     if spread <= 0:
         return 0.0, 0.0
@@ -120,10 +133,19 @@ def depths(mask: Mask) -> NDArray[np.float64]:
 
     Background pixels have 0. The distance is that to the centre of the nearest background pixel, minus a half.
     """
-    padded = np.pad(mask, 1).astype(np.uint8, order="C")
-    distances = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1].astype(np.float64)
+    depth = np.zeros(mask.shape)
+    depth[mask] = _target_depths(mask)
+    return depth
+
+
+def _target_depths(mask: Mask) -> NDArray[np.float64]:
+    """The ``depths`` of the pixels of a mask (H, W), row by row; without background."""
+    height, width = mask.shape
+    padded = np.zeros((height + 2, width + 2), np.uint8)
+    padded[1:-1, 1:-1] = mask
+    distances = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1][mask].astype(np.float64)
     # The last bits of OpenCV's float32 roots depend on where the array lies in memory. The squares are whole numbers.
-    depth: NDArray[np.float64] = np.sqrt(np.rint(distances * distances)) - 0.5 * mask
+    depth: NDArray[np.float64] = np.sqrt(np.rint(distances * distances)) - 0.5
     return depth
 
 
@@ -184,21 +206,35 @@ def shape_of(mask: Mask) -> TargetShape | None:
     if window is None:
         return None
     target = reduced(mask[window])
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(target.astype(np.uint8), connectivity=8)
-    depth = np.bincount(labels.ravel(), weights=depths(target).ravel(), minlength=count)
+    pixels = target.astype(np.uint8, order="C")
+    labels = np.asarray(cv2.connectedComponents(pixels, connectivity=8)[1])
+    contours, hierarchy = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    # The contours without a parent go around a piece, the others around a hole. Sums of floats depend on their order.
+    outer = [contour for contour, links in zip(contours, np.asarray(hierarchy)[0], strict=True) if links[3] < 0]
+    numbers = [int(labels[contour[0, 0, 1], contour[0, 0, 0]]) for contour in outer]
     total = np.zeros(3)
-    for number in range(1, count):
-        left, top, width, height, area = (int(value) for value in stats[number])
+    for number, contour in sorted(zip(numbers, outer, strict=True), key=itemgetter(0)):
+        left, top, width, height = cv2.boundingRect(contour)
         piece = labels[top : top + height, left : left + width] == number
-        long, wide = ribbon(area, float(depth[number]))
-        total += area * np.array([long / wide, math.hypot(*axis(piece)), _solidity(piece, area)])
+        area = int(np.count_nonzero(piece))
+        # Added up one by one, in the order of rows.
+        long, wide = ribbon(area, float(np.cumsum(_target_depths(piece))[-1]))
+        solidity = _solidity(contour, left, top, piece, area)
+        total += area * np.array([long / wide, math.hypot(*_axis_of_tight(piece)), solidity])
     slenderness, elongation, solidity = (total / np.count_nonzero(target)).tolist()
     return TargetShape(slenderness, elongation, solidity)
 
 
-def _solidity(piece: Mask, area: int) -> float:
-    """The share of its convex hull that a connected piece fills. The hull is drawn with its border pixels."""
-    contours, _ = cv2.findContours(piece.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    hull = cv2.convexHull(np.concatenate(contours))
+def _solidity(contour: cv2.typing.MatLike, left: int, top: int, piece: Mask, area: int) -> float:
+    """The share of its convex hull that a connected piece fills. The hull is drawn with its border pixels.
+
+    Args:
+        contour: around the piece, in pixels of the image.
+        left: the first column of the piece in the image.
+        top: its first row.
+        piece: bool (h, w), in its smallest window.
+        area: its pixels.
+    """
+    hull = cv2.convexHull(contour) - np.array((left, top), np.int32)
     drawn = cv2.fillConvexPoly(np.zeros(piece.shape, np.uint8), hull, (1,))
     return area / max(area, cv2.countNonZero(drawn))
