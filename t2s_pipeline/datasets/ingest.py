@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from t2s_pipeline.core.distribution.pools import Cluster
 from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
@@ -47,6 +48,7 @@ def ingest_split(
     fingerprint: str = "",
     progress: Progress = _SILENT,
     check: Check = accept_all,
+    cluster: Cluster | None = None,
 ) -> None:
     """Read a split into the tables of ``TABLES``. Their partitions appear in one step.
 
@@ -57,13 +59,14 @@ def ingest_split(
         fingerprint: what the partitions are made from; it is stored with them.
         progress: where to report how many images are read.
         check: called when all is read, before the partitions appear.
+        cluster: reads a large split, if there is one.
 
     Raises:
         InputError: if the folder is missing or not in the reader's layout. A bad file inside it becomes a reject.
     """
     contents: dict[Path, bytes] = {}
     samples = 0
-    records = chain(_rule_notes(dataset), read_records(dataset, split, progress, contents))
+    records = chain(_rule_notes(dataset), read_records(dataset, split, progress, contents, cluster))
     partition = {"dataset": dataset.name, "split": split}
     with replacing_partitions(lake, TABLES, partition, fingerprint, root_entry(dataset)) as writers:
         writer_of = {table.name: writer for table, writer in zip(TABLES, writers, strict=True)}

@@ -6,15 +6,15 @@ slowly. The records keep the order of the sources.
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from t2s_pipeline.core.children import process_pool
+from t2s_pipeline.core.distribution.pools import Cluster, Pool, large_pool
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
@@ -32,8 +32,6 @@ PIECE = 8
 
 _SILENT = NoProgress()
 _TRY_AGAIN = "the tables stay as they were. Check that the folder is there and nothing writes to it, and try again."
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,9 @@ def split_files(dataset: Dataset, split: str, progress: Progress = _SILENT) -> S
     files = dataset.reader.files(dataset.root, split)
     hashes: dict[str, bytes] = {}
     progress.start(f"checking {split}", len(files))
-    with ThreadPoolExecutor(_workers()) as pool:
+    with _threads() as pool:
         names = [files[start : start + PIECE] for start in range(0, len(files), PIECE)]
-        for some in _in_order(pool, lambda piece: {name: _content_hash(dataset.root / name) for name in piece}, names):
+        for some in pool.in_order(lambda piece: {name: _content_hash(dataset.root / name) for name in piece}, names):
             hashes.update(some)
             progress.advance(len(hashes))
     return SplitFiles(hashes)
@@ -108,7 +106,11 @@ def require_unchanged(dataset: Dataset, files: SplitFiles, contents: Mapping[Pat
 
 
 def read_records(
-    dataset: Dataset, split: str, progress: Progress = _SILENT, contents: dict[Path, bytes] | None = None
+    dataset: Dataset,
+    split: str,
+    progress: Progress = _SILENT,
+    contents: dict[Path, bytes] | None = None,
+    cluster: Cluster | None = None,
 ) -> Iterator[Record]:
     """Every record of the split, in the order of its sources; files of the same bytes become one image.
 
@@ -117,24 +119,30 @@ def read_records(
         split: train, val or test.
         progress: where to report how many sources are read.
         contents: takes the sha256 of each image or mask file that is read; b"" if it cannot be read.
+        cluster: reads a large split, if there is one. All of its machines see the dataset's folder at the same path.
 
     Raises:
         InputError: before the first record, if the folder is missing or not in the reader's layout.
     """
     contents = {} if contents is None else contents
-    return _records(dataset, split, dataset.reader.sources(dataset.root, split), progress, contents)
+    return _records(dataset, split, dataset.reader.sources(dataset.root, split), progress, contents, cluster)
 
 
 def _records(
-    dataset: Dataset, split: str, sources: Sequence[Any], progress: Progress, contents: dict[Path, bytes]
+    dataset: Dataset,
+    split: str,
+    sources: Sequence[Any],
+    progress: Progress,
+    contents: dict[Path, bytes],
+    cluster: Cluster | None,
 ) -> Iterator[Record]:
     progress.start(f"reading {split}", len(sources))
     stored: dict[bytes, str] = {}
     is_large = len(sources) >= ENOUGH_FOR_PROCESSES
     pieces = [sources[start : start + PIECE] for start in range(0, len(sources), PIECE)]
     done = 0
-    with process_pool(_workers()) if is_large else ThreadPoolExecutor(_workers()) as pool:
-        for piece in _in_order(pool, partial(_read, dataset), pieces):
+    with large_pool(_workers(), cluster) if is_large else _threads() as pool:
+        for piece in pool.in_order(partial(_read, dataset), pieces):
             contents.update(piece.contents)
             for records in piece.records:
                 yield from _once(records, stored)
@@ -176,15 +184,10 @@ def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
         yield record
 
 
-def _in_order(pool: Executor, call: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
-    """As ``pool.map``, but only a few results wait at a time, however slow the consumer is."""
-    waiting: deque[Future[Result]] = deque()
-    for argument in arguments:
-        waiting.append(pool.submit(call, argument))
-        if len(waiting) > 2 * _workers():
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+@contextmanager
+def _threads() -> Iterator[Pool]:
+    with ThreadPoolExecutor(_workers()) as executor:
+        yield Pool(executor, _workers())
 
 
 def _workers() -> int:

@@ -1,5 +1,6 @@
 """The pseudo-labels of a split as rows of the table ``pseudo_labels``, and back."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from t2s_pipeline.core.children import process_pool
+from t2s_pipeline.core.distribution.pools import Cluster, large_pool
 from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.schema import PSEUDO_LABELS
@@ -17,11 +18,16 @@ from t2s_pipeline.pseudo_labels.labellings import parameters
 from t2s_pipeline.vision.geometry import FULL_SIDE
 from t2s_pipeline.vision.masks import ArrowRle, Rle, decode
 
+PIECE = 32
+"""Masks that a process labels at a time."""
+
 ENOUGH_FOR_PROCESSES = 400
 """The number of masks from which on starting processes costs less time than it saves."""
 
 
-def label_samples(samples: pa.Table, labelling: Labelling, processes: int = 1) -> pa.Table:
+def label_samples(
+    samples: pa.Table, labelling: Labelling, processes: int = 1, cluster: Cluster | None = None
+) -> pa.Table:
     """Rows of ``pseudo_labels``, in the order of the samples.
 
     An empty target has no rows. A target of which the labelling labels nothing has none either.
@@ -30,16 +36,23 @@ def label_samples(samples: pa.Table, labelling: Labelling, processes: int = 1) -
         samples: the columns ``sample_id`` and ``mask`` of the table ``samples``.
         labelling: how the masks are labelled.
         processes: how many processes share the work, if there is enough of it.
+        cluster: shares the work in place of processes of this machine.
 
     Raises:
         InputError: if a mask is malformed.
     """
     ids, rles = (samples[column].to_pylist() for column in ("sample_id", "mask"))
-    several = processes > 1 and len(ids) >= ENOUGH_FOR_PROCESSES
-    with process_pool(processes) if several else nullcontext() as pool:
-        rows_of = partial(_rows, labelling)
-        by_sample = map(rows_of, ids, rles) if pool is None else pool.map(rows_of, ids, rles, chunksize=32)
-        return pa.Table.from_pylist([row for rows in by_sample for row in rows], schema=PSEUDO_LABELS.schema)
+    several = (processes > 1 or cluster is not None) and len(ids) >= ENOUGH_FOR_PROCESSES
+    masks = list(zip(ids, rles, strict=True))
+    pieces = [masks[start : start + PIECE] for start in range(0, len(masks), PIECE)]
+    rows_of = partial(_rows_of_piece, labelling)
+    with large_pool(processes, cluster) if several else nullcontext() as pool:
+        by_piece = map(rows_of, pieces) if pool is None else pool.in_order(rows_of, pieces)
+        return pa.Table.from_pylist([row for rows in by_piece for row in rows], schema=PSEUDO_LABELS.schema)
+
+
+def _rows_of_piece(labelling: Labelling, masks: Sequence[tuple[str, ArrowRle]]) -> list[dict[str, Any]]:
+    return [row for sample_id, rle in masks for row in _rows(labelling, sample_id, rle)]
 
 
 def _rows(labelling: Labelling, sample_id: str, rle: ArrowRle) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from t2s_pipeline.core.atomic_files import atomic_file
+from t2s_pipeline.core.distribution.pools import cluster_of
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.datasets import ingest
 from t2s_pipeline.datasets.catalog import find_dataset
@@ -120,4 +121,5 @@ class ReadTables(Step):
             if not self.accept_loss:
                 refuse_loss(lake, source, self.split, samples)
 
-        ingest.ingest_split(lake, source, self.split, fingerprint, context.progress, check)
+        cluster = cluster_of(context.settings)
+        ingest.ingest_split(lake, source, self.split, fingerprint, context.progress, check, cluster)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pyarrow.compute as pc
 
+from t2s_pipeline.core.distribution.pools import cluster_of
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.registry import methods_with_labels
@@ -54,7 +55,8 @@ class MakeLabels(Step):
 
         lake = context.settings.lake
         samples = read_partition(lake, schema.SAMPLES, self.samples.partition, ["sample_id", "mask", "is_empty"])
-        rows = label_samples(samples, labelling(self.method, self.overrides), processes=os.cpu_count() or 1)
+        cluster = cluster_of(context.settings)
+        rows = label_samples(samples, labelling(self.method, self.overrides), os.cpu_count() or 1, cluster)
         (target,) = self.writes()
         write_partition(lake, target.table, target.partition, rows, fingerprint)
 

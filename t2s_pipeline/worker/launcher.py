@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from t2s_pipeline.core.distribution.pools import JOB_ADDRESSES
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.settings import Settings
@@ -23,10 +24,6 @@ SERVED = frozenset({"generate", "segment", "agree", "judge-labels", "ask"})
 
 SHARED = SERVED - {"ask"} | {"train"}
 """The commands that a Ray cluster does. Scenes are files of this machine."""
-
-JOB_ADDRESSES = ("http://", "https://")
-"""The address of a Ray cluster that takes jobs begins so. With another one the worker is a process here, as usual, and
-this machine is one of the cluster."""
 
 KEEP = "T2S_WARM_WORKER"
 """The environment variable that turns keeping off if it is ``off``: then each command has a process of its own."""

@@ -30,17 +30,20 @@ class Resources:
     Attributes:
         gpus: of all machines.
         machines: those with processors for us.
+        processors: of all of these machines.
     """
 
     gpus: int
     machines: int
+    processors: int
 
 
 def resources() -> Resources:
     """What the cluster has that this process is connected to, used or not."""
     gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]  # Ray has none here
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return Resources(gpus, sum(node["Resources"].get("CPU", 0) > 0 for node in nodes))
+    processors = [int(node["Resources"].get("CPU", 0)) for node in nodes]
+    return Resources(gpus, sum(number > 0 for number in processors), sum(processors))
 
 
 class Connection:

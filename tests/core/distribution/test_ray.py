@@ -12,18 +12,26 @@ import psutil
 import pytest
 
 from t2s_pipeline.core.distribution import ray_crew
+from t2s_pipeline.core.distribution.pools import Cluster, large_pool
 from t2s_pipeline.core.distribution.ray_crew import BEAT_SECONDS, PATIENCE, RayTeam
-from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.core.settings import REPO, Settings
+from t2s_pipeline.datasets import reading
+from t2s_pipeline.datasets.ingest import ingest_split
+from t2s_pipeline.datasets.registry import dataset_at
+from t2s_pipeline.lake.schema import SAMPLES
+from t2s_pipeline.lake.store import read_partition
+from t2s_pipeline.pseudo_labels import table as label_table
+from t2s_pipeline.pseudo_labels.labellings import labelling
 from t2s_pipeline.worker.failures import WorkerError
 from t2s_pipeline.worker.launcher import plain_launch
 from t2s_pipeline.worker.ray_job import PYTHON
 from tests.core.distribution.test_processes import TASKS, results
-from tests.core.distribution.workloads import Deadly, Faulty, Squares, nothing
+from tests.core.distribution.workloads import Deadly, Faulty, Squares, nothing, slow_square, wrong_piece
 from tests.faults.clusters import ENDS_WITHIN, LocalCluster, actors, local_cluster
 from tests.processes import has_ended
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.worker, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +47,7 @@ def team(cluster: LocalCluster, tmp_path: Path) -> RayTeam:
     return RayTeam(cluster.address, None, tmp_path, nothing, SILENCE)
 
 
+DATA = REPO / "tests" / "data"
 SILENCE = 300.0
 SQUARES = {n: n * n for n in range(9)}
 
@@ -86,6 +95,39 @@ def test_the_tasks_of_a_node_that_is_killed_are_done_elsewhere(cluster, team, tm
     team.do(Squares(tmp_path / "marks", 2), [(n, n) for n in range(500)], take)
     assert taken == {n: n * n for n in range(500)}
     cluster.add()
+
+
+def test_a_large_split_is_read_and_labelled_by_the_cluster_as_by_this_machine(cluster, tmp_path, monkeypatch):
+    shared = Cluster(cluster.address, tmp_path)
+    monkeypatch.setattr(reading, "ENOUGH_FOR_PROCESSES", 1)
+    monkeypatch.setattr(label_table, "ENOUGH_FOR_PROCESSES", 1)
+    monkeypatch.setattr(label_table, "PIECE", 1)
+    scenes = dataset_at("real", DATA / "real_scenes")
+    ours: dict[Path, bytes] = {}
+    theirs: dict[Path, bytes] = {}
+    records = list(reading.read_records(scenes, "test", contents=ours))
+    assert list(reading.read_records(scenes, "test", contents=theirs, cluster=shared)) == records and ours == theirs
+    ingest_split(tmp_path / "lake", scenes, "test", cluster=shared)
+    samples = read_partition(tmp_path / "lake", SAMPLES, {"dataset": "real", "split": "test"})
+    labels = label_table.label_samples(samples, labelling("seg-zero"), cluster=shared)
+    assert labels == label_table.label_samples(samples, labelling("seg-zero")) and labels.num_rows
+
+
+def test_calls_that_are_lost_with_a_node_are_made_elsewhere(cluster, tmp_path):
+    with large_pool(1, Cluster(cluster.address, tmp_path)) as pool:
+        done = pool.in_order(slow_square, range(200))
+        first = next(done)
+        cluster.kill(0)
+        assert [first, *done] == [n * n for n in range(200)]
+    cluster.add()
+
+
+def test_an_error_of_a_call_is_that_of_a_single_process(cluster, tmp_path):
+    with (
+        pytest.raises(InputError, match=r"^This piece is no piece\.$"),
+        large_pool(1, Cluster(cluster.address, tmp_path)) as pool,
+    ):
+        list(pool.in_order(wrong_piece, range(3)))
 
 
 def test_a_cluster_without_room_is_a_sentence(cluster, tmp_path, monkeypatch):

@@ -95,3 +95,14 @@ class Forever:
             return task
 
         return do
+
+
+def slow_square(number: int) -> int:
+    """The square, after a moment in which a node can be killed."""
+    time.sleep(0.05)
+    return number * number
+
+
+def wrong_piece(number: int) -> int:
+    """Always wrong."""
+    raise InputError("This piece is no piece.")
