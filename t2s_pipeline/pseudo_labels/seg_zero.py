@@ -67,7 +67,9 @@ def interior_points(mask: Mask, count: int = 2) -> tuple[Pixel, ...]:
     """
     depths = _Depths(mask)
     points = [depths.deepest((), -1) or (0, 0)]
-    ys, xs = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    positions = np.flatnonzero(mask).astype(_kind(mask.shape))
+    ys = positions // mask.shape[1]
+    xs = positions - ys * mask.shape[1]
     # Whatever the median of an even number is taken to be between the two in the middle, nothing lies between them.
     middle = (ys.size - 1) // 2
     while len(points) < count:
@@ -82,6 +84,11 @@ def _squares(
     """The squared distance to the nearest of some points, for rows and columns that broadcast."""
     squares = [(xs - x) ** 2 + (ys - y) ** 2 for x, y in points]
     return squares[0] if len(squares) == 1 else np.minimum.reduce(squares)
+
+
+def _kind(shape: tuple[int, ...]) -> type[np.signedinteger]:
+    """Numbers with enough bits for the squared distances in an image of height and width, and for its positions."""
+    return np.int32 if sum(size**2 for size in shape) <= np.iinfo(np.int32).max else np.int64
 
 
 def _squared_gap(point: Pixel, island: Island) -> int:
@@ -100,8 +107,7 @@ class _Depths:
         limits = _limits(self._islands)
         self._order = (-limits).argsort(kind="stable").tolist()
         self._limits = limits.tolist()
-        # The highest squared distance in the image decides how many bits are needed.
-        self._kind = np.int32 if sum(size**2 for size in mask.shape) <= np.iinfo(np.int32).max else np.int64
+        self._kind = _kind(mask.shape)
         self._known: dict[int, tuple[Island, npt.NDArray[np.int32]]] = {}
 
     def deepest(self, points: Sequence[Pixel], farther_than: int) -> Pixel | None:

@@ -16,7 +16,7 @@ from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.pseudo_labels.label import Label, Labelling, on_square
 from t2s_pipeline.pseudo_labels.labellings import parameters
 from t2s_pipeline.vision.geometry import FULL_SIDE
-from t2s_pipeline.vision.masks import ArrowRle, Rle, decode
+from t2s_pipeline.vision.masks import ArrowRle, Rle, decode_by_row
 
 PIECE = 32
 """Masks that a process labels at a time."""
@@ -56,8 +56,7 @@ def _rows_of_piece(labelling: Labelling, masks: Sequence[tuple[str, ArrowRle]]) 
 
 
 def _rows(labelling: Labelling, sample_id: str, rle: ArrowRle) -> list[dict[str, Any]]:
-    # Row by row in memory, as the labellings need it.
-    mask = np.ascontiguousarray(decode(Rle.from_arrow(rle)))
+    mask = decode_by_row(Rle.from_arrow(rle))
     labels = labelling.label(mask)
     if not labels:
         return []

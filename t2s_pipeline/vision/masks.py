@@ -91,6 +91,13 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
     return mask
 
 
+def decode_by_row(rle: Rle) -> NDArray[np.bool_]:
+    """The boolean mask (H, W) as ``decode`` gives it, row by row in memory. Raises as ``decode``."""
+    columns = decode(rle).T
+    # OpenCV turns a mask over several times as fast as a copy by NumPy.
+    return np.asarray(cv2.transpose(columns.view(np.uint8)), np.uint8).view(np.bool_)
+
+
 def check(rle: Rle) -> NDArray[np.int64]:
     """The run lengths (int64) after a check that they can be decoded.
 

@@ -23,7 +23,7 @@ from sklearn.cluster import DBSCAN
 
 from t2s_pipeline.pseudo_labels.dbscan import NOISE, dbscan
 from t2s_pipeline.pseudo_labels.labellings import LABELLINGS
-from t2s_pipeline.vision.masks import Rle, decode, encode
+from t2s_pipeline.vision.masks import Rle, decode, decode_by_row, encode
 
 SIDE, MOST = 840, 300_000
 
@@ -64,7 +64,7 @@ def _add_part(mask: np.ndarray, size: float, rng: np.random.Generator) -> None:
 
 def label_all(rle: Rle) -> int:
     """All three labellings of a mask; how many instances they have."""
-    mask = np.ascontiguousarray(decode(rle))
+    mask = decode_by_row(rle)
     return sum(len(labelling.label(mask)) for labelling in LABELLINGS.values())
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -230,3 +231,10 @@ def test_nearest_is_pillow_s_nearest_for_any_two_sizes(old, new):
 def test_nearest_gives_pillow_s_pixels(mask, height, width):
     pillow = Image.fromarray(mask.astype(np.uint8)).resize((width, height), Image.Resampling.NEAREST)
     assert np.array_equal(masks.nearest(mask, height, width), np.asarray(pillow).astype(bool))
+
+
+@given(arrays.arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 30))))
+def test_decoding_by_row_gives_the_same_pixels_in_rows(mask):
+    by_row = masks.decode_by_row(masks.encode(mask))
+    assert by_row.flags.c_contiguous and by_row.dtype == bool
+    np.testing.assert_array_equal(by_row, mask)
