@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
 from t2s_pipeline.core.errors import InputError  # noqa: E402
+from t2s_pipeline.core.lake_place import LAKE  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
 from t2s_pipeline.evaluation import segment  # noqa: E402
 from t2s_pipeline.evaluation.score import score_predictions  # noqa: E402
@@ -25,6 +26,7 @@ from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 from t2s_pipeline.vision import masks  # noqa: E402
 from t2s_pipeline.vision.geometry import Frame, PromptObject  # noqa: E402
+from tests.lake import places  # noqa: E402
 
 PLACE = {"dataset": "real", "split": "test"}
 BRIDGE, EMPTY = "river_bridge", "soap_061_crop"
@@ -213,6 +215,20 @@ def test_a_stopped_run_does_not_encode_finished_images_again(home, system, encod
     encoded.clear()
     assert len(predict(home, system, *answers)) == 2
     assert len(first) == len(encoded) == 1 and encoded != first
+
+
+def test_the_lake_may_lie_on_an_object_store(home, system, monkeypatch, tmp_path):
+    answers = [(BRIDGE, index, answer(BOX)) for index in range(2)]
+    expected = predict(home, system, *answers)
+    with places.served() as address:
+        for name, value in {**places.environment(address), LAKE: str(lake := places.new_place(tmp_path))}.items():
+            monkeypatch.setenv(name, value)
+        for table, partition in ((SAMPLES, PLACE), (IMAGES, PLACE), (COMPLETIONS, {"system": "mini", **PLACE})):
+            write_partition(lake, table, partition, read_partition(home / "lake", table, partition))
+        assert segment_completions(home, system, "real", "test", "f", NoProgress()) == len(expected)
+        partition = {"system": "mini", "segmenter": system.segmenter_name, **PLACE}
+        stored = read_partition(lake, PREDICTIONS, partition)
+        assert stored.equals(read_partition(home / "lake", PREDICTIONS, partition))
 
 
 def test_predictions_can_be_scored_under_both_protocols(home, system):
