@@ -180,7 +180,7 @@ def read_annotated_image(root: Path, source: AnnotatedImage, bands: tuple[int, .
         samples.append(sample_record(target.sample_id, source.image_id, category, questions, answers, mask))
     if samples:
         records += note_records(name, picture.notes)
-        records.append(image_record(source.image_id, name, picture, data))
+        records.append(image_record(source.image_id, name, picture, data, source.image))
     return [*records, *samples]
 
 

@@ -201,7 +201,7 @@ def _sample(root: Path, source: Source, rules: PixelRules) -> list[Record]:
         *blank,
         *note_records(image_name, picture.notes),
         *note_records(source.labels[0], notes),
-        image_record(source.stem, image_name, picture, data),
+        image_record(source.stem, image_name, picture, data, root / image_name),
         sample_record(source.stem, source.stem, qa.category, questions, answers, mask, qa.contains),
     ]
 

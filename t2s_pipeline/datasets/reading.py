@@ -159,15 +159,10 @@ class _Piece:
 
 
 def _read(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
-    """The records of some sources. Their hashes are computed here, beside other sources."""
+    """The records of some sources, and the hashes of their files."""
     contents: dict[Path, bytes] = {}
     READ_FILES.set(contents)
-    pieces = [dataset.reader.read(dataset.root, source) for source in sources]
-    for records in pieces:
-        for record in records:
-            if isinstance(record, ImageRecord):
-                _ = record.sha256
-    return _Piece(pieces, contents)
+    return _Piece([dataset.reader.read(dataset.root, source) for source in sources], contents)
 
 
 def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:

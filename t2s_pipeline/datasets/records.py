@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2s_pipeline.vision import masks
+from t2s_pipeline.vision.image_files import read_digest
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pictures import Picture
 from t2s_pipeline.vision.pixel_rules import Note, PixelRules
@@ -30,20 +30,16 @@ class ImageRecord:
     width: int
     height: int
     data: bytes
-    file_sha256: bytes | None = None
-    """Of the original file, or of a chip and its place; None if ``data`` is that file."""
+    sha256: bytes
+    """Of the original file, or of a chip and its place."""
     place: Place | None = None
     """Where its pixels lie on Earth, if the file states a CRS."""
 
-    @cached_property
-    def sha256(self) -> bytes:
-        """Of the original file."""
-        return self.file_sha256 or hashlib.sha256(self.data).digest()
 
-
-def image_record(image_id: str, file_name: str, picture: Picture, data: bytes) -> ImageRecord:
-    """The record of a picture that was read from the bytes ``data`` of a file."""
-    digest = None if picture.data is data else hashlib.sha256(data).digest()
+def image_record(image_id: str, file_name: str, picture: Picture, data: bytes, path: Path) -> ImageRecord:
+    """The record of a picture that was read from the bytes ``data`` of the file ``path``."""
+    # Reading the file has computed its hash already, unless nobody wanted to know it.
+    digest = read_digest(path) or hashlib.sha256(data).digest()
     return ImageRecord(image_id, file_name, picture.width, picture.height, picture.data, digest, picture.place)
 
 

@@ -173,6 +173,11 @@ READ_FILES: ContextVar[dict[Path, bytes] | None] = ContextVar("READ_FILES", defa
 """Where ``file_bytes`` notes the sha256 of each file that it reads; b"" for a file that could not be read."""
 
 
+def read_digest(path: Path) -> bytes | None:
+    """The sha256 of a file as ``file_bytes`` has noted it in ``READ_FILES``; None if it has not."""
+    return (READ_FILES.get() or {}).get(path) or None
+
+
 def file_bytes(path: Path) -> bytes:
     """The bytes of a file. They are noted in ``READ_FILES``.
 
