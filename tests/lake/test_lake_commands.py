@@ -21,13 +21,13 @@ from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.lake.database import build_database
 from t2s_pipeline.lake.object_client import ObjectClient, client_of
 from t2s_pipeline.lake.places import storage_of
-from t2s_pipeline.lake.schema import IMAGES, SAMPLES, SELECTIONS, TABLES
+from t2s_pipeline.lake.schema import BENCHMARK_METRICS, COMPLETIONS, IMAGES, SAMPLE_SCORES, SAMPLES, SELECTIONS
 from t2s_pipeline.lake.store import fingerprint_of, read_partition, write_partition
 from t2s_pipeline.lake.upgrade import upgrade
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Summarize, score_under_every_protocol
-from tests.faults.lakes import partition_of, rows_of, write_every_table
+from tests.faults.lakes import partition_of, rows_of
 from tests.object_server import DENIED
 from tests.reporting import report_lake
 
@@ -43,9 +43,10 @@ def settings(lake: LakePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return Settings(tmp_path, tmp_path / "none", REPO / "sql", lake_address=address)
 
 
-def test_sql_reads_every_table_as_it_was_written(settings):
-    write_every_table(settings.lake)
-    tables = [table for table in TABLES.values() if table.name != "published_metrics"]  # that one is of this release
+def test_sql_reads_tables_as_they_were_written(settings):
+    tables = (IMAGES, SAMPLES, SELECTIONS, COMPLETIONS)
+    for table in tables:
+        write_partition(settings.lake, table, partition_of(table), rows_of(table))
     counts = ", ".join(f"(SELECT count(*) FROM {table.name}) AS {table.name}" for table in tables)
     assert query(settings, f"SELECT {counts}").to_pylist() == [{table.name: len(rows_of(table)) for table in tables}]
     rows = query(settings, "FROM images ORDER BY image_id")
@@ -146,6 +147,27 @@ def test_scores_and_the_leaderboard_are_the_same_wherever_the_lake_lies(object_l
     done = subprocess.run(command, env=environment, cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "denies access to s3://lakes/" in done.stderr and DENIED not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_summary_is_made_again_if_another_machine_has_added_scores(object_lake, tmp_path, monkeypatch):
+    settings = Settings(tmp_path, tmp_path / "none", REPO / "sql", lake_address=str(object_lake))
+    runner = Runner(settings, lambda arguments: pytest.fail("no worker is needed"), say=lambda words: None)
+    partition = {**VAL, "protocol": "strict"}
+    scores = rows_of(SAMPLE_SCORES)
+    write_partition(settings.lake, SAMPLE_SCORES, {**partition, "system": "ours"}, scores, "1")
+    real, calls = Summarize.work, []
+
+    def work(step, context, fingerprint):
+        real(step, context, fingerprint)
+        calls.append(fingerprint)
+        if len(calls) == 1:
+            write_partition(settings.lake, SAMPLE_SCORES, {**partition, "system": "theirs"}, scores, "2")
+
+    monkeypatch.setattr(Summarize, "work", work)
+    runner.run(Summarize())
+    assert len(calls) == 2
+    assert set(read_partition(settings.lake, BENCHMARK_METRICS, {})["system"].to_pylist()) == {"ours", "theirs"}
+    assert fingerprint_of(settings.lake, BENCHMARK_METRICS, {}) == calls[-1] != calls[0]
 
 
 def damage(lake: LakePlace) -> None:

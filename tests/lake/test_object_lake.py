@@ -106,7 +106,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_again(object_lake, monkeypat
 
 @pytest.mark.parametrize(
     ("writer", "steps", "number_of_readers"),
-    [("together", [1, 5, 8, *range(10, 21, 2), 22], 8), ("staged", [1, 9, 30, 60], 0)],
+    [("together", [1, 8, 16, 18, 20, 22], 8), ("staged", [1, 9, 60], 0)],
 )
 def test_a_writer_killed_before_a_request_leaves_all_old_or_all_new(object_lake, writer, steps, number_of_readers):
     lakes = [replace(object_lake, prefix=f"{object_lake.prefix}/{step}") for step in steps]

@@ -20,11 +20,13 @@ from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, REJECTS
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import (
+    copy_partition,
     fingerprint_of,
     list_partitions,
     open_partition,
     read_partition,
     scan,
+    stored_file,
     write_partition,
 )
 from tests.lake.places import contents
@@ -191,6 +193,19 @@ def test_a_source_that_fails_half_way_changes_nothing(lake):
         write_partition(lake, IMAGES, VAL, failing(), "new")
     assert read_partition(lake, IMAGES, VAL).equals(images(3))
     assert contents(lake) == ["images/dataset=synthetic/split=val/data.parquet"]
+
+
+def test_a_partition_can_be_copied_and_knows_its_size_and_which_is_newer(lake, tmp_path):
+    assert stored_file(lake, REJECTS, VAL) is None
+    assert not copy_partition(lake, REJECTS, VAL, tmp_path / "copy.parquet")
+    write_partition(lake, REJECTS, VAL, rejects("a", "b"), "f")
+    write_partition(lake, IMAGES, VAL, images(300, 2000))
+    first, second = (stored_file(lake, table, VAL) for table in (REJECTS, IMAGES))
+    assert first.order < second.order
+    for table, file, rows in ((REJECTS, first, rejects("a", "b")), (IMAGES, second, images(300, 2000))):
+        assert copy_partition(lake, table, VAL, tmp_path / "copy.parquet")
+        assert (tmp_path / "copy.parquet").stat().st_size == file.size
+        assert pq.read_table(tmp_path / "copy.parquet").replace_schema_metadata(None).equals(rows)
 
 
 def test_a_scan_goes_on_with_the_file_it_began_with(lake):
