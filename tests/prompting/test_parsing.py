@@ -156,6 +156,16 @@ def test_a_repair_is_recorded_and_can_be_refused():
 
 def test_a_completion_over_the_size_cap_is_refused():
     assert parse(reply("[" + " " * MAX_COMPLETION_BYTES + "]"), DEFAULT, FRAME).reason == "too_long"
+    # Bytes count, not characters: 22,000 letters of three bytes are 66,000 bytes, and 65,536 are allowed.
+    assert parse(answer_text("あ" * 22_000, ONE), DEFAULT, FRAME).reason == "too_long"
+    assert isinstance(parse(answer_text("あ" * 21_000, ONE), DEFAULT, FRAME), Answer)
+
+
+def test_an_answer_may_have_120_objects():
+    box_only = PROMPT_COMBINATIONS["bbox"]
+    boxes = [{"bbox_2d": [1, 2, 10 + number, 40]} for number in range(121)]
+    assert len(parse(reply(json.dumps(boxes[:120])), box_only, FRAME).objects) == 120
+    assert parse(reply(json.dumps(boxes)), box_only, FRAME).reason == "too_many_objects"
 
 
 def test_deep_nesting_is_refused():
