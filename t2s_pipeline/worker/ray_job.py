@@ -18,6 +18,7 @@ from requests.exceptions import RequestException
 
 from t2s_pipeline.core.distribution.lease import LEASE, held_lease
 from t2s_pipeline.core.distribution.remote_environment import passed_on
+from t2s_pipeline.core.lake_place import LAKE
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS, Settings
 from t2s_pipeline.worker.failures import ERROR_PREFIX, WorkerError, failure
 from t2s_pipeline.worker.process import LAST_LINES
@@ -90,8 +91,9 @@ class RayJob:
             time.sleep(LOOK_SECONDS)
 
     def _environment(self) -> dict[str, str]:
-        home, devices = str(self._settings.home), self._settings.devices
-        return {**passed_on(), "T2S_HOME": home, DEVICES: devices, RAY_ADDRESS: "auto", **self._variables}
+        settings = self._settings
+        ours = {"T2S_HOME": str(settings.home), DEVICES: settings.devices, LAKE: settings.lake_address}
+        return {**passed_on(), **ours, RAY_ADDRESS: "auto", **self._variables}
 
     @contextmanager
     def _answering(self) -> Iterator[JobSubmissionClient]:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from t2s_pipeline.core.errors import MissingWorkerError
+from t2s_pipeline.core.lake_place import LAKE
 from t2s_pipeline.core.settings import REPO, Settings
 from t2s_pipeline.worker.failures import WorkerError, failure
 from t2s_pipeline.worker.launcher import plain_launch
@@ -121,6 +123,18 @@ def test_a_worker_does_not_outlive_a_killed_launcher(tmp_path: Path):
 def test_the_worker_writes_bytecode_also_in_a_container_that_forbids_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     assert "PYTHONDONTWRITEBYTECODE" not in worker_environment(Settings.from_env())
+
+
+def test_a_worker_uses_the_lake_of_its_settings_and_not_that_of_our_environment(monkeypatch, tmp_path):
+    """A checkpoint is evaluated again in a temporary home, whose lake is a folder: the accepted answers stay."""
+    monkeypatch.setenv(LAKE, "s3://lakes/accepted")
+    temporary = replace(Settings.from_env(), home=tmp_path, lake_address="")
+    assert worker_environment(temporary)[LAKE] == ""
+    pytest.importorskip("ray")
+    from t2s_pipeline.worker.ray_job import RayJob
+
+    assert RayJob(temporary, ["generate"], {}, print)._environment()[LAKE] == ""
+    assert RayJob(Settings.from_env(), ["generate"], {}, print)._environment()[LAKE] == "s3://lakes/accepted"
 
 
 INTERRUPTED_START = """
