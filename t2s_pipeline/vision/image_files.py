@@ -6,6 +6,7 @@ is decoded.
 
 import hashlib
 import io
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -189,7 +190,11 @@ def file_bytes(path: Path) -> bytes:
         notes[path] = b""
     try:
         with open_outside(path) as file:
-            data = file.read(MAX_BYTES + 1)
+            # Python asks for as much memory as it may read, and that takes time.
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, MAX_BYTES) + 1)
+            if size < len(data) <= MAX_BYTES:  # it has grown, or the system does not say how long it is
+                data += file.read(MAX_BYTES + 1 - len(data))
     except OutsideFileError as error:
         raise UnusableFileError("unreadable_file", error.detail) from error
     except OSError as error:

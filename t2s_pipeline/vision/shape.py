@@ -212,17 +212,17 @@ def shape_of(mask: Mask) -> TargetShape | None:
     # The contours without a parent go around a piece, the others around a hole. Sums of floats depend on their order.
     outer = [contour for contour, links in zip(contours, np.asarray(hierarchy)[0], strict=True) if links[3] < 0]
     numbers = [int(labels[contour[0, 0, 1], contour[0, 0, 0]]) for contour in outer]
-    total = np.zeros(3)
+    total = [0.0, 0.0, 0.0]
     for number, contour in sorted(zip(numbers, outer, strict=True), key=itemgetter(0)):
         left, top, width, height = cv2.boundingRect(contour)
         piece = labels[top : top + height, left : left + width] == number
         area = int(np.count_nonzero(piece))
         # Added up one by one, in the order of rows.
         long, wide = ribbon(area, float(np.cumsum(_target_depths(piece))[-1]))
-        solidity = _solidity(contour, left, top, piece, area)
-        total += area * np.array([long / wide, math.hypot(*_axis_of_tight(piece)), solidity])
-    slenderness, elongation, solidity = (total / np.count_nonzero(target)).tolist()
-    return TargetShape(slenderness, elongation, solidity)
+        measures = long / wide, math.hypot(*_axis_of_tight(piece)), _solidity(contour, left, top, piece, area)
+        total = [sum_so_far + area * value for sum_so_far, value in zip(total, measures, strict=True)]
+    pixels_of_all = np.count_nonzero(target)
+    return TargetShape(*(value / pixels_of_all for value in total))
 
 
 def _solidity(contour: cv2.typing.MatLike, left: int, top: int, piece: Mask, area: int) -> float:

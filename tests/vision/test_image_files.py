@@ -1,5 +1,8 @@
 """Any bytes are either a picture that is read as displayed, or refused with a reason; nothing else happens."""
 
+import os
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -139,3 +142,25 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, monkeypatch):
     with pytest.raises(UnusableFileError) as raised:
         file_bytes(tmp_path / "large")
     assert raised.value.reason == "file_too_large"
+
+
+def test_a_file_is_read_whole_whatever_the_system_says_of_its_length(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(200)))
+    monkeypatch.setattr(image_files, "MAX_BYTES", 200)
+    real = os.fstat
+    for claimed in (0, 7, 200, 900):
+        with monkeypatch.context() as patch:
+            patch.setattr(image_files.os, "fstat", lambda fd, claimed=claimed: _Claimed(real(fd).st_mode, claimed))
+            assert file_bytes(path) == bytes(range(200))
+    path.write_bytes(bytes(201))
+    with pytest.raises(UnusableFileError, match="file_too_large"):
+        file_bytes(path)
+
+
+@dataclass
+class _Claimed:
+    """What the system says of a file."""
+
+    st_mode: int
+    st_size: int
