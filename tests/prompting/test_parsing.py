@@ -163,7 +163,8 @@ def test_a_completion_over_the_size_cap_is_refused():
 
 def test_an_answer_may_have_120_objects():
     box_only = PROMPT_COMBINATIONS["bbox"]
-    boxes = [{"bbox_2d": [1, 2, 10 + number, 40]} for number in range(121)]
+    corners = [(12 * (number % 13), 12 * (number // 13)) for number in range(121)]
+    boxes = [{"bbox_2d": [x, y, x + 10, y + 10]} for x, y in corners]
     assert len(parse(reply(json.dumps(boxes[:120])), box_only, FRAME).objects) == 120
     assert parse(reply(json.dumps(boxes)), box_only, FRAME).reason == "too_many_objects"
 
