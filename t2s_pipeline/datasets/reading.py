@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from t2s_pipeline.core.distribution.pools import Cluster, Pool, large_pool
+from t2s_pipeline.core.distribution.pools import Cluster, TaskPool, large_pool
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
@@ -180,9 +180,9 @@ def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:
 
 
 @contextmanager
-def _threads() -> Iterator[Pool]:
+def _threads() -> Iterator[TaskPool]:
     with ThreadPoolExecutor(_workers()) as executor:
-        yield Pool(executor, _workers())
+        yield TaskPool(executor, _workers())
 
 
 def _workers() -> int:

@@ -35,8 +35,8 @@ ENDS_WITHIN = 30.0
 TRIES = 4
 
 STORE_BYTES = 100_000_000
-RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
-"""Ray's processes would be niced, and would wait for others' work."""
+RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TQDM_PATCH_PRINT": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
+"""Ray's processes would be niced, and would wait for others' work; the test's own would get another print."""
 
 
 @contextmanager

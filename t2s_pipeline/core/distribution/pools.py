@@ -38,7 +38,7 @@ def cluster_of(settings: Settings) -> Cluster | None:
 
 
 @dataclass(frozen=True)
-class Pool:
+class TaskPool:
     """An executor, and how many calls it runs at the same time."""
 
     executor: Executor
@@ -56,7 +56,7 @@ class Pool:
 
 
 @contextmanager
-def large_pool(processes: int, cluster: Cluster | None = None) -> Iterator[Pool]:
+def large_pool(processes: int, cluster: Cluster | None = None) -> Iterator[TaskPool]:
     """So many processes of this machine, or every processor of a cluster.
 
     Raises:
@@ -64,7 +64,7 @@ def large_pool(processes: int, cluster: Cluster | None = None) -> Iterator[Pool]
     """
     if cluster is None:
         with process_pool(processes) as executor:
-            yield Pool(executor, processes)
+            yield TaskPool(executor, processes)
         return
     from t2s_pipeline.core.distribution.ray_pool import ray_pool
 

@@ -62,6 +62,8 @@ class Connection:
         self.lease = Path(launchers) if launchers else self._open.enter_context(held_lease(home))
         # The actors of a job get its variables.
         environment = None if launchers else {"env_vars": passed_on()}
+        # Ray would put a print of its own in the place of Python's.
+        os.environ.setdefault("RAY_TQDM_PATCH_PRINT", "0")
         # Ray would handle SIGTERM in its own way.
         before = signal.getsignal(signal.SIGTERM)
         try:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from t2s_pipeline.core.distribution.pools import Cluster, Pool
+from t2s_pipeline.core.distribution.pools import Cluster, TaskPool
 from t2s_pipeline.core.distribution.ray_connection import CONNECTIONS, resources
 from t2s_pipeline.core.errors import T2SError
 
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def ray_pool(cluster: Cluster) -> Iterator[Pool]:
+def ray_pool(cluster: Cluster) -> Iterator[TaskPool]:
     """The processors of a cluster.
 
     Raises:
@@ -31,7 +31,7 @@ def ray_pool(cluster: Cluster) -> Iterator[Pool]:
     """
     CONNECTIONS.get(cluster.address, cluster.home)
     try:
-        yield Pool(_RayExecutor(), max(1, resources().processors))
+        yield TaskPool(_RayExecutor(), max(1, resources().processors))
     except RayTaskError as fault:
         CONNECTIONS.close()
         raise fault.cause from fault

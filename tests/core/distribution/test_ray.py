@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import BuiltinFunctionType
 
 import psutil
 import pytest
@@ -31,7 +32,7 @@ from tests.core.distribution.workloads import Deadly, Faulty, Squares, nothing, 
 from tests.faults.clusters import ENDS_WITHIN, LocalCluster, actors, local_cluster
 from tests.processes import has_ended
 
-pytestmark = [pytest.mark.worker, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def test_every_task_is_done_once_and_the_actors_stay_for_the_next_command(team, 
     second = results(team, Squares(tmp_path / "marks", 2))
     assert {process for _, process, *_ in second.values()} <= workers and len(workers) == 2
     assert len(list((tmp_path / "tmp" / "leases").iterdir())) == 1
+    assert isinstance(print, BuiltinFunctionType), "Ray leaves the functions of Python as they are"
 
 
 def test_the_tasks_of_an_actor_that_is_killed_are_done_by_another(team, tmp_path):
@@ -159,6 +161,7 @@ def test_the_sentence_of_a_job_is_the_error_and_its_lines_are_shown(cluster, tmp
 DRIVER = """#!{python}
 import sys
 from pathlib import Path
+from types import BuiltinFunctionType
 sys.path.insert(0, {repo!r})
 from t2s_pipeline.core.distribution.ray_crew import RayTeam
 from t2s_pipeline.worker import tether
