@@ -13,8 +13,8 @@ import argparse
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import torch.distributed as dist
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.util.queue import Queue
+from ray.util.queue import Empty, Queue
 
 from t2s_pipeline.core.distribution.lease import watch_lease
 from t2s_pipeline.core.distribution.ray_connection import CONNECTIONS, resources
@@ -38,8 +38,8 @@ DEATHS = 3
 PATIENCE_SECONDS = 7200
 """How long ranks wait for each other, as in training/ranks.py."""
 
-Call = tuple[str, tuple[Any, ...], Mapping[str, Any]]
-"""A call of a method of ``Progress``: its name and arguments."""
+LISTEN_SECONDS = 1.0
+"""How long a call of the first rank is waited for at a time."""
 
 
 def train_on_cluster(
@@ -60,25 +60,20 @@ def train_on_cluster(
     run, ranks = experiment.run, experiment.compute.ranks
     folder = home / "tmp" / "ray_train" / run
     connection = CONNECTIONS.get(address, home)
-    try:
+    with ExitStack() as ending:
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        # Ends all ranks that still run.
+        ending.callback(CONNECTIONS.close)
         there = resources()
         if 0 < there.gpus < ranks:
             raise InputError(
                 f"{run} trains with {ranks} processes, and the cluster has {there.gpus} GPUs: set compute.processes."
             )
-        queue = Queue(actor_options={"num_cpus": 0})
-        listener = threading.Thread(target=_listen, args=(queue, progress), daemon=True, name="progress")
-        listener.start()
+        queue = ending.enter_context(_shown(progress))
         config = {"options": options, "lease": connection.lease, "queue": queue}
         config["is_alone"] = ranks == 1 and not experiment.compute.zero
         train = partial(_train, config, ranks, there.gpus > 0, folder)
         _train_to_the_end(run, options, train, home, progress)
-        queue.put(None)
-        listener.join()
-    finally:
-        # Ends all ranks that still run.
-        CONNECTIONS.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train_to_the_end(
@@ -178,12 +173,32 @@ class _Forwarded:
         self._queue.put(("result", (), metadata))
 
 
-def _listen(queue: Queue, progress: Progress) -> None:
-    """Repeat the first rank's calls here, until the training is over or the cluster is gone."""
-    with suppress(RayError):
-        while (call := queue.get()) is not None:
-            name, arguments, named = call
-            getattr(progress, name)(*arguments, **named)
+@contextmanager
+def _shown(progress: Progress) -> Iterator[Queue]:
+    """A queue for the first rank's calls, which are repeated here by a thread that ends with this block.
+
+    A thread that asked the queue after the connection has been closed would make Ray connect once more.
+    """
+    queue, is_over = Queue(actor_options={"num_cpus": 0}), threading.Event()
+
+    def listen() -> None:
+        with suppress(RayError):
+            while True:
+                try:
+                    name, arguments, named = queue.get(timeout=LISTEN_SECONDS)
+                except Empty:
+                    if is_over.is_set():
+                        return
+                else:
+                    getattr(progress, name)(*arguments, **named)
+
+    listener = threading.Thread(target=listen, daemon=True, name="progress")
+    listener.start()
+    try:
+        yield queue
+    finally:
+        is_over.set()
+        listener.join()
 
 
 def _identity(home: Path, run: str) -> int | None:

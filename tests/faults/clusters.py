@@ -44,6 +44,8 @@ def local_cluster(nodes: int) -> Iterator["LocalCluster"]:
     """A cluster with this number of nodes, each with one CPU, beside a head without any."""
     from ray.cluster_utils import Cluster
 
+    from t2s_pipeline.core.distribution.ray_connection import CONNECTIONS
+
     os.environ.update(RAY)
     # Jobs of the cluster start the `python` of the path.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -64,6 +66,8 @@ def local_cluster(nodes: int) -> Iterator["LocalCluster"]:
             local.add()
         yield local
     finally:
+        # Ray ends a process that is still connected a minute after the cluster has ended.
+        CONNECTIONS.close()
         cluster.shutdown()
 
 

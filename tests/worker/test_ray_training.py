@@ -9,6 +9,7 @@ import pytest
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow]
 pytest.importorskip("torch")
+import ray  # noqa: E402
 
 from t2s_pipeline.core.errors import T2SError  # noqa: E402
 from t2s_pipeline.core.progress import NoProgress  # noqa: E402
@@ -94,7 +95,7 @@ def test_a_run_goes_on_when_a_rank_is_killed(cluster: LocalCluster, home: Path, 
             killed.append(rank.pid)
             rank.kill()
 
-    undisturbed = train(home, "undisturbed", cluster.address, **settings)
+    undisturbed = train(home, "undisturbed", "", **settings)
     assert train(home, "disturbed", cluster.address, kill_after_a_checkpoint, **settings) == undisturbed
     assert killed and checkpoints.latest(home / "runs" / "disturbed").final
 
@@ -106,6 +107,7 @@ def test_a_run_that_gets_no_further_is_given_up(cluster: LocalCluster, tmp_path:
     with pytest.raises(T2SError, match=r"ended 3 times without a new checkpoint after step 20 \(its machine is gone\)"):
         ray_training.train_on_cluster(Namespace(fresh=False), EXPERIMENT, tmp_path, cluster.address, NoProgress())
     assert next(steps, None) is None, "a new checkpoint allows for more losses"
+    assert not ray.is_initialized(), "Ray ends a process that is still connected when the cluster ends"
 
 
 def test_a_fault_that_a_person_can_correct_is_the_sentence_of_the_rank(cluster: LocalCluster, home: Path):
