@@ -59,7 +59,7 @@ class WorkerLauncher(dg.ConfigurableResource[None]):
         """A launch whose progress lines appear in the run page of ``context``."""
 
         def launch(arguments: Sequence[str]) -> None:
-            # A later process can then see whether this run was abandoned (jobs/housekeeping.py).
+            # A later process can then see whether this run was abandoned (abandoned_runs.py).
             context.instance.add_run_tags(context.run_id, tags_of_this_process())
             # Not a temporary folder: the next session removes the file of a process that was killed.
             messages = beside(settings.home / "tmp" / "pipes" / "messages")

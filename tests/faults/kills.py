@@ -46,7 +46,9 @@ def staged(lake: LakePlace, mark: int) -> None:
 WRITERS: dict[str, Callable[[LakePlace, int], None]] = {"alone": alone, "together": together, "staged": staged}
 
 
-def _counting(step: int, calls: list[int], call: Callable[..., Any]) -> Callable[..., Any]:
+def counting(step: int, calls: list[int], call: Callable[..., Any]) -> Callable[..., Any]:
+    """``call``, but this process is killed before the call of number ``step``; ``calls`` holds the count."""
+
     def counted(*arguments: Any, **options: Any) -> Any:
         calls[0] += 1
         if calls[0] == step:
@@ -64,7 +66,7 @@ def main() -> None:
         if child == 0:
             calls = [0]
             for name in ("replace", "fsync", "unlink", "mkdir", "rmdir"):
-                setattr(os, name, _counting(step, calls, getattr(os, name)))
+                setattr(os, name, counting(step, calls, getattr(os, name)))
             write(lake, 2)
             os._exit(0)
         _, status = os.waitpid(child, 0)

@@ -1,27 +1,14 @@
 """Writers to a lake on an object store that are killed before one of their requests, each in a process of its own."""
 
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from t2s_pipeline.core.lake_place import ObjectPlace
 from t2s_pipeline.lake import object_client
-from tests.faults.kills import WRITERS
+from tests.faults.kills import WRITERS, counting
 
 REQUESTS = ("get", "put", "_put_if", "delete", "ranges")
-
-
-def _counting(step: int, calls: list[int], call: Callable[..., Any]) -> Callable[..., Any]:
-    def counted(*arguments: Any, **options: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **options)
-
-    return counted
 
 
 def main() -> None:
@@ -33,7 +20,7 @@ def main() -> None:
         if child == 0:
             calls = [0]
             for name in REQUESTS:
-                counted = _counting(step, calls, getattr(object_client.ObjectClient, name))
+                counted = counting(step, calls, getattr(object_client.ObjectClient, name))
                 setattr(object_client.ObjectClient, name, counted)
             write(ObjectPlace(bucket, prefix, scratch), 2)
             os._exit(0)

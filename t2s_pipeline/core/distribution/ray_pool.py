@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def ray_pool(cluster: Cluster) -> Iterator[TaskPool]:
-    """The processors of a cluster.
+    """The processors of a cluster. The connection ends with the block: Ray ends a connected process with the cluster.
 
     Raises:
         T2SError: if the cluster does not answer, or loses the same call again and again.
@@ -33,14 +33,11 @@ def ray_pool(cluster: Cluster) -> Iterator[TaskPool]:
     try:
         yield TaskPool(_RayExecutor(), max(1, resources().processors))
     except RayTaskError as fault:
-        CONNECTIONS.close()
         raise fault.cause from fault
     except RayError as fault:
-        CONNECTIONS.close()
         raise T2SError(f"The Ray cluster at {cluster.address} lost work: {' '.join(str(fault).split())}") from fault
-    except BaseException:
+    finally:
         CONNECTIONS.close()
-        raise
 
 
 class _RayExecutor(Executor):

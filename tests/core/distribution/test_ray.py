@@ -11,6 +11,7 @@ from types import BuiltinFunctionType
 
 import psutil
 import pytest
+import ray
 
 from t2s_pipeline.core.distribution import ray_crew
 from t2s_pipeline.core.distribution.pools import Cluster, large_pool
@@ -121,6 +122,7 @@ def test_calls_that_are_lost_with_a_node_are_made_elsewhere(cluster, tmp_path):
         first = next(done)
         cluster.kill(0)
         assert [first, *done] == [n * n for n in range(200)]
+    assert not ray.is_initialized(), "a command that goes on does not end with the cluster"
     cluster.add()
 
 
