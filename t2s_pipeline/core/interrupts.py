@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -11,15 +11,13 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def interrupts_held(first: Callable[[], None] | None = None) -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Let a signal that asks to stop wait for the end of this block.
 
     A handler that raises an exception can do so between the start of a child process and the assignment of its
-    variable. Then nobody knows the child, and it outlives this process. Only the main thread runs handlers, so in
-    another thread this does nothing. A signal that is ignored stays ignored, also by the child.
-
-    Args:
-        first: is called before a signal that came in the block takes effect, unless the block has failed.
+    variable. Then nobody knows the child, and it outlives this process. The code that stops the child must already be
+    around this block: the signal takes effect at its end. Only the main thread runs handlers, so in another thread this
+    does nothing. A signal that is ignored stays ignored, also by the child.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -35,8 +33,6 @@ def interrupts_held(first: Callable[[], None] | None = None) -> Iterator[None]:
         signal.signal(number, remember)
     try:
         yield
-        if received and first is not None:
-            first()
     finally:
         for number, handler in held.items():
             signal.signal(number, handler)

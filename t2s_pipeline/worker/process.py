@@ -92,6 +92,9 @@ class _Output:
 class WorkerProcess:
     """A worker process in a session of its own, and its launcher's end of the socket.
 
+    The process starts when it is waited for the first time. So the ``try`` whose ``finally`` calls ``stop`` begins
+    before the process does, and no signal can come between the two.
+
     Args:
         settings: names the worker's interpreter and T2S_HOME.
         arguments: of the worker's command line.
@@ -105,29 +108,22 @@ class WorkerProcess:
     def __init__(
         self, settings: Settings, arguments: Sequence[str], variables: Mapping[str, str], grace: float
     ) -> None:
-        command = worker_command(settings, arguments)
+        self._command = worker_command(settings, arguments)
+        self._environment = {**worker_environment(settings), **variables}
+        self._process: subprocess.Popen[bytes] | None = None
         self._grace, self._has_served, self._is_working = grace, False, False
-        self._channel, theirs = socket.socketpair()
+        self._channel, self._theirs = socket.socketpair()
         self._is_interrupted = False
         self._receiver, self._pulse = Receiver(self._channel), Pulse()
         self._output: _Output | None = _Output()
-        environment = {**worker_environment(settings), **variables}
-        with theirs, interrupts_held(self.stop):
-            self._process = subprocess.Popen(
-                command,
-                env=environment,
-                stdin=theirs.fileno(),
-                stderr=self._output.write_end,
-                start_new_session=True,
-            )
 
     @property
     def is_alive(self) -> bool:
         """Whether the process has not ended."""
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def finish(self, arguments: Sequence[str], say: Callable[[str], None] = to_stderr) -> None:
-        """Wait for the end of a process that runs one command.
+        """Run the one command that the process was made for, and wait for its end.
 
         Raises:
             WorkerError: if the command failed.
@@ -135,9 +131,10 @@ class WorkerProcess:
         output = self._output
         assert output is not None, "a process is waited for once"
         output.say = say
+        process = self._start(output)
         os.close(output.write_end)
-        self._follow(arguments, output, serves=False)
-        code = self._process.wait()
+        self._follow(process, arguments, output, serves=False)
+        code = process.wait()
         if code != 0:
             raise failure(arguments, code, list(output.last))
 
@@ -156,17 +153,18 @@ class WorkerProcess:
         output.say = say
         self._is_working = False
         try:
+            process = self._process or self._start(output)
             try:
                 send(self._channel, Request(arguments, variables), files=(STDOUT, output.write_end))
             except OSError:
                 pass  # It has ended. What it wrote says why.
             finally:
                 os.close(output.write_end)
-            reply = self._follow(arguments, output, serves=True)
+            reply = self._follow(process, arguments, output, serves=True)
             if reply is None:
                 if self._has_served and not self._is_working:
                     raise EndedWhileIdle(f"The worker ended before it began with `{' '.join(arguments)}`.")
-                raise failure(arguments, self._process.wait(), list(output.last))
+                raise failure(arguments, process.wait(), list(output.last))
         finally:
             output.close()
         self._has_served = True
@@ -181,17 +179,32 @@ class WorkerProcess:
     def stop(self) -> None:
         """Stop the process and everything that it started."""
         self._channel.close()
-        stop(self._process, self._grace)
+        self._theirs.close()
+        if self._process is not None:
+            stop(self._process, self._grace)
         if self._output is not None:
             self._output.close()
 
-    def _follow(self, arguments: Sequence[str], output: _Output, serves: bool) -> Reply | None:
+    def _start(self, output: _Output) -> "subprocess.Popen[bytes]":
+        with self._theirs, interrupts_held():
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=self._theirs.fileno(),
+                stderr=output.write_end,
+                start_new_session=True,
+            )
+        return self._process
+
+    def _follow(
+        self, process: "subprocess.Popen[bytes]", arguments: Sequence[str], output: _Output, serves: bool
+    ) -> Reply | None:
         """Copy the output until the command has ended; return the reply of a process that serves.
 
         Raises:
             WorkerError: if the process is silent for too long.
         """
-        self._pulse.begin(self._process.pid)
+        self._pulse.begin(process.pid)
         with selectors.DefaultSelector() as ready:
             ready.register(output.read_end, selectors.EVENT_READ)
             ready.register(self._channel, selectors.EVENT_READ)
