@@ -23,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from t2s_pipeline.core.distribution.pools import ray_extra
 from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.core.outside_files import home_expanded
 from t2s_pipeline.core.progress import (
@@ -142,7 +143,8 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
 
 def _train_on_cluster(options: argparse.Namespace, address: str) -> None:
     """Train in processes of a Ray cluster. Their number is that of the ranks of all machines that the run names."""
-    from t2s_pipeline.worker.ray_training import train_on_cluster
+    with ray_extra():
+        from t2s_pipeline.worker.ray_training import train_on_cluster
 
     with _progress() as progress:
         train_on_cluster(options, _experiment(options), _home(options), address, progress)

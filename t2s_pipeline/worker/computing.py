@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from t2s_pipeline.core.distribution.crew import Team, ThisProcess
+from t2s_pipeline.core.distribution.pools import ray_extra
 from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS
@@ -98,12 +99,14 @@ def team_of(options: argparse.Namespace, home: Path, text_only: bool = False, on
         only_here: the command reads files of this machine, so no cluster can do it.
 
     Raises:
-        InputError: if T2S_DEVICES or T2S_RAY_ADDRESS cannot be used.
+        InputError: if T2S_DEVICES cannot be used.
+        T2SError: if there is a cluster and Ray is not installed.
     """
     device = prepare(options)
     asked_for = _devices_to_use()
     if (address := os.environ.get(RAY_ADDRESS, "")) and not options.device and not only_here:
-        from t2s_pipeline.core.distribution.ray_crew import RayTeam
+        with ray_extra():
+            from t2s_pipeline.core.distribution.ray_crew import RayTeam
 
         return RayTeam(address, asked_for, home, partial(prepare_libraries, _threads()), silence_limit())
     devices = _devices(device, asked_for, bool(options.device))

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from t2s_pipeline.core.distribution.pools import JOB_ADDRESSES
-from t2s_pipeline.core.errors import T2SError
+from t2s_pipeline.core.distribution.pools import JOB_ADDRESSES, ray_extra
 from t2s_pipeline.core.launch import Launch
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.worker.options import SERVE, THREADS
@@ -180,12 +179,8 @@ def plain_launch(
     def launch(arguments: Sequence[str]) -> None:
         added = {**(variables or {}), **_threads(arguments[0])}
         if arguments[0] in SHARED and settings.ray_address.startswith(JOB_ADDRESSES):
-            try:
+            with ray_extra():
                 from t2s_pipeline.worker.ray_job import RayJob
-            except ModuleNotFoundError as fault:
-                raise T2SError(
-                    f"{fault}: a Ray cluster needs the extra `ray` in both environments. `make setup` installs it."
-                ) from fault
             with _running(job := RayJob(settings, arguments, added, say)):
                 job.finish()
             return

@@ -62,6 +62,8 @@ def test_the_manifest_gives_every_container_the_same_home():
         assert mount["name"] == volume["name"]
         variables = {variable["name"]: variable["value"] for variable in container["env"]}
         assert variables["T2S_HOME"] == mount["mountPath"]
+        # The access to an object store reaches every pod by itself: passed_on() sends no AWS_ variable to a cluster.
+        assert container["envFrom"] == [{"secretRef": {"name": "t2s-store", "optional": True}}]
         name, _, tag = container["image"].rpartition("/")[2].partition(":")
         assert tag == PROJECT["version"] and (FOLDER / f"{name.removeprefix('t2s-')}.Dockerfile").is_file()
     # KubeRay names the service of the head after the cluster.

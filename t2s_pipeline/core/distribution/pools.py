@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from t2s_pipeline.core.children import process_pool
+from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.settings import Settings
 
 JOB_ADDRESSES = ("http://", "https://")
@@ -37,6 +38,21 @@ def cluster_of(settings: Settings) -> Cluster | None:
     return Cluster(address, settings.home) if address and not address.startswith(JOB_ADDRESSES) else None
 
 
+@contextmanager
+def ray_extra() -> Iterator[None]:
+    """Around the import of a module that needs Ray, which is an extra.
+
+    Raises:
+        T2SError: if it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as fault:
+        raise T2SError(
+            f"{fault}: a Ray cluster needs the extra `ray` in both environments. `make setup` installs it."
+        ) from fault
+
+
 @dataclass(frozen=True)
 class TaskPool:
     """An executor, and how many calls it runs at the same time."""
@@ -60,13 +76,14 @@ def large_pool(processes: int, cluster: Cluster | None = None) -> Iterator[TaskP
     """So many processes of this machine, or every processor of a cluster.
 
     Raises:
-        T2SError: if the system ends a process, or the cluster does not answer.
+        T2SError: if the system ends a process, or the cluster does not answer, or Ray is not installed.
     """
     if cluster is None:
         with process_pool(processes) as executor:
             yield TaskPool(executor, processes)
         return
-    from t2s_pipeline.core.distribution.ray_pool import ray_pool
+    with ray_extra():
+        from t2s_pipeline.core.distribution.ray_pool import ray_pool
 
     with ray_pool(cluster) as pool:
         yield pool
