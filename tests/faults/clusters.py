@@ -108,6 +108,10 @@ class LocalCluster:
         node = self.nodes.pop(number)
         self._cluster.remove_node(node, allow_graceful=False)
 
+    def kill_head(self) -> None:
+        """Kill all processes of the head at once. Nobody can use the cluster after that."""
+        self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)
+
 
 def actors() -> list[psutil.Process]:
     """The workers that run now, on all nodes."""

@@ -1,10 +1,11 @@
-"""Nodes, actors and drivers of a Ray cluster are killed at random moments of an evaluation.
+"""Nodes, actors, drivers and heads of Ray clusters are killed at random moments of an evaluation.
 
-usage: .venv-worker/bin/python -m tests.faults.ray_kills [--nodes N] [--actors N] [--drivers N]
+usage: .venv-worker/bin/python -m tests.faults.ray_kills [--nodes N] [--actors N] [--drivers N] [--heads N]
 
 An evaluation (two systems, two splits) is done once in one process. Then it is done on a cluster with three nodes,
 again and again, and each time something is killed. After a node or an actor the same command goes on by itself. After
-the driver it fails with a sentence, and is run again. In the end the files are the same, and no process is left.
+the driver or the head it fails with a sentence, and is run again. In the end the files are the same, and no process is
+left.
 """
 
 import argparse
@@ -65,7 +66,7 @@ class RayKills:
         home = clusters.copy_of(self._before, self._folder / "home")
         _succeed(clusters.start_evaluation(home, cluster.address))
         self.seconds = time.monotonic() - start
-        return RayKilling("nothing", 0.0, tuple(self._faults(home)))
+        return RayKilling("nothing", self.seconds, tuple(self._faults(home)))
 
     def kill(self, cluster: LocalCluster, victim: str, goes_on: bool) -> RayKilling:
         """Kill something in the middle of an evaluation.
@@ -75,21 +76,33 @@ class RayKills:
             victim: ``node``, ``actor`` or ``driver``.
             goes_on: the same command goes on by itself. If not, it fails with a sentence and is run again.
         """
+        home, process, after = self._middle(cluster)
+        self._end(cluster, victim, home)
+        faults = _end_of(process, goes_on)
+        if victim == "node":
+            cluster.add()
+        if process.returncode:
+            _succeed(clusters.start_evaluation(home, cluster.address))
+        return RayKilling(victim, after, (*faults, *self._faults(home)))
+
+    def kill_head(self) -> RayKilling:
+        """Kill the head of a cluster in the middle of an evaluation, and run it again on another cluster."""
+        with local_cluster(NODES) as cluster:
+            home, process, after = self._middle(cluster)
+            cluster.kill_head()
+            faults = _end_of(process, goes_on=False)
+        with local_cluster(NODES) as cluster:
+            _succeed(clusters.start_evaluation(home, cluster.address))
+            return RayKilling("head", after, (*faults, *self._faults(home)))
+
+    def _middle(self, cluster: LocalCluster) -> "tuple[Path, subprocess.Popen[str], float]":
+        """Start an evaluation; T2S_HOME, the process and its seconds until now, which are some moment of it."""
         home = clusters.copy_of(self._before, self._folder / "home")
         process = clusters.start_evaluation(home, cluster.address)
         after = self._choice.uniform(0.05, 0.95) * self.seconds
         with suppress(subprocess.TimeoutExpired):
             process.wait(after)
-        self._end(cluster, victim, home)
-        faults = []
-        _, said = process.communicate(timeout=PATIENCE)
-        if victim == "node":
-            cluster.add()
-        if process.returncode not in ((0,) if goes_on else (0, 1)) or "Traceback" in said:
-            faults.append(f"exit code {process.returncode}: {said[-500:]}")
-        if process.returncode:
-            _succeed(clusters.start_evaluation(home, cluster.address))
-        return RayKilling(victim, after, (*faults, *self._faults(home)))
+        return home, process, after
 
     def _end(self, cluster: LocalCluster, victim: str, home: Path) -> None:
         kinds: dict[str, Callable[[], list[psutil.Process]]] = {
@@ -108,6 +121,14 @@ class RayKills:
         return [*(f"{name} differs" for name in different), *clusters.left_over(home)]
 
 
+def _end_of(process: "subprocess.Popen[str]", goes_on: bool) -> list[str]:
+    """Wait for the end of an evaluation that something was killed of; what is not as promised."""
+    _, said = process.communicate(timeout=PATIENCE)
+    if process.returncode not in ((0,) if goes_on else (0, 1)) or "Traceback" in said:
+        return [f"exit code {process.returncode}: {said[-500:]}"]
+    return []
+
+
 def _succeed(process: "subprocess.Popen[str]") -> None:
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
@@ -116,18 +137,25 @@ def _succeed(process: "subprocess.Popen[str]") -> None:
 def main() -> None:
     """Kill, print each outcome, and exit with 1 if something is not as promised."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for victim, count in (("nodes", 10), ("actors", 10), ("drivers", 5)):
+    for victim, count in (("nodes", 10), ("actors", 10), ("drivers", 5), ("heads", 2)):
         parser.add_argument(f"--{victim}", type=int, default=count)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, local_cluster(NODES) as cluster:
+    killings: list[RayKilling] = []
+
+    def note(killing: RayKilling) -> None:
+        killings.append(killing)
+        print(f"{killing.victim} after {killing.after:.0f} s: {killing.faults or 'as promised'}", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
         kills = RayKills(Path(folder) / "kills", random.Random(options.seed))
-        killings = [kills.undisturbed(cluster)]
-        print(f"undisturbed: {kills.seconds:.0f} s, faults {killings[0].faults}", flush=True)
-        for victim, count in (("actor", options.actors), ("node", options.nodes), ("driver", options.drivers)):
-            for _ in range(count):
-                killings.append(kills.kill(cluster, victim, goes_on=victim != "driver"))
-                print(f"{victim} after {killings[-1].after:.0f} s: {killings[-1].faults or 'as promised'}", flush=True)
+        with local_cluster(NODES) as cluster:
+            note(kills.undisturbed(cluster))
+            for victim, count in (("actor", options.actors), ("node", options.nodes), ("driver", options.drivers)):
+                for _ in range(count):
+                    note(kills.kill(cluster, victim, goes_on=victim != "driver"))
+        for _ in range(options.heads):
+            note(kills.kill_head())
     faulty = sum(bool(killing.faults) for killing in killings)
     print(f"{len(killings) - 1} kills, {faulty} with a fault")
     raise SystemExit(faulty > 0)
