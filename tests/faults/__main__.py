@@ -1,10 +1,11 @@
 """The long part: `make faults`. It prints the counts and writes them to docs/reliability.md.
 
-usage: python -m tests.faults [--flips N] [--snapshots N] [--kills N] [--evaluations N] [--runs N]
+usage: python -m tests.faults [--only PART] [--PART N], for the PARTs below
 """
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.faults.random_kills import random_kills, summary
 from tests.faults.soak import evaluations, row, runs
 
 PAGE = REPO / "docs" / "reliability.md"
+HEADING = ("| fault | trials | outcome | date |", "|---|---|---|---|")
 BEGIN, END = "<!-- counts -->", "<!-- end of counts -->"
 SECONDS, MEMORY_MB = 10.0, 512
 ALLOWED = 1.2
@@ -45,10 +47,10 @@ def mixture_row(home: Path, count: int) -> str:
     )
 
 
-def bomb_row(home: Path) -> str:
-    """Run every bomb."""
+def bomb_row(home: Path, count: int) -> str:
+    """Run the first ``count`` bombs."""
     ends: list[Explosion] = []
-    for number, sql in enumerate((*SLOW, *LARGE), start=1):
+    for number, sql in enumerate((*SLOW, *LARGE)[:count], start=1):
         ends.append(explode(sql, home, SECONDS, MEMORY_MB))
         print(f"{number:2} {ends[-1].seconds:5.1f} s {ends[-1].peak_mb:5.0f} MB  {sql[:60]}  {ends[-1].sentence[:60]}")
     late = sum(end.seconds > ALLOWED * SECONDS for end in ends)
@@ -74,38 +76,43 @@ def page_row(home: Path, count: int) -> str:
 
 
 def write_counts(rows: list[str]) -> None:
-    """Put the table between the marks of the page."""
+    """Put rows into the table between the marks of the page, in the place of those for the same fault."""
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    table = "\n".join(["| fault | trials | outcome |", "|---|---|---|", *rows])
-    day = f"{datetime.now(UTC):%Y-%m-%d}"
-    PAGE.write_text(f"{before}{BEGIN}\n\nMeasured on {day}.\n\n{table}\n\n{END}{after}", "utf-8")
+    table, _, after = rest.partition(END)
+    counts = {_fault(line): line for line in table.splitlines() if line.startswith("| ") and line not in HEADING}
+    counts |= {_fault(row): f"{row} {datetime.now(UTC):%Y-%m-%d} |" for row in rows}
+    lines = "\n".join([*HEADING, *counts.values()])
+    PAGE.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", "utf-8")
+
+
+def _fault(row: str) -> str:
+    return row.split("|")[1].strip()
+
+
+PARTS: dict[str, tuple[int, Callable[[Path, int], list[str]]]] = {
+    "flips": (2000, flip_rows),
+    "snapshots": (10_000, lambda home, count: [mixture_row(home, count)]),
+    "bombs": (len(SLOW) + len(LARGE), lambda home, count: [bomb_row(home, count)]),
+    "kills": (200, lambda home, count: [summary(random_kills(home, count))]),
+    "evaluations": (300, lambda home, count: [soak_row(home, count)]),
+    "runs": (50, lambda home, count: [page_row(home, count)]),
+}
+"""Name → how many trials there are by default, and what tries."""
 
 
 def main() -> None:
-    """Run all of it."""
+    """Run all of it, or the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--flips", type=int, default=2000)
-    parser.add_argument("--snapshots", type=int, default=10_000)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--evaluations", type=int, default=300)
-    parser.add_argument("--runs", type=int, default=50)
-    arguments = parser.parse_args()
+    for name, (count, _) in PARTS.items():
+        parser.add_argument(f"--{name}", type=int, default=count, metavar="N")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part; can be repeated")
+    arguments = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as folder:
-        homes = {name: Path(folder) / name for name in ("flips", "mixtures", "bombs", "kills", "evaluations", "runs")}
-        rows: list[str] = []
-        for part in (
-            lambda: flip_rows(homes["flips"], arguments.flips),
-            lambda: [mixture_row(homes["mixtures"], arguments.snapshots)],
-            lambda: [bomb_row(homes["bombs"])],
-            lambda: [summary(random_kills(homes["kills"], arguments.kills))],
-            lambda: [soak_row(homes["evaluations"], arguments.evaluations)],
-            lambda: [page_row(homes["runs"], arguments.runs)],
-        ):
-            rows += part()
-            print(rows[-1], flush=True)
-    write_counts(rows)
+        for name in arguments["only"] or PARTS:
+            rows = PARTS[name][1](Path(folder) / name, arguments[name])
+            print(*rows, sep="\n", flush=True)
+            write_counts(rows)
 
 
 if __name__ == "__main__":
