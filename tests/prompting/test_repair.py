@@ -41,6 +41,15 @@ def test_an_object_without_braces_in_a_list_is_an_object():
     assert repaired('["bbox_2d": [1, 2, 3, 4]]') == [{"bbox_2d": [1, 2, 3, 4]}]
 
 
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [("-7", -7), ("5.", 5.0), ("9" * 19, 10**19 - 1), ("9" * 20, 1e20), ("9" * 21, 1e21), ("1e400", float("inf"))],
+)
+def test_a_number_is_whole_up_to_19_digits(number, value):
+    (read,) = repaired(f"[{number}")
+    assert read == value and type(read) is type(value)
+
+
 @pytest.mark.parametrize("text", ["", "no target", "]]}}", ":::", "[" * 20, '"a": 1', "[1] " * 7000])
 def test_nothing_is_made_of_nothing(text):
     with pytest.raises(Hopeless):
