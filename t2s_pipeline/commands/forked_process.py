@@ -34,6 +34,7 @@ class ForkedProcess:
 
     def __init__(self, main: Callable[[], None]) -> None:
         self.returncode: int | None = None
+        self._words: list[bytes] = []
         sys.stdout.flush()
         sys.stderr.flush()
         self._errors, errors = os.pipe()
@@ -46,18 +47,17 @@ class ForkedProcess:
         """Wait for the end of the process; return what it wrote on standard error.
 
         Raises:
-            subprocess.TimeoutExpired: if it has not ended after so many seconds.
+            subprocess.TimeoutExpired: if it has not ended after so many seconds. The next call returns everything.
         """
         ending = None if timeout is None else time.monotonic() + timeout
-        parts: list[bytes] = []
         while True:
             rest = None if ending is None else max(0.0, ending - time.monotonic())
             if not select.select([self._errors], [], [], rest)[0]:
                 raise subprocess.TimeoutExpired(sys.argv, timeout or 0.0)
-            parts.append(os.read(self._errors, 1 << 16))
-            if not parts[-1]:
+            self._words.append(os.read(self._errors, 1 << 16))
+            if not self._words[-1]:
                 self.wait()
-                return b"".join(parts)
+                return b"".join(self._words)
 
     def kill(self) -> None:
         """Kill the process."""
