@@ -6,7 +6,7 @@ from t2s_pipeline.rewards.completions import RewardFunction, by_text
 from t2s_pipeline.vision.geometry import Frame
 
 
-def format_reward(combination: PromptCombination, frame: Frame, repair: bool = True) -> RewardFunction:
+def format_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """R_format: 1 for an answer with the tags and the JSON that the combination asks for, else 0 (equation 3).
 
     It is also the second part of the authors' reward, ``json``. Without right tags nobody can tell where the answer
@@ -14,7 +14,7 @@ def format_reward(combination: PromptCombination, frame: Frame, repair: bool = T
 
     Example:
         >>> from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
-        >>> reward = format_reward(PROMPT_COMBINATIONS["bbox"], Frame.square(840))
+        >>> reward = format_reward(PROMPT_COMBINATIONS["bbox"], Frame.square(840), repair=True)
         >>> reward(["<think>none here</think><answer>[]</answer>", "no idea"])
         [1.0, 0.0]
 

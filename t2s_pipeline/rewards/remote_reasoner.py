@@ -17,7 +17,7 @@ from t2s_pipeline.vision.geometry import Box, Frame
 Boxes = Sequence[Box | None]
 
 
-def matched_iou_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
+def matched_iou_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """Sum of the IoUs of boxes matched with labels (Hungarian method), divided by the larger number of the two.
 
     Boxes are taken as pixels. An empty list for an empty target earns 1.
@@ -31,7 +31,7 @@ def matched_iou_reward(combination: PromptCombination, frame: Frame, repair: boo
     return _comparing_boxes(judge, combination, frame, repair)
 
 
-def count_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
+def count_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """1 − |boxes − labels| / max(boxes, labels); 1 for an empty list where the target is empty."""
 
     def judge(boxes: Boxes, labels: Sequence[Label]) -> float:

@@ -24,7 +24,7 @@ MOST_POINT_DISTANCE = 100.0
 """Pixels of the square of 840."""
 
 
-def box_iou_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
+def box_iou_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """1 for a box whose IoU with the label's box is above 0.5, both taken as pixels."""
 
     def near(item: PromptObject, label: Label) -> bool:
@@ -33,7 +33,7 @@ def box_iou_reward(combination: PromptCombination, frame: Frame, repair: bool = 
     return _comparing_objects(near, combination, frame, repair)
 
 
-def box_l1_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
+def box_l1_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """1 for a box whose coordinates differ from the label's by less than 10 pixels of the square of 840 on average."""
 
     def near(item: PromptObject, label: Label) -> bool:
@@ -42,7 +42,7 @@ def box_l1_reward(combination: PromptCombination, frame: Frame, repair: bool = F
     return _comparing_objects(near, combination, frame, repair)
 
 
-def points_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
+def points_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """1 for two points inside the predicted box, less than 100 pixels from the label's points.
 
     The distance is the mean of the two, under whichever pairing makes it smaller.

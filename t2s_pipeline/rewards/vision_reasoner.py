@@ -31,7 +31,7 @@ MOST_POINT_DISTANCE = 30.0
 PARTS_OF_A_PAIR = 3
 
 
-def answer_format_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
+def answer_format_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """Half of the mean over an answer's objects of valid box + valid point.
 
     An empty list is a valid way to say that there is no target, and earns 1 (our choice; a mean over no objects is
@@ -49,7 +49,7 @@ def answer_format_reward(combination: PromptCombination, frame: Frame, repair: b
     return by_text(judge)
 
 
-def accuracy_reward(combination: PromptCombination, frame: Frame, repair: bool = False) -> RewardFunction:
+def accuracy_reward(combination: PromptCombination, frame: Frame, repair: bool) -> RewardFunction:
     """The greatest sum of scores of objects matched with labels, divided by the larger number of the two.
 
     A pair scores a third each for box IoU above 0.5, box coordinates less than 10 pixels off on average, and a point

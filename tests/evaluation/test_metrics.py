@@ -155,6 +155,20 @@ def test_chunked_resampling_equals_resampling_in_one_piece(monkeypatch):
     assert np.allclose(intervals.resampled_sums(np.ones((30, 1)), resamples=5), 30)
 
 
+def test_an_interval_is_the_middle_of_what_is_defined():
+    # 1,001 whole numbers: 2.5 % of the steps between them lie below 25, and as many above 975.
+    values = np.concatenate([[np.nan], np.arange(1001.0)[::-1], [np.inf]])
+    assert intervals.percentile_interval(values) == pytest.approx((25.0, 975.0))
+    assert all(np.isnan(intervals.percentile_interval(np.array([np.nan, np.inf]))))
+
+
+def test_every_interval_chooses_the_same_images():
+    """Figures repeat digit by digit as long as this seed stays."""
+    sums = np.array([[1.0], [10.0], [100.0]])
+    chosen = np.random.default_rng(20_240_501).integers(3, size=(4, 3), dtype=np.int32)
+    assert np.array_equal(intervals.resampled_sums(sums, resamples=4), sums[chosen].sum(axis=1))
+
+
 def test_a_paired_difference_is_narrower_than_its_two_intervals():
     ours, theirs = random_scores(300, seed=1, lift=0.05), random_scores(300, seed=2)
     n, differences = metrics.compare(ours, theirs)

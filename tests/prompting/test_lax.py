@@ -103,6 +103,21 @@ def test_damaged_json_is_read_as_json_repair_reads_it(payload, boxes):
         assert [item.bbox for item in lax.objects] == boxes
 
 
+@pytest.mark.parametrize(("length", "is_read"), [(8 * 1024, True), (8 * 1024 + 1, False)])
+def test_damaged_json_is_repaired_up_to_eight_thousand_characters(length, is_read):
+    first, second = f"[{{{BOX}}}", f"{{{SECOND}}}]"  # a comma is missing
+    payload = f"{first}{' ' * (length - len(first) - len(second))}{second}"
+    assert isinstance(parse_both(answer(payload), COMBINATION, FRAME).lax, Answer) == is_read
+
+
+def test_what_both_read_alike_is_one_answer_and_what_they_read_differently_is_two():
+    readings = parse_both(answer(f"[{{{BOX}, {POINTS}}}]"), COMBINATION, FRAME)
+    assert readings.lax is readings.strict and readings.strict.thought == "Because."
+    # A box alone is no answer to the training parser.
+    readings = parse_both(answer(f"[{{{BOX}}}]"), COMBINATION, FRAME)
+    assert isinstance(readings.strict, FormatError) and isinstance(readings.lax, Answer)
+
+
 def test_the_two_parsers_may_read_different_prompts_in_one_answer():
     text = answer(f"{{{BOX}, {POINTS}}}")
     readings = parse_both(text, COMBINATION, FRAME)

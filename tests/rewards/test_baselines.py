@@ -11,7 +11,8 @@ from t2s_pipeline.methods.reward import REWARDS
 from t2s_pipeline.prompting.templates import answer_text
 from t2s_pipeline.pseudo_labels.label import Label
 from t2s_pipeline.rewards.functions import reward_functions
-from t2s_pipeline.vision.geometry import Frame
+from t2s_pipeline.rewards.seg_zero import inside
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 
 FRAME = Frame.square(840)
 SEG_ZERO, VISION_REASONER, REMOTE_REASONER = (
@@ -83,6 +84,21 @@ class TestSegZero:
         assert parts(SEG_ZERO, one(whole, (210, 150), (260, 130)), LABEL)["points"] == 0
         # A right point outside the predicted box.
         assert parts(SEG_ZERO, one((125, 100, 199, 199)), LABEL)["points"] == 0
+
+    def test_points_far_from_each_other_are_paired_by_the_sum_of_both_distances(self):
+        # 90 + 90 as they are named, 510 + 510 the other way round; then the same with the names exchanged.
+        wide = Label((0, 0, 840, 840), ((100, 150), (700, 150)), 10_000)
+        whole = (0, 0, 840, 840)
+        assert parts(SEG_ZERO, one(whole, (190, 150), (610, 150)), wide)["points"] == 1
+        assert parts(SEG_ZERO, one(whole, (610, 150), (190, 150)), wide)["points"] == 1
+        # 110 + 110 is too far, also where one of the products or powers would be small.
+        assert parts(SEG_ZERO, one(whole, (210, 150), (590, 150)), wide)["points"] == 0
+
+    def test_the_rim_of_a_box_is_inside(self):
+        item = PromptObject((10, 20, 30, 40))
+        assert all(inside(point, item) for point in ((10, 20), (30, 40), (10, 40), (30, 20)))
+        assert not any(inside(point, item) for point in ((9, 20), (10, 19), (31, 40), (30, 41)))
+        assert not inside((10, 20), PromptObject(None, ((10, 20),)))
 
     def test_an_empty_target_pays_the_form_only(self):
         assert total(SEG_ZERO, one((100, 100, 199, 199))) == 2

@@ -45,7 +45,7 @@ def test_completions_come_as_texts_or_as_chat_messages():
     chat = [{"role": "assistant", "content": GOOD}]
     assert text_of(chat) == text_of(GOOD) == GOOD
     # TRL passes the columns of the training set along; a reward takes what it needs.
-    assert format_reward(BBOX, FRAME)([chat, EMPTY], image_key=["a", "b"], trainer_state=None) == [1, 1]
+    assert format_reward(BBOX, FRAME, repair=True)([chat, EMPTY], image_key=["a", "b"], trainer_state=None) == [1, 1]
 
 
 def test_the_recipes_maxima_are_the_papers_and_the_authors():
