@@ -26,6 +26,8 @@ Seeds = Annotated[int, typer.Option(min=1, help="Runs per experiment: seeds 0, 1
 SHARE = typer.Option(min=0.001, max=1.0, help="Share of the scenes, for tests.", hidden=True)
 Page = Annotated[Path, typer.Option("--out", help="The file of the page.")]
 PAGE = REPO / "docs" / "miniature_tables.md"
+Kept = Annotated[Path, typer.Option("--kept", help="The folder of `t2s studies keep`: what is there counts as done.")]
+KEPT = REPO / "docs" / "studies"
 
 
 @studies.command()
@@ -39,10 +41,11 @@ def paint(share: Annotated[float, SHARE] = 1.0) -> None:
 
 
 @studies.command()
-def plan(seeds: Seeds = 3, only: Only = None) -> None:
+def plan(seeds: Seeds = 3, only: Only = None, kept: Kept = KEPT) -> None:
     """List the tables with their systems, and about how long `t2s studies run` takes on two idle cores."""
     settings = Settings.from_env()
-    work = _work(settings, _tables(only), seeds)
+    everything = _work(settings, _tables(only), seeds)
+    work = _without_kept(everything, kept)
     for name, table in _tables(only).items():
         print(f"{name}: {table.title}, on {table.dataset}")
         for system in table.systems:
@@ -52,6 +55,8 @@ def plan(seeds: Seeds = 3, only: Only = None) -> None:
     trained = {(system.experiment, system.name, seed) for system, _, seed in work if system.experiment}
     seconds = len(trained) * TRAINING_SECONDS + len(work) * EVALUATION_SECONDS
     print(f"{len(trained)} trainings and {len(work)} evaluations ({runs} of trained systems): about {_hours(seconds)}.")
+    if len(work) < len(everything):
+        print(f"The results of {len(everything) - len(work)} evaluations are in {kept}. They are not repeated.")
     print("What is finished is not repeated. `t2s studies run` starts it; it can be stopped and started again.")
 
 
@@ -65,6 +70,7 @@ def run(
     ] = None,
     share: Annotated[float, SHARE] = 1.0,
     out: Page = PAGE,
+    kept: Kept = KEPT,
 ) -> None:
     """Paint, train, evaluate and write the page. What is finished is not repeated; a failed study does not stop it."""
     from t2s_pipeline.commands.catalog import recording_runner
@@ -72,11 +78,11 @@ def run(
 
     settings = Settings.from_env()
     settings.require_worker()
-    plan(seeds, only)
+    plan(seeds, only, kept)
     failures: dict[str, str] = {}
     with recording_runner(settings) as runner:
         _paint(runner, share)
-        for system, dataset, seed in _work(settings, _tables(only), seeds):
+        for system, dataset, seed in _without_kept(_work(settings, _tables(only), seeds), kept):
             try:
                 _study(runner, system, dataset, seed, tuple(override or ()))
             except T2SError as fault:
@@ -84,18 +90,27 @@ def run(
                 print(f"{system.seeded(seed)} failed: {fault}")
         runner.run(Summarize())
         runner.run(Publish())
-    page(seeds, out)
+    page(seeds, out, kept)
     if failures:
         raise InputError(f"{len(failures)} systems failed, the others are done: {', '.join(failures)}.")
 
 
 @studies.command()
-def page(seeds: Seeds = 3, out: Page = PAGE) -> None:
-    """Write the page with all tables from the scores in the lake."""
+def keep(seeds: Seeds = 3, kept: Kept = KEPT) -> None:
+    """Copy the results of the studies into a folder, so that another machine or another day goes on with the rest."""
+    from t2s_pipeline.reporting.kept_studies import keep_results
+
+    count = keep_results(Settings.from_env().lake, kept, seeds)
+    print(f"{count} results were added to {kept}.")
+
+
+@studies.command()
+def page(seeds: Seeds = 3, out: Page = PAGE, kept: Kept = KEPT) -> None:
+    """Write the page with all tables from the scores in the lake, and those that were kept."""
     from t2s_pipeline.core.atomic_files import atomic_file
     from t2s_pipeline.reporting.miniature_tables import miniature_tables
 
-    text = miniature_tables(Settings.from_env().lake, range(seeds))
+    text = miniature_tables((Settings.from_env().lake, kept), range(seeds))
     with atomic_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"The page is {out}.")
@@ -119,6 +134,12 @@ def _work(settings: Settings, tables: "dict[str, MiniatureTable]", seeds: int) -
                 for seed in range(seeds):
                     work[system.seeded(seed), table.dataset] = (system, table.dataset, seed)
     return sorted(work.values(), key=lambda item: item[2])
+
+
+def _without_kept(work: "list[tuple[StudySystem, str, int]]", kept: Path) -> "list[tuple[StudySystem, str, int]]":
+    from t2s_pipeline.reporting.kept_studies import has_result
+
+    return [(system, dataset, seed) for system, dataset, seed in work if not has_result(kept, system, dataset, seed)]
 
 
 def _lacks(settings: Settings, system: "StudySystem") -> bool:

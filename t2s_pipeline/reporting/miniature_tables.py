@@ -4,7 +4,7 @@ The scores of all seeds of a system count together: an answer of one of three se
 interval of a difference covers the choice of the images, and the seeds are averaged before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,10 +13,13 @@ import pyarrow.compute as pc
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.evaluation.metrics import Estimate, compare, summarize
+from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES, STEP_TIMES
 from t2s_pipeline.lake.store import list_partitions, read_partition
+from t2s_pipeline.lake.table import Table
 from t2s_pipeline.methods.miniature_tables import BASE, MINIATURE_TABLES, TEST, MiniatureTable, StudySystem
+from t2s_pipeline.reporting.kept_studies import scores_of, subject_of
 
 INTRODUCTION = """# The tables in miniature
 
@@ -42,24 +45,24 @@ class _Scores:
     seeds: int
 
 
-def miniature_tables(lake: LakePlace, seeds: Iterable[int], names: Iterable[str] = MINIATURE_TABLES) -> str:
+def miniature_tables(lakes: Sequence[LakePlace], seeds: Iterable[int], names: Iterable[str] = MINIATURE_TABLES) -> str:
     """The page, as Markdown. A table without any result says so.
 
     Args:
-        lake: where the tables are.
+        lakes: where the tables are. A result is read from the first that has it.
         seeds: the seeds that count.
         names: the tables, by their short names.
     """
     seeds = list(seeds)
-    seconds = _seconds(lake)
+    seconds = _seconds(lakes)
     parts = [INTRODUCTION]
     for name in names:
-        parts.append(_table(lake, MINIATURE_TABLES[name], seeds, seconds))
+        parts.append(_table(lakes, MINIATURE_TABLES[name], seeds, seconds))
     return "\n".join(parts)
 
 
-def _table(lake: LakePlace, table: MiniatureTable, seeds: list[int], seconds: dict[str, float]) -> str:
-    scores = {system.name: _scores(lake, system, table.dataset, seeds) for system in table.systems}
+def _table(lakes: Sequence[LakePlace], table: MiniatureTable, seeds: list[int], seconds: dict[str, float]) -> str:
+    scores = {system.name: _scores(lakes, system, table.dataset, seeds) for system in table.systems}
     lines = [f"## {table.title}\n", f"{table.claim} On `{table.dataset}`.\n"]
     if not any(scores.values()):
         return "\n".join([*lines, "Not run yet.\n"])
@@ -68,7 +71,7 @@ def _table(lake: LakePlace, table: MiniatureTable, seeds: list[int], seconds: di
     for system in table.systems:
         lines.append(_row(system, scores, published, seconds, seeds))
     lines += ["", _order(table, scores), ""]
-    lines += _by_morphology(lake, table, scores)
+    lines += _by_morphology(lakes, table, scores)
     return "\n".join(lines)
 
 
@@ -136,12 +139,15 @@ def _order(table: MiniatureTable, scores: dict[str, _Scores | None]) -> str:
     return f"The claim ({names}) {verdict}: {_shown(estimate, sign=True)} points."
 
 
-def _by_morphology(lake: LakePlace, table: MiniatureTable, scores: dict[str, _Scores | None]) -> list[str]:
+def _by_morphology(lakes: Sequence[LakePlace], table: MiniatureTable, scores: dict[str, _Scores | None]) -> list[str]:
     """The differences on the samples of some shapes."""
     base = scores.get(BASE)
     if not table.morphologies or base is None:
         return []
-    rows = read_partition(lake, SAMPLES, {"dataset": table.dataset, "split": TEST}, ["sample_id", "morphology"])
+    # Results that were kept have no samples. `t2s studies paint` makes them.
+    rows = _first(lakes, SAMPLES, {"dataset": table.dataset, "split": TEST}, ["sample_id", "morphology"])
+    if rows is None:
+        return []
     shapes = pc.fill_null(rows["morphology"], "(empty)")
     ids = {shape: rows.filter(pc.equal(shapes, shape))["sample_id"] for shape in table.morphologies}
     counts = ", ".join(f"{shape}: n = {len(ids[shape])}" for shape in table.morphologies)
@@ -164,16 +170,24 @@ def _difference_on(ours: pa.Table, base: pa.Table, ids: pa.ChunkedArray) -> str:
         return ""
 
 
-def _scores(lake: LakePlace, system: StudySystem, dataset: str, seeds: list[int]) -> _Scores | None:
+def _scores(lakes: Sequence[LakePlace], system: StudySystem, dataset: str, seeds: list[int]) -> _Scores | None:
     """The strict scores of all seeds that are there."""
-    tables = []
-    for name in dict.fromkeys(system.seeded(seed) for seed in seeds):
-        partition = {"system": name, "dataset": dataset, "split": TEST, "protocol": "strict"}
+    partitions = {system.seeded(seed): scores_of(system, dataset, seed) for seed in seeds}
+    there = (_first(lakes, SAMPLE_SCORES, partition) for partition in partitions.values())
+    tables = [table for table in there if table is not None]
+    return _Scores(pa.concat_tables(tables), len(tables)) if tables else None
+
+
+def _first(
+    lakes: Sequence[LakePlace], table: Table, partition: Partition, columns: list[str] | None = None
+) -> pa.Table | None:
+    """A partition from the first lake that has it."""
+    for lake in lakes:
         try:
-            tables.append(read_partition(lake, SAMPLE_SCORES, partition))
+            return read_partition(lake, table, partition, columns)
         except NotMaterializedError:
             continue
-    return _Scores(pa.concat_tables(tables), len(tables)) if tables else None
+    return None
 
 
 def _published(dataset: str) -> dict[str, float]:
@@ -189,11 +203,14 @@ def _published(dataset: str) -> dict[str, float]:
     }
 
 
-def _seconds(lake: LakePlace) -> dict[str, float]:
-    """System or run → the seconds of its steps, as far as they are recorded."""
-    totals: dict[str, float] = {}
-    for partition in list_partitions(lake, STEP_TIMES):
-        for row in read_partition(lake, STEP_TIMES, partition, ["subject", "seconds"]).to_pylist():
-            name = str(row["subject"]).split()[0] if row["subject"] else ""
-            totals[name] = totals.get(name, 0.0) + (row["seconds"] or 0.0)
-    return totals
+def _seconds(lakes: Sequence[LakePlace]) -> dict[str, float]:
+    """System or run → the seconds of its steps, as far as they are recorded, in the first lake that knows it."""
+    known: dict[str, float] = {}
+    for lake in lakes:
+        totals: dict[str, float] = {}
+        for partition in list_partitions(lake, STEP_TIMES):
+            for row in read_partition(lake, STEP_TIMES, partition, ["subject", "seconds"]).to_pylist():
+                name = subject_of(row["subject"])
+                totals[name] = totals.get(name, 0.0) + (row["seconds"] or 0.0)
+        known = totals | known
+    return known

@@ -3,10 +3,11 @@
 import pyarrow as pa
 import pytest
 
-from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES
-from t2s_pipeline.lake.store import write_partition
+from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES, STEP_TIMES
+from t2s_pipeline.lake.store import append_rows, list_partitions, write_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY
 from t2s_pipeline.methods.miniature_tables import BASE, MINIATURE_TABLES, REFERRING, StudySystem
+from t2s_pipeline.reporting.kept_studies import keep_results
 from t2s_pipeline.reporting.miniature_tables import miniature_tables
 
 
@@ -31,7 +32,7 @@ def put(lake, system: str, ious: list[float], dataset: str = REFERRING) -> None:
 
 
 def test_without_results_the_page_says_so(tmp_path):
-    page = miniature_tables(tmp_path, range(3))
+    page = miniature_tables([tmp_path], range(3))
     assert page.count("Not run yet.") == len(MINIATURE_TABLES)
 
 
@@ -40,7 +41,7 @@ def test_seeds_are_averaged_and_the_claim_is_tested(tmp_path):
     put(tmp_path, BASE, [0.2] * 10)
     put(tmp_path, f"{BASE}-seed1", [0.4] * 10)
     put(tmp_path, "vision-reasoner-mini", [0.8] * 10)
-    page = miniature_tables(tmp_path, range(3), ["3"])
+    page = miniature_tables([tmp_path], range(3), ["3"])
     base, rival = (
         next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
         for name in (BASE, "vision-reasoner-mini")
@@ -58,7 +59,7 @@ def test_seeds_are_averaged_and_the_claim_is_tested(tmp_path):
 def test_where_the_interval_holds_zero_nothing_is_claimed(tmp_path):
     put(tmp_path, BASE, [0.5, 0.1, 0.9, 0.4, 0.6, 0.5])
     put(tmp_path, "vision-reasoner-mini", [0.1, 0.5, 0.4, 0.9, 0.5, 0.6])
-    page = miniature_tables(tmp_path, range(1), ["3"])
+    page = miniature_tables([tmp_path], range(1), ["3"])
     assert "no difference is shown" in page
     assert "is neither confirmed nor refuted here: +0.00" in page
 
@@ -69,9 +70,27 @@ def test_differences_by_shape_come_with_their_numbers(tmp_path):
     rows = [{"sample_id": "s0", "morphology": "elongated"}, {"sample_id": "s1", "morphology": None}]
     samples = pa.Table.from_pylist(rows, schema=SAMPLES.schema)
     write_partition(tmp_path, SAMPLES, {"dataset": "synthetic-studies", "split": "test"}, samples)
-    page = miniature_tables(tmp_path, range(1), ["beyond"])
+    page = miniature_tables([tmp_path], range(1), ["beyond"])
     assert "(elongated: n = 1, irregular: n = 0, (empty): n = 1)" in page
     assert "| `think2seg-geometry-mini` | +40.00 [+40.00, +40.00] |  | -10.00 [-10.00, -10.00] |" in page
+
+
+def test_results_that_were_kept_are_on_the_page_and_are_kept_once(tmp_path):
+    lake, kept, empty = tmp_path / "lake", tmp_path / "kept", tmp_path / "empty"
+    put(lake, BASE, [0.2] * 4)
+    put(lake, f"{BASE}-seed1", [0.4] * 4)
+    put(lake, "somebody-else", [1.0] * 4)
+    time = {"subject": f"{BASE} 40 steps", "seconds": 12.5}
+    other = {"subject": "somebody-else", "seconds": 7.0}
+    append_rows(lake, STEP_TIMES, {"step_name": "train"}, pa.Table.from_pylist([time, other], schema=STEP_TIMES.schema))
+    assert (keep_results(lake, kept, 3), keep_results(lake, kept, 3)) == (2, 0)
+    assert [partition["system"] for partition in list_partitions(kept, SAMPLE_SCORES)] == [BASE, f"{BASE}-seed1"]
+    page = miniature_tables([empty, kept], range(3), ["3"])
+    assert page == miniature_tables([lake], range(3), ["3"])
+    assert f"| `{BASE}` | 2 | 4 | 30.00 [30.00, 30.00] |" in page and "| 12 |" in page
+    # What is measured here comes before what was kept.
+    put(empty, BASE, [0.6] * 4)
+    assert f"| `{BASE}` | 2 | 4 | 50.00 [50.00, 50.00] |" in miniature_tables([empty, kept], range(3), ["3"])
 
 
 @pytest.mark.parametrize("system", [system for table in MINIATURE_TABLES.values() for system in table.systems], ids=str)
