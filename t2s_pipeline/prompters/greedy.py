@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from t2s_pipeline.prompters.chat import Chat
+from t2s_pipeline.prompters.decoding import decoding
 from t2s_pipeline.prompters.prefixes import PromptBatch, RoomyLayer, extend, head, read_prompts
 from t2s_pipeline.prompting.combinations import PromptCombination
 
@@ -112,7 +113,7 @@ def greedy_tokens(model: PreTrainedModel, questions: SharedImages, limit: int, e
     """
     prefix = read_prompts(model, questions.prompts).take(questions.owner, RoomyLayer)
     hidden = extend(model, prefix, questions.ids, questions.mask)[:, -1]
-    to_logits = head(model)
+    to_logits, batch = head(model), decoding(model, prefix)
     stops = torch.tensor(list(ends), device=hidden.device)
     answers: list[list[int]] = [[] for _ in questions.owner]
     rows = list(range(len(answers)))
@@ -127,8 +128,8 @@ def greedy_tokens(model: PreTrainedModel, questions: SharedImages, limit: int, e
         if step + 1 == limit or count == len(rows):
             break
         if count * FINISHED_SHARE >= len(rows):
-            left = (~finished).nonzero()[:, 0]
-            prefix, tokens, finished = prefix.take(left, RoomyLayer), tokens[left], finished[left]
+            left = batch.keep(~finished)
+            tokens, finished = tokens[left], finished[left]
             rows = [rows[index] for index in left.tolist()]
-        hidden = extend(model, prefix, tokens[:, None], torch.ones_like(tokens[:, None]))[:, -1]
+        hidden = batch.step(tokens)
     return answers

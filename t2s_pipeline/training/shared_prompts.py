@@ -9,12 +9,16 @@ This works for Qwen2.5-VL, where the model says at which position the text conti
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from t2s_pipeline.prompters.decoding import decoding
 from t2s_pipeline.prompters.prefixes import PromptBatch, RoomyLayer, extend, head, read_prompts
+from t2s_pipeline.prompters.text_layers import plain_text_model
+from t2s_pipeline.training.unpadded import predictions, product
 
 
 def distinct(groups: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,7 +46,9 @@ def log_probabilities(
     temperature: float,
     learn_entropy: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Log π of every completion token, and the entropy of every prediction, both (N, T).
+    """Log π of every completion token, and the entropy of its prediction, both (N, T) and 0 for padding.
+
+    On a CPU, Qwen2.5-VL computes the tokens without their padding.
 
     Args:
         model: Qwen2.5-VL.
@@ -54,15 +60,28 @@ def log_probabilities(
         learn_entropy: True to let the gradient also flow through the entropy.
     """
     prefix = read_prompts(model, prompts).take(owner)
-    first = prefix.last_hidden[:, None]
-    hidden = first
-    if ids.shape[1] > 1:
-        hidden = torch.cat([first, extend(model, prefix, ids[:, :-1], mask[:, :-1])], dim=1)
-    log_p = (head(model)(hidden).float() / temperature).log_softmax(-1)
-    of_tokens = log_p.gather(2, ids[..., None])[..., 0]
+    text = plain_text_model(model)
+    if text is not None and text.device.type == "cpu" and text.dtype == torch.float32 and mask[:, 1:].any():
+        hidden, places = predictions(text, prefix, ids, mask)
+        logits = product(hidden, cast(nn.Linear, head(model)), places, ids.numel())
+    else:
+        places = torch.arange(ids.numel(), device=ids.device)
+        hidden = prefix.last_hidden[:, None]
+        if ids.shape[1] > 1:
+            hidden = torch.cat([hidden, extend(model, prefix, ids[:, :-1], mask[:, :-1])], dim=1)
+        logits = head(model)(hidden).flatten(0, 1)
+    log_p = (logits.float() / temperature).log_softmax(-1)
+    of_tokens = log_p.gather(1, ids.flatten()[places, None])[:, 0]
     with torch.set_grad_enabled(learn_entropy and torch.is_grad_enabled()):
         entropy = -(log_p.exp() * log_p).sum(-1)
-    return of_tokens.masked_fill(mask == 0, 0), entropy
+    padding = mask == 0
+    of_tokens, entropy = (_in_places(values, places, ids).masked_fill(padding, 0) for values in (of_tokens, entropy))
+    return of_tokens, entropy
+
+
+def _in_places(values: Tensor, places: Tensor, like: Tensor) -> Tensor:
+    """Values (K,) in their places of a batch (N, T), with zeros between them."""
+    return values.new_zeros(like.numel()).index_copy(0, places, values).view_as(like)
 
 
 @torch.no_grad()
@@ -87,23 +106,26 @@ def sample_completions(
         never: tokens that must not be sampled.
     """
     prefix = read_prompts(model, prompts).take(owner, RoomyLayer)
-    to_logits = head(model)
+    to_logits, batch = head(model), decoding(model, prefix)
     stops = torch.tensor(list(ends), device=owner.device)
     completions: list[list[int]] = [[] for _ in owner]
     active = torch.arange(len(owner), device=owner.device)
     hidden = prefix.last_hidden
     for step in range(limit):
-        logits = to_logits(hidden).float() / temperature
+        # The random numbers go to the completions in their order, wherever the batch keeps them.
+        order = active.argsort()
+        logits = to_logits(hidden[order]).float() / temperature
         logits[:, list(never)] = -torch.inf
-        tokens = torch.multinomial(logits.softmax(-1), 1)
-        for row, token in zip(active.tolist(), tokens[:, 0].tolist(), strict=True):
+        tokens = torch.empty_like(active)
+        tokens[order] = torch.multinomial(logits.softmax(-1), 1)[:, 0]
+        for row, token in zip(active.tolist(), tokens.tolist(), strict=True):
             completions[row].append(token)
-        unfinished = ~torch.isin(tokens[:, 0], stops)
+        unfinished = ~torch.isin(tokens, stops)
         if step + 1 == limit or not unfinished.any():
             break
         # Finished sequences leave the batch, so that a long one does not cost time for all.
         if not unfinished.all():
-            rows = unfinished.nonzero()[:, 0]
-            prefix, tokens, active = prefix.take(rows, RoomyLayer), tokens[rows], active[rows]
-        hidden = extend(model, prefix, tokens, torch.ones_like(tokens))[:, -1]
+            left = batch.keep(unfinished)
+            tokens, active = tokens[left], active[left]
+        hidden = batch.step(tokens)
     return completions

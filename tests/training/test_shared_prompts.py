@@ -128,7 +128,7 @@ def test_one_token_completions_need_no_second_pass(prompter):
     longer, entropy = log_probabilities(prompter.model, batch(inputs), OWNER, ids, mask, 1.0)
     short, _ = log_probabilities(prompter.model, batch(inputs), OWNER, ids[:, :1], mask[:, :1], 1.0)
     assert torch.allclose(longer[:, :1], short, atol=1e-5)
-    assert (entropy > 0).all() and entropy.shape == (5, 6)
+    assert torch.equal(entropy > 0, mask == 1) and entropy.shape == (5, 6)
 
 
 def test_completions_end_at_their_end_token_and_have_no_forbidden_token(prompter):
