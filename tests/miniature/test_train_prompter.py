@@ -1,5 +1,10 @@
 """The training data of the miniature prompter; packing several questions into a row changes nothing."""
 
+import csv
+import itertools
+import json
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -7,10 +12,20 @@ pytestmark = pytest.mark.worker
 
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 from t2s_pipeline.miniature.lessons import TAUGHT, fitted, imprecise, paint_lessons, true_prompts  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
-from t2s_pipeline.miniature.train_prompter import LessonBatches, PrompterLosses, Schedule, corpus  # noqa: E402
+from t2s_pipeline.miniature.train_prompter import (  # noqa: E402
+    LessonBatches,
+    Phase,
+    PrompterLosses,
+    PrompterTraining,
+    Schedule,
+    corpus,
+    main,
+)
+from t2s_pipeline.prompters.families import family_of  # noqa: E402
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS  # noqa: E402
 from t2s_pipeline.prompting.parsing import Answer, parse  # noqa: E402
 from t2s_pipeline.vision.geometry import Frame  # noqa: E402
@@ -119,3 +134,57 @@ def test_one_object_combinations_get_the_box_around_all():
 def test_lessons_do_not_depend_on_the_number_of_workers(lessons):
     again = paint_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=2)
     assert (again.images == lessons.images).all() and again.objects == lessons.objects
+
+
+SMALLEST = ("--scenes", "10", "--scenes-per-step", "1", "--questions-per-scene", "1")
+
+
+def train(monkeypatch: pytest.MonkeyPatch, out: Path, *words: str) -> list[dict[str, str]]:
+    """Train as the command line does; return the rows of the curve."""
+    monkeypatch.setattr("sys.argv", ["train_prompter", "--out", str(out), *SMALLEST, *words])
+    main()
+    with (out / "curve.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_phase_starts_with_the_weights_of_the_one_before(tmp_path, monkeypatch, capfd):
+    """The first phase has no loss of answers. The read-outs that it taught go on in the next one."""
+    looked = train(monkeypatch, tmp_path / "look", "--phases", "look", "--look-steps", "2")
+    assert [(row["phase"], row["step"]) for row in looked] == [("look", "2")]
+    assert looked[0]["answer"] == "" and float(looked[0]["box"]) > 0
+    before = load_file(tmp_path / "look" / "training.safetensors")
+    heads = [name for name in before if name.startswith("heads.")]
+    start = ("--start", str(tmp_path / "look"), "--phases", "answer", "careless")
+    rates = ("--answer-rate", "0", "--careless-rate", "0", "--answer-steps", "1", "--careless-steps", "1")
+    rows = train(monkeypatch, tmp_path / "answer", *start, *rates)
+    assert [(row["phase"], row["step"]) for row in rows] == [("answer", "1"), ("careless", "1")]
+    assert all(float(row["answer"]) > 0 and float(row["gaze"]) > 0 for row in rows)
+    # Without a rate, nothing is learned: the weights are those of the start.
+    after = load_file(tmp_path / "answer" / "training.safetensors")
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert f"{len(heads)} of {len(heads)} tensors of heads loaded" in capfd.readouterr().out
+    settings = json.loads((tmp_path / "answer" / "training.json").read_text())
+    assert (settings["phase"], settings["step"], settings["schedule"]["scenes"]) == ("careless", 1, 10)
+    assert family_of(tmp_path / "answer").name == "Qwen2.5-VL"
+
+
+def test_a_phase_ends_at_its_time_limit_and_keeps_its_weights(tmp_path, monkeypatch, capfd):
+    rows = train(monkeypatch, tmp_path, "--phases", "answer", "--minutes", "1e-9", "--answer-steps", "9")
+    assert rows == []
+    assert "answer: stopped at the time limit after 1 steps" in capfd.readouterr().out
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_weights_are_written_while_a_phase_goes_on(lessons, tmp_path, monkeypatch):
+    """Every 25th step is a row of the curve, every 500th writes the weights; what comes after the last one too."""
+    monkeypatch.setattr("t2s_pipeline.miniature.train_prompter.paint_lessons", lambda *_, **__: lessons)
+    training = PrompterTraining(tmp_path, Schedule(), SHAPE, None)
+    saved = []
+    monkeypatch.setattr(training, "_save", lambda phase, step: saved.append((phase, step)))
+    zero = torch.zeros((), requires_grad=True)
+    monkeypatch.setattr(training.losses, "losses", lambda batch, answers: {"answer": zero, "number": zero})
+    monkeypatch.setattr(training.batches, "batches", lambda rng, careless: itertools.repeat(None))
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: None)
+    rows = list(training._run_phase(Phase("answer", 510, 1e-3)))
+    assert [row["step"] for row in rows] == [*range(25, 501, 25), 510]
+    assert saved == [("answer", 500), ("answer", 510)]
