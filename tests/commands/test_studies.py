@@ -29,7 +29,8 @@ LARGE = f"{BASE}+sam2-mini-large"
 
 
 def test_the_plan_names_what_is_missing_and_the_hours(tmp_path: Path):
-    done = t2s(tmp_path, "studies", "plan", "--seeds", 2, "--only", "5-coarse", "--only", "4")
+    kept = ("--kept", tmp_path / "kept")
+    done = t2s(tmp_path, "studies", "plan", "--seeds", 2, "--only", "5-coarse", "--only", "4", *kept)
     lines = done.stdout.splitlines()
     assert lines[0] == "4: Table 4: the size of the prompter, on synthetic-studies"
     how = "python -m t2s_pipeline.miniature.train_segmenter --size large --out T2S_HOME/models/sam2-mini-large"
@@ -39,7 +40,7 @@ def test_the_plan_names_what_is_missing_and_the_hours(tmp_path: Path):
     file = tmp_path / "models" / "sam2-mini-large" / "model.safetensors"
     file.parent.mkdir(parents=True)
     file.touch()
-    lines = t2s(tmp_path, "studies", "plan", "--seeds", 9, "--only", "5-coarse").stdout.splitlines()
+    lines = t2s(tmp_path, "studies", "plan", "--seeds", 9, "--only", "5-coarse", *kept).stdout.splitlines()
     assert f"  {LARGE}" in lines
     # 9 trainings of 330 s and 18 evaluations of 120 s are 5130 s.
     assert lines[-2] == "9 trainings and 18 evaluations (9 of trained systems): about 1.4 hours."
@@ -94,7 +95,8 @@ def test_a_system_that_fails_is_named_and_the_others_are_on_the_page(tmp_path: P
     page = tmp_path / "page.md"
     tables = ("--only", "1", "--only", "5-coarse", "--only", "beyond-referring")
     monkeypatch.setitem(MINIATURE_TABLES, "beyond-referring", table_with("beyond-referring", BASE))
-    command = ("studies", "run", "--seeds", 2, *tables, "--share", 0.001, "--set", "grpo.steps=2", "--out", page)
+    shared = ("--seeds", 2, "--kept", tmp_path / "kept")
+    command = ("studies", "run", *shared, *tables, "--share", 0.001, "--set", "grpo.steps=2", "--out", page)
     done = t2s(tmp_path, *command)
     # The second seed of the base fails on both datasets, and what answers with its checkpoint has none.
     assert done.stderr.endswith(
@@ -111,6 +113,15 @@ def test_a_system_that_fails_is_named_and_the_others_are_on_the_page(tmp_path: P
     before = len(worker.calls)
     t2s(tmp_path, *command)
     assert {call[:2] for call in worker.calls[before:]} == {("train", f"{BASE}-seed1")}
+    # Without the lake, what was kept counts as done: the base on two datasets, its variant, and the untrained one.
+    assert t2s(tmp_path, "studies", "keep", *shared).stdout == f"4 results were added to {tmp_path / 'kept'}.\n"
+    elsewhere = t2s(tmp_path / "elsewhere", "studies", "plan", *shared, "--only", "1").stdout.splitlines()
+    assert elsewhere[-3:-1] == [
+        "1 trainings and 1 evaluations (1 of trained systems): about 8 minutes.",
+        f"The results of 2 evaluations are in {tmp_path / 'kept'}. They are not repeated.",
+    ]
+    t2s(tmp_path / "elsewhere", "studies", "page", *shared, "--out", tmp_path / "again.md")
+    assert rows_of(tmp_path / "again.md") == rows
 
 
 @pytest.mark.slow
@@ -121,7 +132,8 @@ def test_the_whole_way_leads_to_the_page_and_nothing_is_repeated(tmp_path: Path,
     page = tmp_path / "page.md"
     steps = ("grpo.steps=1", "grpo.prompts_per_step=1", "grpo.group_size=2", "grpo.max_new_tokens=60")
     changes = [word for step in steps for word in ("--set", step)]
-    command = ("studies", "run", "--seeds", 1, "--only", "1", "--share", 0.001, *changes, "--out", page)
+    shared = ("--seeds", 1, "--only", "1", "--kept", tmp_path / "kept", "--share", 0.001)
+    command = ("studies", "run", *shared, *changes, "--out", page)
     done = t2s(tmp_path, *command)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"The page is {page}."), done
     rows = rows_of(page)
