@@ -8,11 +8,24 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from t2s_pipeline.prompters.prefixes import Prefix, RoomyLayer, extend
-from t2s_pipeline.prompters.text_layers import TextLayers, text_layers, turned
+from t2s_pipeline.prompters.text_layers import TextLayers, rotary, text_layers
+
+QUERY_BLOCK, LONG_QUERY = 32, 192
+"""torch's attention on a CPU takes so many tokens at a time, if there are fewer than the second number."""
+FEWEST_ROWS = 4
+"""Products of fewer rows are added up in another order."""
 
 
 class Decoding(Protocol):
     """A batch of N sequences."""
+
+    def read(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Append several tokens per sequence, and return the hidden states (N, H) of the last ones.
+
+        Args:
+            ids: the tokens (N, T), left-padded.
+            mask: (N, T), 1 for a token and 0 for padding.
+        """
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append a token per sequence (N,), and return its hidden states (N, H)."""
@@ -47,6 +60,10 @@ class ModelDecoding:
     def __init__(self, model: PreTrainedModel, prefix: Prefix) -> None:
         self._model, self._prefix = model, prefix
 
+    def read(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """As ``Decoding.read``."""
+        return extend(self._model, self._prefix, ids, mask)[:, -1]
+
     def step(self, tokens: Tensor) -> Tensor:
         """As ``Decoding.step``."""
         return extend(self._model, self._prefix, tokens[:, None], torch.ones_like(tokens[:, None]))[:, -1]
@@ -78,6 +95,41 @@ class LayerDecoding:
         self._is_token = prefix.mask.bool()
         self._make_room()
 
+    def read(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """As ``Decoding.read``."""
+        (count, size), begin, part = ids.shape, self._length, self._layers
+        if size == 1 and mask.all():
+            return self.step(ids[:, 0])
+        self._make_room(size)
+        end = self._length = begin + size
+        self._is_token[:, begin:end] = mask.bool()
+        self._note_padding()
+        positions = self._position[:, None] + (mask.cumsum(1) - 1).clamp(min=0)
+        rotations = self._cosines[positions][:, None], self._sines[positions][:, None]
+        future = torch.ones((size, end), dtype=torch.bool, device=ids.device).triu(begin + 1)
+        unseen = future | ~self._is_token[:, None, None, :end]
+        sees = torch.zeros(unseen.shape, dtype=part.embedding.dtype, device=ids.device).masked_fill_(unseen, -torch.inf)
+        # The last layer is needed for the last token alone. It computes whole blocks of attention, and no fewer than
+        # four tokens, because shorter products are added up in another order.
+        first = max(size - FEWEST_ROWS, 0) // QUERY_BLOCK * QUERY_BLOCK if size < LONG_QUERY else 0
+        hidden = functional.embedding(ids, part.embedding)
+        for layer, (all_keys, all_values) in zip(part.layers, self._buffers, strict=True):
+            states = functional.linear(part.rms_norm(hidden, layer.norm), layer.to_heads, layer.heads_bias)
+            states = states.view(count, size, -1, part.head_size).transpose(1, 2)
+            queries_and_keys = rotary(states[:, : -part.key_heads], *rotations)
+            queries = queries_and_keys[:, : part.heads]
+            all_keys[:, :, begin:end] = queries_and_keys[:, part.heads :]
+            all_values[:, :, begin:end] = states[:, -part.key_heads :]
+            if layer is part.layers[-1]:
+                queries, sees, hidden = queries[:, :, first:], sees[:, :, first:], hidden[:, first:]
+            keys, values = (part.per_query(states[:, :, :end]) for states in (all_keys, all_values))
+            attended = functional.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=sees, scale=part.head_size**-0.5
+            )
+            hidden = part.after_attention(layer, hidden, attended.transpose(1, 2).flatten(2))
+        self._position = self._position + mask.sum(1)
+        return part.rms_norm(hidden[:, -1], part.norm)
+
     def step(self, tokens: Tensor) -> Tensor:
         """As ``Decoding.step``."""
         count, begin = len(tokens), self._length
@@ -86,19 +138,19 @@ class LayerDecoding:
         self._length = begin + 1
         part = self._layers
         mask = None if self._hidden is None else self._hidden[..., : self._length]
-        turn = self._cosines[self._position, None], self._sines[self._position, None]
+        rotations = self._cosines[self._position, None], self._sines[self._position, None]
         hidden = functional.embedding(tokens, part.embedding)
         for layer, (all_keys, all_values) in zip(part.layers, self._buffers, strict=True):
-            states = functional.linear(part.normed(hidden, layer.norm), layer.to_heads, layer.heads_bias)
+            states = functional.linear(part.rms_norm(hidden, layer.norm), layer.to_heads, layer.heads_bias)
             states = states.view(count, -1, part.head_size)
-            queries_and_keys = turned(states[:, : -part.key_heads], *turn)
+            queries_and_keys = rotary(states[:, : -part.key_heads], *rotations)
             keys, values = all_keys[:count, :, : self._length], all_values[:count, :, : self._length]
             keys[:, :, begin] = queries_and_keys[:, part.heads :]
             values[:, :, begin] = states[:, -part.key_heads :]
             attended = self._attention(queries_and_keys[:, : part.heads], keys, values, mask)
             hidden = part.after_attention(layer, hidden, attended.reshape(count, -1))
         self._position = self._position + 1
-        return part.normed(hidden, part.norm)
+        return part.rms_norm(hidden, part.norm)
 
     def _attention(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Attention of queries (N, heads, D), called in the shapes in which transformers calls it."""
@@ -124,12 +176,13 @@ class LayerDecoding:
         self._note_padding()
         return order
 
-    def _make_room(self) -> None:
-        """Put keys and values into larger buffers, and prepare what depends on positions."""
-        size = self._length + RoomyLayer.ROOM
+    def _make_room(self, count: int = 1) -> None:
+        """Put keys and values into buffers with room for ``count`` tokens and more, and prepare positions for them."""
+        room = count + RoomyLayer.ROOM
+        size = self._length + room
         self._buffers = [(self._enlarged(keys, size), self._enlarged(values, size)) for keys, values in self._buffers]
         self._is_token = functional.pad(self._is_token, (0, size - self._is_token.shape[1]), value=True)
-        self._cosines, self._sines = self._layers.rotations(int(self._position.max()) + 1 + RoomyLayer.ROOM)
+        self._cosines, self._sines = self._layers.rotations(int(self._position.max()) + room)
         self._note_padding()
 
     def _enlarged(self, states: Tensor, size: int) -> Tensor:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.decoding import decoding
-from t2s_pipeline.prompters.prefixes import PromptBatch, RoomyLayer, extend, head, read_prompts
+from t2s_pipeline.prompters.prefixes import PromptBatch, RoomyLayer, head, read_prompts
 from t2s_pipeline.prompting.combinations import PromptCombination
 
 FINISHED_SHARE = 8
@@ -112,8 +112,8 @@ def greedy_tokens(model: PreTrainedModel, questions: SharedImages, limit: int, e
         ends: the tokens that end an answer.
     """
     prefix = read_prompts(model, questions.prompts).take(questions.owner, RoomyLayer)
-    hidden = extend(model, prefix, questions.ids, questions.mask)[:, -1]
     to_logits, batch = head(model), decoding(model, prefix)
+    hidden = batch.read(questions.ids, questions.mask)
     stops = torch.tensor(list(ends), device=hidden.device)
     answers: list[list[int]] = [[] for _ in questions.owner]
     rows = list(range(len(answers)))

@@ -40,7 +40,7 @@ class TextLayers:
         heads: of queries.
         key_heads: of keys, and of values.
         head_size: D.
-        rotary: transformers' module that makes the rotary embedding of positions.
+        rotation: transformers' module that makes the rotary embedding of positions.
     """
 
     embedding: Tensor
@@ -50,9 +50,9 @@ class TextLayers:
     heads: int
     key_heads: int
     head_size: int
-    rotary: nn.Module
+    rotation: nn.Module
 
-    def normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
+    def rms_norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
         """The root mean square norm, in float32 as transformers computes it."""
         wide = hidden.float()
         scale = wide.pow(2).mean(-1, keepdim=True).add_(self.epsilon).rsqrt_()
@@ -61,18 +61,23 @@ class TextLayers:
     def rotations(self, count: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines (count, D) of the positions from 0 on, equal in all three axes as those of text are."""
         places = torch.arange(count, device=self.embedding.device)[None]
-        cosines, sines = self.rotary(self.embedding, places)
+        cosines, sines = self.rotation(self.embedding, places)
         return cosines[0], sines[0]
 
+    def per_query(self, states: Tensor) -> Tensor:
+        """Keys or values (N, key heads, T, D), each once per head of queries that uses it: (N, heads, T, D)."""
+        groups = self.heads // self.key_heads
+        return states[:, :, None].expand(-1, -1, groups, -1, -1).flatten(1, 2)
+
     def after_attention(self, layer: Layer, hidden: Tensor, attended: Tensor) -> Tensor:
-        """What a layer does with the result of its attention (N, heads * D): the new hidden states (N, H)."""
+        """What a layer does with the result of its attention (..., heads * D): the new hidden states (..., H)."""
         hidden = hidden + functional.linear(attended, layer.from_heads)
-        both = functional.linear(self.normed(hidden, layer.second_norm), layer.to_gate_and_up)
+        both = functional.linear(self.rms_norm(hidden, layer.second_norm), layer.to_gate_and_up)
         gate, up = both.chunk(2, dim=-1)
         return hidden + functional.linear(functional.silu(gate).mul_(up), layer.down)
 
 
-def turned(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+def rotary(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """The rotary embedding of states (..., D)."""
     first, second = states.chunk(2, dim=-1)
     return (states * cosines).add_(torch.cat((-second, first), dim=-1).mul_(sines))
@@ -106,7 +111,7 @@ def text_layers(model: PreTrainedModel) -> TextLayers | None:
         heads=config.num_attention_heads,
         key_heads=config.num_key_value_heads,
         head_size=config.hidden_size // config.num_attention_heads,
-        rotary=text.rotary_emb,
+        rotation=text.rotary_emb,
     )
 
 

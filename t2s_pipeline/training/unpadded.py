@@ -19,7 +19,7 @@ from torch.autograd import Function
 from torch.nn import functional
 
 from t2s_pipeline.prompters.prefixes import Prefix
-from t2s_pipeline.prompters.text_layers import turned
+from t2s_pipeline.prompters.text_layers import rotary
 
 STEP = 16
 """Lengths of blocks are multiples of it. Products of fewer than four rows are added up in another order."""
@@ -168,7 +168,7 @@ class _UnpaddedLayers:
         self._size = config.hidden_size // config.num_attention_heads
         position = prefix.position[tokens.row] + tokens.column
         cosines, sines = text.rotary_emb(text.embed_tokens.weight, position[None])
-        self._turn = cosines[0][:, None], sines[0][:, None]
+        self._rotations = cosines[0][:, None], sines[0][:, None]
 
     def hidden(self, ids: Tensor) -> Tensor:
         """Hidden states (M, H) of tokens (M,)."""
@@ -178,20 +178,20 @@ class _UnpaddedLayers:
         hidden: Tensor = text.embed_tokens(ids[order]).index_select(0, order.argsort())
         for layer, cached in zip(text.layers, self._cached, strict=True):
             attention, mlp = layer.self_attn, layer.mlp
-            states = self._normed(hidden, layer.input_layernorm)
+            states = self._rms_norm(hidden, layer.input_layernorm)
             linears = (attention.q_proj, attention.k_proj, attention.v_proj)
             queries, keys, values = (self._linear(states, linear).view(len(ids), -1, self._size) for linear in linears)
-            queries, keys = turned(queries, *self._turn), turned(keys, *self._turn)
+            queries, keys = rotary(queries, *self._rotations), rotary(keys, *self._rotations)
             hidden = hidden + self._linear(self._attended(queries, keys, values, cached), attention.o_proj)
-            states = self._normed(hidden, layer.post_attention_layernorm)
+            states = self._rms_norm(hidden, layer.post_attention_layernorm)
             gate = functional.silu(self._linear(states, mlp.gate_proj))
             hidden = hidden + self._linear(gate * self._linear(states, mlp.up_proj), mlp.down_proj)
-        return self._normed(hidden, text.norm)
+        return self._rms_norm(hidden, text.norm)
 
     def _linear(self, rows: Tensor, module: nn.Linear) -> Tensor:
         return product(rows, module, self._places, self._tokens.shape[0] * self._tokens.shape[1])
 
-    def _normed(self, rows: Tensor, module: Any) -> Tensor:
+    def _rms_norm(self, rows: Tensor, module: Any) -> Tensor:
         variance = rows.pow(2).mean(-1, keepdim=True)
         rows = rows * torch.rsqrt(variance + module.variance_epsilon)
         return cast(Tensor, _Scaling.apply(rows, module.weight, self._places, self._tokens.shape))

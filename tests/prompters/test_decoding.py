@@ -32,15 +32,20 @@ def prompts(model, shortest: int) -> PromptBatch:
     return PromptBatch(ids, mask, {})
 
 
-@pytest.mark.parametrize("shortest", [8, LENGTH])
+@pytest.mark.parametrize(("shortest", "length"), [(8, 40), (LENGTH, 1), (8, 97), (LENGTH, 65), (8, 200)])
 @torch.inference_mode()
-def test_hidden_states_are_the_models_own_while_sequences_leave_and_buffers_grow(model, shortest):
+def test_hidden_states_are_the_models_own_while_sequences_leave_and_buffers_grow(model, shortest, length):
     prefix = read_prompts(model, prompts(model, shortest))
     rows = torch.arange(SEQUENCES)
     plain = ModelDecoding(model, prefix.take(rows, RoomyLayer))
     ours = decoding(model, prefix.take(rows, RoomyLayer))
     assert isinstance(ours, LayerDecoding)
     order, random = rows, torch.Generator().manual_seed(1)
+    # Questions after the image, which end at the same place.
+    ids = torch.randint(10, 300, (SEQUENCES, length), generator=random)
+    lengths = torch.randint(max(length - 7, 1), length + 1, (SEQUENCES,), generator=random)
+    mask = (torch.arange(length) >= length - lengths[:, None]).long()
+    assert torch.equal(ours.read(ids, mask), plain.read(ids, mask))
     for step in range(RoomyLayer.ROOM + 10):
         tokens = torch.randint(10, 300, (SEQUENCES,), generator=random)
         expected = plain.step(tokens[rows])
