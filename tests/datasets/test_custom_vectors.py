@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("pyogrio")
 
+import pyarrow as pa
+import pyogrio
 import pyproj
 import rasterio
 import shapely
@@ -23,13 +25,14 @@ from rasterio.features import rasterize
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
-from t2s_pipeline.datasets import catalog
+from t2s_pipeline.datasets import catalog, vector_layer
 from t2s_pipeline.datasets.custom_options import CustomFiles, MapOptions, custom_reader
 from t2s_pipeline.datasets.custom_vectors import CustomVectors
 from t2s_pipeline.datasets.reading_options import ReadingOptions
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pixel_rules import PixelRules
+from t2s_pipeline.vision.place import Place
 from tests.datasets.maps import in_crs, read_map, rectangle, scene, vectors
 from tests.datasets.reading import rejects, samples
 from tests.scenes.painted import UTM
@@ -356,3 +359,49 @@ def test_the_catalog_remembers_how_a_map_is_read(tmp_path, monkeypatch):
     again = replace(of, chip=96)
     assert catalog.add_custom(home, "My roofs", again) == "my-roofs"
     assert catalog.find_dataset(home, "my-roofs").reader == again
+
+
+def test_a_feature_that_is_no_shape_or_no_text_is_a_reject(tmp_path, monkeypatch):
+    """As GDAL's drivers give them: a value in another encoding, a geometry of no known type, a coordinate of nan."""
+    scene(tmp_path / "images/a.tif")
+    vectors(tmp_path / "v.gpkg", [SQUARE] * 4, {"kind": ["roof"] * 4})
+    nan = shapely.to_wkb(shapely.Polygon([(0, 0), (math.nan, 1), (1, 1), (0, 0)]))
+    real = vector_layer.pyogrio.raw.read
+
+    def damaged(*arguments, **options):
+        meta, fids, geometries, (values,) = real(*arguments, **options)
+        geometries[1], geometries[2], values[3] = nan, b"\1\0\0\0\0", "B\udce4ume"
+        return meta, fids, geometries, (values,)
+
+    monkeypatch.setattr(vector_layer.pyogrio.raw, "read", damaged)
+    tables = read_map(tmp_path, reader(tmp_path, per="feature"))
+    assert dict(rejects(tables)) == {
+        "v.gpkg#2": "invalid_geometry",
+        "v.gpkg#3": "invalid_geometry",
+        "v.gpkg#4": "invalid_text",
+    }
+    details = set(tables.rejects["detail"].to_pylist())
+    assert "a coordinate is not finite" in details
+    assert "its geometry cannot be read, or is of an unknown type" in details
+    assert "kind is no valid text: name its encoding with --encoding" in details
+
+
+def test_too_many_features_and_a_file_without_geometries_are_one_sentence(tmp_path, monkeypatch):
+    scene(tmp_path / "images/a.tif")
+    vectors(tmp_path / "v.gpkg", [SQUARE] * 3, {"kind": ["roof"] * 3})
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="has 3 features; 2 are allowed: split it"):
+        patch.setattr(vector_layer, "MAX_FEATURES", 2)
+        reader(tmp_path).sources(tmp_path, "test")
+    pyogrio.write_arrow(pa.table({"kind": ["roof"]}), tmp_path / "none.gpkg", driver="GPKG", layer="v")
+    with pytest.raises(InputError, match=r"none\.gpkg holds no layer with geometries"):
+        reader(tmp_path, "none.gpkg").sources(tmp_path, "test")
+
+
+def test_a_scene_that_the_crs_of_the_layer_does_not_reach_has_no_feature():
+    """A geostationary satellite above the meridian of Greenwich does not see the Pacific."""
+    crs = pyproj.CRS.from_proj4("+proj=geos +h=35785831 +lon_0=0")
+    features = (vector_layer.VectorFeature("v.gpkg#1", "roof", shapely.box(0, 0, 5000, 5000)),)
+    layer = vector_layer.VectorLayer(crs, features, (), ())
+    degrees = pyproj.CRS("EPSG:4326").to_wkt()
+    assert list(layer.in_pixels(Place(degrees, (0.001, 0, 0, 0, -0.001, 0.05)), 50, 50)) == [0]
+    assert layer.in_pixels(Place(degrees, (0.001, 0, 179.9, 0, -0.001, 0.05)), 50, 50) == {}
