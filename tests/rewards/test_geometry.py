@@ -1,20 +1,26 @@
 """The parts of the geometry-aware reward: values by hand, invariances, and how they are weighed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from t2s_pipeline.rewards import geometry
 from t2s_pipeline.rewards.geometry import (
     Measured,
     boundary,
     geometry_score,
+    geometry_scores,
     length_ratio,
     orientation,
     rim,
     thin,
 )
+from t2s_pipeline.rewards.mask_iou import PromptGroup
+from t2s_pipeline.vision.geometry import Frame, PromptObject
 from t2s_pipeline.vision.masks import intersection_union
 
 PARTS = (thin, orientation, length_ratio, boundary, geometry_score)
@@ -116,3 +122,50 @@ def test_no_part_depends_on_mirroring_or_transposition_nor_but_for_the_rim_on_pl
         assert part(Measured(moved(mask, rows, columns)), Measured(moved(truth, rows, columns))) == pytest.approx(
             here, abs=1e-6
         )
+
+
+class Drawing:
+    """A segmenter whose mask of an object is its box; it counts what it has drawn."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def decode(self, embedding, prompt_sets, source, out, multimask):
+        self.drawn += len(prompt_sets)
+        masks = [NOTHING.copy() for _ in prompt_sets]
+        for mask, prompts in zip(masks, prompt_sets, strict=True):
+            for x0, y0, x1, y1 in (item.bbox for item in prompts):
+                mask[y0:y1, x0:x1] = True
+        return [SimpleNamespace(mask=mask) for mask in masks]
+
+
+def test_a_group_is_judged_once_per_distinct_answer_and_truths_are_kept_as_far_as_they_fit(monkeypatch):
+    measured = []
+
+    class Counted(Measured):
+        def __init__(self, mask):
+            super().__init__(mask)
+            measured.append(mask)
+
+    monkeypatch.setattr(geometry, "Measured", Counted)
+    monkeypatch.setattr(geometry, "KEPT_PIXELS", 2 * ROAD.size)
+    right, wrong = (PromptObject((10, 50, 70, 54)),), (PromptObject((0, 0, 5, 5)),)
+    segmenter, judge = Drawing(), geometry_scores(lambda answer, truth: float((answer.mask == truth.mask).all()))
+
+    def scores(key: str) -> list[float]:
+        frame = Frame.square(100)
+        return judge(segmenter, PromptGroup(None, [right, wrong, right], frame, ROAD, key, False))
+
+    assert scores("a") == [1.0, 0.0, 1.0] and segmenter.drawn == 2
+
+    def truths() -> int:
+        """How often the truth was measured."""
+        return sum(mask is ROAD for mask in measured)
+
+    assert truths() == 1
+    scores("a"), scores("b")
+    assert truths() == 2, "the truth of a group is measured once"
+    scores("c"), scores("b"), scores("c")
+    assert truths() == 3, "two truths fit, and those of b and c are kept"
+    scores("a")
+    assert truths() == 4

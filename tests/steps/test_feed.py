@@ -21,12 +21,14 @@ from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake.views import query
 from t2s_pipeline.scenes.collection import write_collection
 from t2s_pipeline.scenes.imagery_folder import SceneFile
+from t2s_pipeline.scenes.search import Search, ViewAnswer
 from t2s_pipeline.steps.feed import FeedState, answer_all, answer_scene, due_scenes
 from t2s_pipeline.steps.question_times import QuestionTimes
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scene_collection import collected_objects
 from t2s_pipeline.steps.scene_registry import RegisterScene
 from t2s_pipeline.steps.standing_questions import StandingQuestion, standing_questions
+from t2s_pipeline.vision.view import SceneView
 from tests.scenes.painted import painted, save
 from tests.stand_in_worker import StandIn
 
@@ -252,6 +254,36 @@ def test_a_system_that_fails_does_not_stop_the_other_question(settings):
     assert rows(settings, "SELECT DISTINCT question FROM objects_found") == [("How?",)]
     reasons = rows(settings, "SELECT question, reason FROM scenes_without_answer ORDER BY row")
     assert reasons == [("Where?", "waiting"), ("Which?", "unknown_system")]
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "detail", "asked_again"),
+    [
+        ("failed", "incomplete", "1 of 1 views failed: a reason", 1),
+        ("unreadable", "unreadable", "1 of 1 views gave an answer of another form: a reason", 0),
+        ("absent", "absent", None, 0),
+        ("ok", "empty_mask", None, 0),
+        ("no_target", "no_target", None, 0),
+    ],
+)
+def test_an_answer_without_objects_says_why(settings, monkeypatch, status, word, detail, asked_again):
+    """Only an answer that is incomplete is asked again by the next run."""
+
+    def run(search: Search, *_: object) -> tuple[list[ViewAnswer], list[object]]:
+        view = SceneView(0, 0, 100, 100, 100, 100)
+        return [ViewAnswer(view, status, "a reason" if status in ("failed", "unreadable") else "")], []
+
+    monkeypatch.setattr(Search, "run", run)
+    save(settings.imagery / "a.tif", painted(100, 100, []))
+    assert answered(settings) == 1
+    assert rows(settings, "SELECT status, detail FROM scene_objects") == [(word, detail)]
+    assert answered(settings) == asked_again
+
+
+def test_a_scene_is_registered_before_it_is_asked(settings):
+    runner, _ = runner_of(settings)
+    with pytest.raises(T2SError, match=r"The scene a\.tif is needed first: `t2s scenes answer` registers"):
+        answer_scene(runner, "a.tif")
 
 
 def test_a_scene_that_is_not_there_is_named(settings):
