@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
 
 from t2s_pipeline.core.errors import InputError, T2SError
+from t2s_pipeline.prompters.answering import answer_tokens, shared_images
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompters.greedy import greedy_tokens, shared_images
 from t2s_pipeline.prompters.library_faults import faults_named
 from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination
@@ -82,11 +82,12 @@ class Prompter(Chat):
             settings: how the completions are sampled. ``batch_size`` is not used here.
         """
         start = time.perf_counter()
-        shared = None
-        if settings.temperature == 0 and not settings.constrained:
-            shared = shared_images(self, images, questions, combination)
+        shared = None if settings.constrained else shared_images(self, images, questions, combination)
         if shared is not None:
-            rows = greedy_tokens(self.model, shared.to(self.model.device), settings.max_new_tokens, self.end_ids)
+            if settings.temperature > 0:
+                torch.manual_seed(settings.seed)
+            shared, limit = shared.to(self.model.device), settings.max_new_tokens
+            rows = answer_tokens(self.model, shared, limit, self.end_ids, settings.temperature)
         else:
             rows = self.generated(images, questions, combination, settings)
         seconds = (time.perf_counter() - start) / len(questions)
@@ -99,7 +100,7 @@ class Prompter(Chat):
         combination: PromptCombination,
         settings: GenerationSettings,
     ) -> list[list[int]]:
-        """The tokens of the answers by transformers' own generation, which samples and can be constrained."""
+        """The tokens of the answers by transformers' own generation, which can be constrained."""
         inputs = self.inputs(images, questions, combination).to(self.model.device)
         if settings.temperature > 0:
             torch.manual_seed(settings.seed)

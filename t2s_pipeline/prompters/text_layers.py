@@ -84,7 +84,9 @@ def rotary(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
 
 
 def plain_text_model(model: PreTrainedModel) -> Any:
-    """The text model, if it is Qwen2.5-VL's, without adapters, another attention or autocast; otherwise None.
+    """The text model, if it is Qwen2.5-VL's in float32 on a CPU, with nothing added or replaced; otherwise None.
+
+    On a GPU this way was not run yet. Adapters, another attention and autocast compute something else.
 
     Args:
         model: of one of the families.
@@ -133,11 +135,13 @@ def _is_plain(text: Any) -> bool:
     config: Any = text.config
     linears = [part for part in text.layers.modules() if hasattr(part, "in_features")]
     return (
-        config._attn_implementation == "sdpa"
+        text.device.type == "cpu"
+        and text.dtype == torch.float32
+        and config._attn_implementation == "sdpa"
         and config.hidden_act == "silu"
         and config.num_attention_heads > config.num_key_value_heads
         and config.rope_parameters["rope_type"] == "default"
         and not text.has_sliding_layers
         and all(type(linear) is nn.Linear for linear in linears)
-        and not torch.is_autocast_enabled(text.device.type)
+        and not torch.is_autocast_enabled("cpu")
     )

@@ -48,7 +48,7 @@ def log_probabilities(
 ) -> tuple[Tensor, Tensor]:
     """Log π of every completion token, and the entropy of its prediction, both (N, T) and 0 for padding.
 
-    On a CPU, Qwen2.5-VL computes the tokens without their padding.
+    On a CPU, the tokens are computed without their padding.
 
     Args:
         model: Qwen2.5-VL.
@@ -61,7 +61,7 @@ def log_probabilities(
     """
     prefix = read_prompts(model, prompts).take(owner)
     text = plain_text_model(model)
-    if text is not None and text.device.type == "cpu" and text.dtype == torch.float32 and mask[:, 1:].any():
+    if text is not None and mask[:, 1:].any():
         hidden, places = predictions(text, prefix, ids, mask)
         logits = product(hidden, cast(nn.Linear, head(model)), places, ids.numel())
     else:

@@ -78,6 +78,7 @@ def test_other_models_are_run_by_transformers(model, monkeypatch):
     others = [transformers.Qwen3VLForConditionalGeneration(tiny.qwen3_vl()[0])]
     others += [transformers.Qwen2VLForConditionalGeneration(tiny.qwen2_vl()[0])]
     assert [text_layers(other) for other in others] == [None, None]
+    assert text_layers(transformers.Qwen2_5_VLForConditionalGeneration(tiny.qwen2_5_vl()[0]).bfloat16()) is None
     with torch.autocast("cpu", torch.bfloat16):
         assert text_layers(model) is None
     attention = model.base_model.language_model.layers[0].self_attn

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.worker
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from t2s_pipeline.prompters.greedy import greedy_tokens, shared_images  # noqa: E402
+from t2s_pipeline.prompters.answering import answer_tokens, shared_images  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompters.weights import folder_of  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
@@ -268,7 +268,25 @@ def test_questions_that_share_an_image_get_the_answers_that_each_gets_alone(prom
     expected = [row[: row.index(ends[0]) + 1] if ends[0] in row else row for row in alone]
     shared = shared_images(prompter, shown, questions, COMBINATION)
     assert shared is not None and len(shared.prompts.ids) == 2
-    assert greedy_tokens(prompter.model, shared, 12, ends) == expected
+    assert answer_tokens(prompter.model, shared, 12, ends) == expected
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_sampled_answers_are_those_of_transformers_generation(prompter, images, temperature):
+    """The random numbers stay in place when answers leave the batch: twelve questions about two images."""
+    shown = [images[index % 2] for index in range(12)]
+    questions = [[*QUESTIONS, "Roofs"][index % 3] for index in range(12)]
+    lengths = set()
+    for seed in range(3):
+        sampling = GenerationSettings(max_new_tokens=40, temperature=temperature, seed=seed)
+        completions = prompter.answer(shown, questions, COMBINATION, sampling)
+        rows = prompter.generated(shown, questions, COMBINATION, sampling)
+        expected = [prompter.completion(row, 0.0) for row in rows]
+        assert [(c.text, c.tokens, c.finish_reason) for c in completions] == [
+            (c.text, c.tokens, c.finish_reason) for c in expected
+        ]
+        lengths |= {completion.tokens for completion in completions}
+    assert len(lengths) > 1, "some answers must leave the batch for this to say anything"
 
 
 def test_a_question_before_the_image_begins_a_prompt_of_its_own(family, images):

@@ -1,4 +1,4 @@
-"""The most probable answer to each of several questions, token by token.
+"""The most probable or a sampled answer to each of several questions, token by token.
 
 The questions about one image begin with the same tokens, and most of them are the image's. These are read once per
 image. An answer that is finished leaves the batch, so a long one does not cost time for all.
@@ -102,7 +102,9 @@ def _without_ends(features: dict[str, Tensor], ends: Sequence[Tensor]) -> Prompt
 
 
 @torch.inference_mode()
-def greedy_tokens(model: PreTrainedModel, questions: SharedImages, limit: int, ends: Sequence[int]) -> list[list[int]]:
+def answer_tokens(
+    model: PreTrainedModel, questions: SharedImages, limit: int, ends: Sequence[int], temperature: float = 0.0
+) -> list[list[int]]:
     """The tokens of each question's answer, up to and including the one that ends it.
 
     Args:
@@ -110,6 +112,7 @@ def greedy_tokens(model: PreTrainedModel, questions: SharedImages, limit: int, e
         questions: as ``shared_images`` gives them, on the model's device.
         limit: the most tokens of an answer.
         ends: the tokens that end an answer.
+        temperature: the logits are divided by it before a token is sampled; 0 for the most probable token.
     """
     prefix = read_prompts(model, questions.prompts).take(questions.owner, RoomyLayer)
     to_logits, batch = head(model), decoding(model, prefix)
@@ -119,7 +122,7 @@ def greedy_tokens(model: PreTrainedModel, questions: SharedImages, limit: int, e
     rows = list(range(len(answers)))
     finished = torch.zeros(len(rows), dtype=torch.bool, device=hidden.device)
     for step in range(limit):
-        tokens = to_logits(hidden).argmax(-1)
+        tokens = _choice(to_logits(hidden), temperature, rows, len(answers))
         for row, token, is_finished in zip(rows, tokens.tolist(), finished.tolist(), strict=True):
             if not is_finished:
                 answers[row].append(token)
@@ -133,3 +136,16 @@ def greedy_tokens(model: PreTrainedModel, questions: SharedImages, limit: int, e
             rows = [rows[index] for index in left.tolist()]
         hidden = batch.step(tokens)
     return answers
+
+
+def _choice(logits: Tensor, temperature: float, rows: Sequence[int], count: int) -> Tensor:
+    """A token for each of the ``rows`` of ``count`` answers.
+
+    ``torch.multinomial`` divides each probability by a random number, and takes the largest quotient. The numbers are
+    drawn here for all answers, as transformers' generation draws them, also for those that have left the batch.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    probabilities = (logits.float() / temperature).softmax(-1)
+    noise = probabilities.new_empty((count, logits.shape[1])).exponential_(1)
+    return (probabilities / noise[list(rows)]).argmax(-1)
