@@ -7,7 +7,7 @@ pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
 
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
-from t2s_pipeline.segmenters.negatives import look_alikes, with_mined_negatives  # noqa: E402
+from t2s_pipeline.segmenters.negatives import AROUND, _cells, look_alikes, with_mined_negatives  # noqa: E402
 from t2s_pipeline.vision.geometry import Frame, PromptObject  # noqa: E402
 
 FRAME = Frame.square(168)
@@ -99,3 +99,15 @@ def test_a_surer_second_mask_replaces_the_first(segmenter, monkeypatch):
     box = PromptObject((38, 58, 134, 104), ((60.0, 80.0),))
     [[changed]] = with_mined_negatives(segmenter, segmenter.encode(picture()), [[box]], FRAME, 2)
     assert changed.negative_points
+
+
+def test_an_object_without_a_box_is_searched_around_its_mask_and_an_empty_mask_has_no_place():
+    mask = np.zeros((32, 32), bool)
+    mask[10:14, 4:12] = True
+    points = PromptObject(None, ((30.0, 60.0),))
+    rows, columns = _cells(points, mask, FRAME, Frame.square(32))
+    # A share of 4 rows and of 8 columns is added on each side, one cell at least.
+    down, across = max(1.0, AROUND * 4), max(1.0, AROUND * 8)
+    assert (rows.start, rows.stop) == (int(10 - down), int(np.ceil(14 + down)))
+    assert (columns.start, columns.stop) == (max(0, int(4 - across)), int(np.ceil(12 + across)))
+    assert _cells(points, np.zeros_like(mask), FRAME, Frame.square(32)) == (slice(0, 0), slice(0, 0))
