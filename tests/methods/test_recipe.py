@@ -44,3 +44,17 @@ def test_a_recipe_survives_json():
 def test_what_does_not_exist_is_named_with_what_does(wrong: dict, message: str):
     with pytest.raises(InputError, match=message):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"turns": 3}, "recipe.turns must be 1 or 2, not 3"),
+        ({"reward": "vision-reasoner"}, "compares answers with labels: name some in recipe.labels"),
+        ({"reward": "seg-zero", "labels": "seg-zero", "combination": "bbox"}, "in the combination 'seg-zero' only"),
+        ({"labels": "mine"}, "Labelling"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_one_sentence(settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Recipe(**settings)

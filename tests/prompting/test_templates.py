@@ -11,6 +11,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, Shape
 from t2s_pipeline.prompting.coordinates import Coordinates
 from t2s_pipeline.prompting.templates import LENGTHS, Template, instruction, own_template, read_template
+from t2s_pipeline.vision.geometry import PromptObject
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -43,7 +44,7 @@ def test_a_sixth_combination_is_one_entry(monkeypatch):
     from t2s_pipeline.methods.recipe import Recipe
     from t2s_pipeline.prompting.combinations import Key, PromptCombination, Role
     from t2s_pipeline.prompting.parsing import Answer, parse
-    from t2s_pipeline.vision.geometry import Frame, PromptObject
+    from t2s_pipeline.vision.geometry import Frame
 
     points = (Key("positive_points", Role.POSITIVE, 3), Key("negative_points", Role.NEGATIVE, 1))
     monkeypatch.setitem(PROMPT_COMBINATIONS._items, "pos3+neg1", PromptCombination("pos3+neg1", points))
@@ -151,3 +152,21 @@ def test_thousandths_are_named_in_both_lengths():
     for length in LENGTHS:
         text = instruction("Q?", PROMPT_COMBINATIONS["bbox"], Coordinates.THOUSANDTHS, length)
         assert Coordinates.THOUSANDTHS.value in text
+
+
+PAIR = PromptObject((1, 2, 3, 4), ((1, 2), (2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "objects", "sentence"),
+    [
+        ("seg-zero", (PAIR, PAIR), "The combination seg-zero holds exactly one object, not 2"),
+        ("seg-zero", (), "holds exactly one object, not 0"),
+        ("adaptive", (PromptObject(),), "No kind of the combination adaptive can express this object"),
+        ("bbox", (PromptObject(),), "needs a box and the object has none"),
+    ],
+)
+def test_objects_that_a_combination_cannot_express_are_refused(name, objects, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        PROMPT_COMBINATIONS[name].render(objects)
+    assert "[1, 2, 3, 4]" in PROMPT_COMBINATIONS["seg-zero"].render((PAIR,))

@@ -106,3 +106,26 @@ def test_every_row_names_an_experiment_or_a_system(system: StudySystem):
 def test_a_seed_belongs_to_the_run_and_not_to_the_variant():
     assert StudySystem("think2seg-mini+negatives").seeded(2) == "think2seg-mini-seed2+negatives"
     assert StudySystem("zero-shot-mini").seeded(2) == "zero-shot-mini"
+
+
+def test_a_claim_can_be_open_and_the_opposite_can_be_found(tmp_path):
+    """Table 3 claims that VisionReasoner comes before plain Think2Seg-RS."""
+    put(tmp_path, BASE, [0.8] * 10)
+    page = miniature_tables([tmp_path], range(1), ["3"])
+    assert f"The claim (`vision-reasoner-mini` before `{BASE}`) is not tested yet." in page
+    put(tmp_path, "vision-reasoner-mini", [0.2] * 10)
+    page = miniature_tables([tmp_path], range(1), ["3"])
+    assert "does not hold here: the order is reversed: -60.00 [-60.00, -60.00] points." in page
+    row = next(line for line in page.splitlines() if line.startswith("| `vision-reasoner-mini`"))
+    assert row.endswith("| worse than plain Think2Seg-RS |")
+
+
+def test_the_seconds_of_all_steps_of_a_system_are_added(tmp_path):
+    put(tmp_path, BASE, [0.8])
+    times = [(BASE, 200.0), (f"{BASE} {REFERRING} test", 1034.4), ("another", 5.0), (None, 7.0), (BASE, None)]
+    for number, (subject, seconds) in enumerate(times):
+        rows = pa.Table.from_pylist([{"subject": subject, "seconds": seconds}], schema=STEP_TIMES.schema)
+        write_partition(tmp_path, STEP_TIMES, {"step_name": f"s{number}"}, rows)
+    page = miniature_tables([tmp_path], range(1), ["3"])
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{BASE}`"))
+    assert row.split("|")[-3].strip() == "1,234"

@@ -11,6 +11,7 @@ from rasterio.control import GroundControlPoint
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.scenes.typed_prompts import read_prompts
+from t2s_pipeline.vision import scene as scene_module
 from t2s_pipeline.vision.geometry import PromptObject
 from t2s_pipeline.vision.pictures import decode_image
 from t2s_pipeline.vision.place import Place
@@ -117,6 +118,45 @@ def test_tiles_cover_the_scene_and_overlap(
 def test_too_many_tiles_are_refused_with_what_to_do():
     with pytest.raises(InputError, match=r"has 41,616 tiles of 840 pixels.*--resolution"):
         Tiling(840, 105).plan(150_000, 150_000)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        ((31, 0), "A tile of 31 pixels is too small: give --tile at least 32"),
+        ((64, 33), "Tiles of 64 pixels cannot overlap by 33: give --overlap from 0 to 32"),
+        ((64, -1), "cannot overlap by -1"),
+        ((64, 0, 0.0), "The resolution must be above 0"),
+        ((64, 0, float("nan")), "The resolution must be above 0"),
+    ],
+)
+def test_numbers_of_tiles_that_cannot_be_used_are_one_sentence(numbers: tuple, sentence: str):
+    with pytest.raises(InputError, match=sentence):
+        Tiling(*numbers)
+    Tiling(32, 16)
+
+
+def test_a_turned_picture_and_grey_values_from_white_to_black_are_read_as_they_are_stored(tmp_path: Path):
+    values = np.array([[0, 1000], [2000, 65535]], np.uint16)[..., None]
+    turned = save(tmp_path / "turned.tif", values)
+    with rasterio.open(turned, "r+") as file:
+        file.update_tags(EXIF_Orientation="6")
+    inverted = save(tmp_path / "inverted.tif", values, photometric="MINISWHITE")
+    with open_scene(turned) as plain, open_scene(inverted) as white:
+        assert "It is stored turned (EXIF orientation), and is asked as it is stored." in plain.notes
+        assert np.array_equal(white.read(a_view(2, 2))[0], 255 - plain.read(a_view(2, 2))[0])
+
+
+def test_limits_of_values_are_remembered_for_some_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scene_module, "MOST_LIMITS", 2)
+    monkeypatch.setattr(scene_module, "_LIMITS", {})
+    for number in range(4):
+        values = np.full((4, 4, 1), 100 * (number + 1), np.uint16)
+        values[0, 0] = 1
+        with open_scene(save(tmp_path / f"{number}.tif", values)) as scene:
+            low, high = scene.stretch
+        assert 1 <= low < high <= 100 * (number + 1)
+        assert len(scene_module._LIMITS) <= 2
 
 
 UTM = Place("", (0.5, 0.0, 1000.0, 0.0, -0.5, 2000.0))
