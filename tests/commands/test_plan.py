@@ -1,7 +1,9 @@
 """`t2s plan`: what a training takes and what is missing for it, for people and for programs."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -9,8 +11,11 @@ import pytest
 pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
+from t2s_pipeline.commands import train as train_command  # noqa: E402
 from t2s_pipeline.lake.schema import SAMPLES, TRAINING_LOG  # noqa: E402
 from t2s_pipeline.lake.store import write_partition  # noqa: E402
+from t2s_pipeline.steps.training import Train  # noqa: E402
+from t2s_pipeline.worker import launcher  # noqa: E402
 from tests.commands.test_cli import message_of, t2s  # noqa: E402
 
 
@@ -90,3 +95,54 @@ def test_the_settings_of_an_experiment_are_shown_as_they_are_set(tmp_path: Path)
     assert shown[-1] == f"fingerprint of what is learned: {one[0]['fingerprint'][:12]}"
     listed = json.loads(t2s(tmp_path, "experiments", "--json").stdout)
     assert "think2seg-rs-3b" in {item["name"] for item in listed} and one[0] in listed
+
+
+def test_another_machine_joins_a_training_and_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    started: list[list[str]] = []
+    monkeypatch.setenv("T2S_WORKER_PYTHON", sys.executable)
+    monkeypatch.setattr(launcher, "plain_launch", lambda settings: started.append)
+    several = ("--nnodes", 2, "--node-rank", 1, "--rendezvous", "first:29500")
+    for anew in ((), ("--fresh",)):
+        done = t2s(tmp_path, "train", "think2seg-mini", "--set", "grpo.steps=3", *several, *anew)
+        assert done.returncode == 0, done
+    settings = ["--set", "grpo.steps=3", "--set", "compute.nodes=2"]
+    place = ["--node-rank", "1", "--rendezvous", "first:29500", "--home", str(tmp_path)]
+    command = ["train", "--experiment", "think2seg-mini", *settings]
+    assert started == [[*command, *place], [*command, "--fresh", *place]]
+
+
+@pytest.mark.parametrize(("answer", "begins_anew"), [("y\n", True), ("\n", False)])
+def test_a_person_at_a_terminal_is_asked_about_a_run_with_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, begins_anew: bool
+):
+    """Without a terminal, nobody is asked, and the earlier run is kept."""
+    executed: list[dict[str, object]] = []
+    asked: list[str] = []
+
+    def execute(program: str, command: list[str], environment: dict[str, str]) -> None:
+        executed.append(json.loads(command[-1]))
+
+    def confirm(text: str, default: bool) -> bool:
+        asked.append(text)
+        return answer.startswith("y")
+
+    monkeypatch.setenv("T2S_WORKER_PYTHON", sys.executable)
+    monkeypatch.setattr(train_command.os, "execve", execute)
+    monkeypatch.setattr(train_command.os, "chdir", lambda path: None)
+    monkeypatch.setattr(train_command.typer, "confirm", confirm)
+    monkeypatch.setattr(Train, "other_settings", lambda step, runner: ["grpo.beta was 0.001, and is now 0.1"])
+    changed = ("train", "think2seg-mini", "--set", "grpo.beta=0.1")
+    t2s(tmp_path, *changed)
+    assert asked == [] and executed.pop()["fresh"] is False
+    screen = SimpleNamespace(isatty=lambda: True, flush=lambda: None)
+    monkeypatch.setattr(train_command, "sys", SimpleNamespace(stdin=screen, stdout=screen, executable=sys.executable))
+    done = t2s(tmp_path, *changed)
+    assert done.stdout == "There is a run think2seg-mini with other settings: grpo.beta was 0.001, and is now 0.1.\n"
+    assert len(asked) == 1 and executed.pop() == {
+        "overrides": ["grpo.beta=0.1"],
+        "fresh": begins_anew,
+        "rendezvous": "",
+    }
+    monkeypatch.setattr(Train, "other_settings", lambda step, runner: [])
+    t2s(tmp_path, *changed)
+    assert len(asked) == 1 and executed.pop()["fresh"] is False, "nothing differs, so nothing is asked"
