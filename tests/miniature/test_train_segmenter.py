@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from t2s_pipeline.miniature import train_segmenter as training  # noqa: E402
 from t2s_pipeline.miniature.segmenter_pool import TRAIN, paint_pool, paint_pooled_scene  # noqa: E402
+from t2s_pipeline.miniature.segmenter_prompts import PromptKind  # noqa: E402
 from t2s_pipeline.segmenters.load import load_segmenter  # noqa: E402
 
 
@@ -89,3 +90,44 @@ def test_training_lowers_the_loss(pool):
         optimizer.step()
         totals.append(total.item())
     assert totals[-1] < 0.8 * totals[0]
+
+
+def test_the_rate_rises_then_falls_to_a_fiftieth():
+    steps, warmup = 1100, training.WARMUP_STEPS
+    assert training.learning_rate(0, steps) == pytest.approx(training.LEARNING_RATE / warmup)
+    assert training.learning_rate(warmup - 1, steps) == training.learning_rate(warmup, steps) == training.LEARNING_RATE
+    # Halfway down the cosine: the mean of 1 and 0.02.
+    assert training.learning_rate(warmup + 500, steps) == pytest.approx(0.51 * training.LEARNING_RATE)
+    assert training.learning_rate(steps, steps) == pytest.approx(0.02 * training.LEARNING_RATE)
+
+
+def test_the_command_line_gives_its_settings_to_the_training(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        training, "SegmenterTraining", lambda options: argparse.Namespace(run=lambda: given.append(options))
+    )
+    monkeypatch.setattr("sys.argv", ["train_segmenter", "--out", str(tmp_path), "--steps", "3", "--size", "small"])
+    training.main()
+    (options,) = given
+    assert (options.out, options.steps, options.size, options.images, options.seed) == (tmp_path, 3, "small", 16, 0)
+    monkeypatch.setattr("sys.argv", ["train_segmenter", "--out", str(tmp_path), "--size", "huge"])
+    with pytest.raises(SystemExit):
+        training.main()
+
+
+def test_a_prompt_of_several_objects_marks_those_of_one_category():
+    """Three squares of one category and one of another: two or three of the first are the target."""
+    masks = np.zeros((4, 168, 168), bool)
+    for number, mask in enumerate(masks):
+        mask[10:30, 40 * number + 5 : 40 * number + 25] = True
+    kind = PromptKind(box=False, positive=3, several=True)
+    counts = set()
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        prompted = training._prompted([masks[:3]], [np.array([7, 7, 7])], kind, rng)
+        target = prompted.masks[0].bool().numpy()
+        marked = [bool((target & mask).any()) for mask in masks]
+        assert all((target & mask).sum() in (0, 400) for mask in masks), "an object is a target as a whole"
+        counts.add(sum(marked))
+        assert not marked[3] and (prompted.masks <= prompted.windows).all()
+    assert counts == {2, 3}

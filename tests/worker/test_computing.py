@@ -1,6 +1,7 @@
 """Who does the windows of a command: what T2S_DEVICES and T2S_RAY_ADDRESS say."""
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice  # 
 from t2s_pipeline.core.distribution.ray_crew import RayTeam  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.worker import computing  # noqa: E402
+from t2s_pipeline.worker.computing import choose_device  # noqa: E402
 
 ANY, CPU = argparse.Namespace(device=None), argparse.Namespace(device="cpu")
 
@@ -77,3 +79,30 @@ def test_a_cluster_does_what_it_can_read(monkeypatch):
     assert isinstance(team(), RayTeam) and (team().address, team().size) == ("head:6379", 8)
     assert isinstance(team(only_here=True), Processes)
     assert team(CPU) == ThisProcess("cpu")
+
+
+@pytest.mark.parametrize(
+    ("listed", "device", "ranks", "visible", "left"),
+    [
+        (None, "cuda:2", 1, "2", "cuda:0"),
+        (None, None, 1, "0", None),
+        ("4,7", "cuda:1", 1, "7", "cuda:0"),
+        ("4,7", None, 1, "4", None),
+        ("4,7", "cuda:1", 2, "4,7", None),
+        ("4,7", "cpu", 1, "4,7", "cpu"),
+    ],
+)
+def test_a_trainer_sees_its_own_device_only(monkeypatch, listed, device, ranks, visible, left):
+    """A number counts the devices that the process may use, and a rank takes its device by itself."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed or "")
+    if listed is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    options = argparse.Namespace(device=device)
+    choose_device(options, ranks)
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], options.device) == (visible, left)
+
+
+def test_a_device_that_the_process_may_not_use_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    with pytest.raises(InputError, match="There is no device cuda:2: CUDA_VISIBLE_DEVICES is '4,7'"):
+        choose_device(argparse.Namespace(device="cuda:2"), 1)
