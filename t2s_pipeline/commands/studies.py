@@ -41,11 +41,11 @@ def paint(share: Annotated[float, SHARE] = 1.0) -> None:
 
 
 @studies.command()
-def plan(seeds: Seeds = 3, only: Only = None, kept: Kept = KEPT) -> None:
+def plan(seeds: Seeds = 3, only: Only = None, results: Kept = KEPT) -> None:
     """List the tables with their systems, and about how long `t2s studies run` takes on two idle cores."""
     settings = Settings.from_env()
     everything = _work(settings, _tables(only), seeds)
-    work = _without_kept(everything, kept)
+    work = _without_kept(everything, results)
     for name, table in _tables(only).items():
         print(f"{name}: {table.title}, on {table.dataset}")
         for system in table.systems:
@@ -56,7 +56,7 @@ def plan(seeds: Seeds = 3, only: Only = None, kept: Kept = KEPT) -> None:
     seconds = len(trained) * TRAINING_SECONDS + len(work) * EVALUATION_SECONDS
     print(f"{len(trained)} trainings and {len(work)} evaluations ({runs} of trained systems): about {_hours(seconds)}.")
     if len(work) < len(everything):
-        print(f"The results of {len(everything) - len(work)} evaluations are in {kept}. They are not repeated.")
+        print(f"The results of {len(everything) - len(work)} evaluations are in {results}. They are not repeated.")
     print("What is finished is not repeated. `t2s studies run` starts it; it can be stopped and started again.")
 
 
@@ -70,7 +70,7 @@ def run(
     ] = None,
     share: Annotated[float, SHARE] = 1.0,
     out: Page = PAGE,
-    kept: Kept = KEPT,
+    results: Kept = KEPT,
 ) -> None:
     """Paint, train, evaluate and write the page. What is finished is not repeated; a failed study does not stop it."""
     from t2s_pipeline.commands.catalog import recording_runner
@@ -78,11 +78,11 @@ def run(
 
     settings = Settings.from_env()
     settings.require_worker()
-    plan(seeds, only, kept)
+    plan(seeds, only, results)
     failures: dict[str, str] = {}
     with recording_runner(settings) as runner:
         _paint(runner, share)
-        for system, dataset, seed in _without_kept(_work(settings, _tables(only), seeds), kept):
+        for system, dataset, seed in _without_kept(_work(settings, _tables(only), seeds), results):
             try:
                 _study(runner, system, dataset, seed, tuple(override or ()))
             except T2SError as fault:
@@ -90,27 +90,27 @@ def run(
                 print(f"{system.seeded(seed)} failed: {fault}")
         runner.run(Summarize())
         runner.run(Publish())
-    page(seeds, out, kept)
+    page(seeds, out, results)
     if failures:
         raise InputError(f"{len(failures)} systems failed, the others are done: {', '.join(failures)}.")
 
 
 @studies.command()
-def keep(seeds: Seeds = 3, kept: Kept = KEPT) -> None:
+def keep(seeds: Seeds = 3, results: Kept = KEPT) -> None:
     """Copy the results of the studies into a folder, so that another machine or another day goes on with the rest."""
     from t2s_pipeline.reporting.kept_studies import keep_results
 
-    count = keep_results(Settings.from_env().lake, kept, seeds)
-    print(f"{count} results were added to {kept}.")
+    count = keep_results(Settings.from_env().lake, results, seeds)
+    print(f"{count} results were added to {results}.")
 
 
 @studies.command()
-def page(seeds: Seeds = 3, out: Page = PAGE, kept: Kept = KEPT) -> None:
+def page(seeds: Seeds = 3, out: Page = PAGE, results: Kept = KEPT) -> None:
     """Write the page with all tables from the scores in the lake, and those that were kept."""
     from t2s_pipeline.core.atomic_files import atomic_file
     from t2s_pipeline.reporting.miniature_tables import miniature_tables
 
-    text = miniature_tables((Settings.from_env().lake, kept), range(seeds))
+    text = miniature_tables((Settings.from_env().lake, results), range(seeds))
     with atomic_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"The page is {out}.")
@@ -136,10 +136,10 @@ def _work(settings: Settings, tables: "dict[str, MiniatureTable]", seeds: int) -
     return sorted(work.values(), key=lambda item: item[2])
 
 
-def _without_kept(work: "list[tuple[StudySystem, str, int]]", kept: Path) -> "list[tuple[StudySystem, str, int]]":
+def _without_kept(work: "list[tuple[StudySystem, str, int]]", results: Path) -> "list[tuple[StudySystem, str, int]]":
     from t2s_pipeline.reporting.kept_studies import has_result
 
-    return [(system, dataset, seed) for system, dataset, seed in work if not has_result(kept, system, dataset, seed)]
+    return [(system, dataset, seed) for system, dataset, seed in work if not has_result(results, system, dataset, seed)]
 
 
 def _lacks(settings: Settings, system: "StudySystem") -> bool:
