@@ -131,3 +131,18 @@ def test_a_prompt_of_several_objects_marks_those_of_one_category():
         counts.add(sum(marked))
         assert not marked[3] and (prompted.masks <= prompted.windows).all()
     assert counts == {2, 3}
+
+
+def test_the_target_of_a_poor_prompt_is_what_the_prompt_says():
+    """It is not the whole object: it ends where the box ends."""
+    masks = np.zeros((1, 168, 168), bool)
+    masks[0, 40:120, 30:130] = True
+    for seed in range(6):
+        kind = PromptKind(box=True, positive=0, poor=True)
+        prompted = training._prompted([masks], [np.array([7])], kind, np.random.default_rng(seed))
+        target = prompted.masks[0].bool().numpy()
+        assert target.any() and not np.array_equal(target, masks[0])
+        (x0, y0), (x1, y1) = prompted.xy[0].tolist()
+        rows, columns = np.nonzero(target)
+        assert y0 - 1 <= rows.min() <= rows.max() <= y1 + 1 and x0 - 1 <= columns.min() <= columns.max() <= x1 + 1
+        assert (prompted.masks <= prompted.windows).all()
