@@ -24,9 +24,15 @@ Only = Annotated[
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs per experiment: seeds 0, 1, …")]
 SHARE = typer.Option(min=0.001, max=1.0, help="Share of the scenes, for tests.", hidden=True)
-Page = Annotated[Path, typer.Option("--out", help="The file of the page.")]
+Page = Annotated[
+    Path,
+    typer.Option(
+        "--out", show_default=False, help="The file of the page; docs/miniature_tables.md if it is not given."
+    ),
+]
 PAGE = REPO / "docs" / "miniature_tables.md"
-Kept = Annotated[Path, typer.Option("--kept", help="The folder of `t2s studies keep`: what is there counts as done.")]
+KEPT_HELP = "The folder of `t2s studies keep`, where what is there counts as done; docs/studies if it is not given."
+Kept = Annotated[Path, typer.Option("--kept", show_default=False, help=KEPT_HELP)]
 KEPT = REPO / "docs" / "studies"
 
 
