@@ -20,6 +20,7 @@ from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.schema import BENCHMARK_METRICS, IMAGES, REJECTS
 from t2s_pipeline.lake.staging import StagedPartition
 from t2s_pipeline.lake.store import (
+    append_rows,
     copy_partition,
     fingerprint_of,
     list_partitions,
@@ -65,6 +66,16 @@ def test_a_partition_is_replaced_not_added_to(lake):
     write_partition(lake, REJECTS, VAL, rejects("c"), "new")
     assert read_partition(lake, REJECTS, VAL)["source"].to_pylist() == ["c"]
     assert fingerprint_of(lake, REJECTS, VAL) == "new"
+
+
+def test_rows_are_appended_and_the_oldest_leave(lake):
+    for source in "abc":
+        append_rows(lake, REJECTS, VAL, rejects(source))
+    assert read_partition(lake, REJECTS, VAL).equals(rejects("a", "b", "c"))
+    append_rows(lake, REJECTS, VAL, rejects("d"), most=2)
+    assert read_partition(lake, REJECTS, VAL).equals(rejects("c", "d"))
+    append_rows(lake, REJECTS, VAL, rejects("e"), most=5)
+    assert read_partition(lake, REJECTS, VAL).equals(rejects("c", "d", "e"))
 
 
 def test_no_rows_are_a_partition_too(lake):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.errors import DamagedFileError, InputError
 from t2s_pipeline.core.lake_place import LakePlace
+from t2s_pipeline.lake.folders import partition_file
 from t2s_pipeline.lake.publishing import STAGING
 from t2s_pipeline.lake.schema import REJECTS, SELECTIONS
 from t2s_pipeline.lake.store import fingerprint_of, read_partition, replacing_partitions
@@ -50,6 +51,16 @@ def test_neither_appears_if_one_fails(lake):
         selections.add(pa.record_batch({"rule": ["by_hash"]}))
     assert marks(lake) == ["one", "one"]
     assert len(contents(lake)) == 2
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_before_anything_is_written(tmp_path):
+    write(tmp_path, "one")
+    file = partition_file(tmp_path, SELECTIONS, VAL)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DamagedFileError, match="it is a folder"):
+        write(tmp_path, "two")
+    assert read_partition(tmp_path, REJECTS, VAL)["source"].to_pylist() == ["one"]
 
 
 KILLED_AT_EACH_STEP = """

@@ -80,6 +80,25 @@ def test_interior_points_are_those_of_the_rule_over_all_pixels(mask, count):
     assert interior_points(mask, count) == plain_interior_points(mask, count)
 
 
+def test_an_island_from_border_to_border_is_as_deep_as_its_other_axis_allows():
+    """Four rows high: the first is 40 columns wide, the second 100. So the deepest pixel is 50 columns from an edge."""
+    mask = np.zeros((4, 300), bool)
+    mask[:, 20:60] = mask[:, 100:200] = True
+    assert interior_points(mask, 1) == ((149, 0),)
+
+
+def test_distances_across_a_very_wide_image_do_not_wrap_around():
+    """60,000² needs more than 31 bits.
+
+    The median of 49 pixels here and 9 there is the squared distance 9. Farther pixels of the near island touch its
+    edge, so the middle of the far one is next. With negative distances the median would be 5, and the next point a
+    corner of the near island's inner square.
+    """
+    mask = np.zeros((9, 60_000), bool)
+    mask[1:8, 10:17] = mask[3:6, 59_980:59_983] = True
+    assert interior_points(mask, 2) == ((13, 4), (59_981, 4))
+
+
 @pytest.mark.parametrize("name", [name for name, mask in masks_to_cluster().items() if mask.any()])
 def test_interior_points_of_hard_masks(name):
     mask = masks_to_cluster(side=250)[name]
