@@ -13,6 +13,7 @@ exit code 1. SIGTERM stops it cleanly with exit code 143. No incomplete file is 
 """
 
 import argparse
+import atexit
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from t2s_pipeline.core.distribution.pools import ray_extra
 from t2s_pipeline.core.errors import InputError, T2SError
@@ -265,5 +267,20 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Progress], None]] = {
 }
 """What each command of ``worker_parser`` runs."""
 
+
+def end(code: int) -> NoReturn:
+    """End this process, one rank of several at once after its cleaning up.
+
+    Libraries have threads of their own. At the end of Python these and what they use go in no fixed order, and now and
+    then a rank that had finished its run was aborted: "terminate called without an active exception".
+    """
+    if "RANK" in os.environ:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -143,3 +143,24 @@ def test_dagster_hears_the_steps_and_the_result(home: Path, tmp_path: Path):
     (result,) = [message["params"]["payload"] for message in sent if message["method"] == "report_custom_message"]
     assert result["result"]["steps"] == 2
     assert sent[-1]["method"] == "closed" and not sent[-1]["params"].get("exception")
+
+
+ABORTED_AT_THE_END = """
+import atexit, os, sys
+from t2s_pipeline.worker.__main__ import end
+
+class Library:
+    def __del__(self):
+        os.abort()  # as a library whose thread still runs when Python ends
+
+library = Library()
+atexit.register(print, "cleaned up")
+end(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_rank_that_has_finished_is_not_aborted_by_a_library(code: int):
+    command = [sys.executable, "-c", ABORTED_AT_THE_END, str(code)]
+    rank = subprocess.run(command, capture_output=True, text=True, cwd=REPO, env={**os.environ, "RANK": "0"})
+    assert (rank.returncode, rank.stdout) == (code, "cleaned up\n"), rank.stderr
