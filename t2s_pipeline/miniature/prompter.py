@@ -74,7 +74,7 @@ class PrompterShape:
 
 
 SHAPES = {
-    "small": PrompterShape(hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4),
+    "small": PrompterShape(hidden_size=128, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4),
     "mini": PrompterShape(),
 }
 """The sizes of Table 4 in miniature. ``mini`` is the embedded one."""

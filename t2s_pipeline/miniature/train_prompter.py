@@ -16,9 +16,10 @@ There are three phases, and each one starts with the weights of the one before:
 import argparse
 import csv
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,11 +36,24 @@ from transformers import (
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
 from t2s_pipeline.datasets.synthetic.queries import CATEGORIES
-from t2s_pipeline.miniature.lessons import TAUGHT, Lessons, box_of, fitted, imprecise, paint_lessons, questions, thought
+from t2s_pipeline.miniature.lessons import (
+    OTHERWISE,
+    SUITABLE,
+    TAUGHT,
+    VOCABULARIES,
+    LessonObject,
+    Lessons,
+    fitted,
+    imprecise,
+    lesson_object,
+    paint_lessons,
+    questions,
+    thought,
+)
 from t2s_pipeline.miniature.prompter import SHAPES, PrompterShape, build_model, build_processor, train_tokenizer
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination, Shape
 from t2s_pipeline.prompting.templates import answer_text, instruction
-from t2s_pipeline.vision.geometry import Frame, PromptObject
+from t2s_pipeline.vision.geometry import Frame
 
 EMPTY_SHARE = 0.06
 """Share of questions about a category that the scene does not have."""
@@ -101,6 +115,10 @@ class Batch:
     cover: torch.Tensor  # (scenes, cells², categories)
     cell_box: torch.Tensor  # (scenes, cells², 4), NaN where there is no object
 
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(*(getattr(self, item.name).to(device) for item in fields(self)))
+
 
 @dataclass
 class LessonRow:
@@ -115,14 +133,22 @@ class LessonRow:
 
 
 class LessonBatches:
-    """Makes batches: chooses scenes, prompt combinations, categories and questions, and writes the target answers."""
+    """Makes batches: chooses scenes, prompt combinations, categories and questions, and writes the target answers.
+
+    ``vocabulary`` names the prompt combinations of the answers.
+    """
 
     def __init__(
-        self, lessons: Lessons, processor: Qwen2_5_VLProcessor, shape: PrompterShape, schedule: Schedule
+        self,
+        lessons: Lessons,
+        processor: Qwen2_5_VLProcessor,
+        shape: PrompterShape,
+        schedule: Schedule,
+        vocabulary: Sequence[str] = TAUGHT,
     ) -> None:
         self.lessons, self.processor, self.shape, self.schedule = lessons, processor, shape, schedule
         self.frame = Frame.square(shape.side)
-        self.others = [name for name in TAUGHT if name != DEFAULT_COMBINATION]
+        self.others = [name for name in vocabulary if name != DEFAULT_COMBINATION]
         self.numbers = set(number_tokens(processor.tokenizer, shape).tolist())
 
     def batches(self, rng: np.random.Generator, careless: float) -> Iterator[Batch]:
@@ -172,36 +198,31 @@ class LessonBatches:
         shared = tokenizer(self._shared(name)).input_ids
         row = LessonRow(scene, list(shared), [IGNORE] * len(shared), [0] * len(shared))
         combination = PROMPT_COMBINATIONS[name]
-        numbers_per_object = 4 * combination.has_box + 2 * (combination.positive_points + combination.negative_points)
         kinds = list(rng.permutation(list(objects)))
         while len(kinds) < self.schedule.questions_per_scene:
             kinds.append(rng.choice(list(objects)))
         for number, kind in enumerate(kinds[: self.schedule.questions_per_scene], start=1):
-            question, answer, marked = self._example(rng, objects, int(kind), name, careless)
+            question, answer, objects_of_numbers = self._example(rng, objects, int(kind), name, careless)
             question_ids = tokenizer(f"{question}<|im_end|>\n<|im_start|>assistant\n").input_ids
             answer_ids = tokenizer(f"{answer}<|im_end|>").input_ids
             begin = len(row.ids) + len(question_ids)
             written = [begin + at for at, token in enumerate(answer_ids) if token in self.numbers]
-            for at, token in enumerate(written):
-                row.gaze[token] = self._cells(scene, marked, at // numbers_per_object, combination)
+            for token, targets in zip(written, objects_of_numbers, strict=True):
+                row.gaze[token] = self._cells(scene, targets)
             row.ids += question_ids + answer_ids
             row.labels += [IGNORE] * len(question_ids) + answer_ids
             row.segment += [number] * (len(question_ids) + len(answer_ids))
         return row
 
-    def _cells(
-        self, scene: int, marked: tuple[PromptObject, ...], which: int, combination: PromptCombination
-    ) -> np.ndarray:
-        """The cells (cells²) that show the marked object, or all marked objects if the answer has one for all."""
-        targets = marked if combination.shape is Shape.ONE_OBJECT else marked[which : which + 1]
+    def _cells(self, scene: int, targets: Sequence[LessonObject]) -> np.ndarray:
+        """The cells (cells²) that show these objects."""
         boxes = self.lessons.cell_box[scene]
         shown = np.zeros(len(boxes), bool)
         for item in targets:
-            box = box_of(item)
-            cells: np.ndarray = (boxes == np.asarray(box, np.float32)).all(1)
+            cells: np.ndarray = (boxes == np.asarray(item.box, np.float32)).all(1)
             if not cells.any():
                 # In all of its cells another object covers more: take the cell at its centre.
-                x, y = ((box[i] + box[i + 2]) / 2 * self.shape.cells / self.shape.side for i in (0, 1))
+                x, y = ((item.box[i] + item.box[i + 2]) / 2 * self.shape.cells / self.shape.side for i in (0, 1))
                 cells[int(y) * self.shape.cells + int(x)] = True
             shown |= cells
         return shown
@@ -216,12 +237,15 @@ class LessonBatches:
     def _example(
         self,
         rng: np.random.Generator,
-        objects: dict[int, tuple[PromptObject, ...]],
+        objects: dict[int, tuple[LessonObject, ...]],
         kind: int,
         name: str,
         careless: float,
-    ) -> tuple[str, str, tuple[PromptObject, ...]]:
-        """A question, its target answer, correct or imprecise, and the objects that the answer marks."""
+    ) -> tuple[str, str, list[Sequence[LessonObject]]]:
+        """A question, its target answer, correct or imprecise, and for each number of the answer the objects it is of.
+
+        An answer that holds one object is about all that it marks.
+        """
         combination = PROMPT_COMBINATIONS[name]
         poor = rng.random() < careless
         marked = objects[kind]
@@ -230,10 +254,24 @@ class LessonBatches:
             # The careless answer to a question about a missing target marks another object.
             marked = marked[:1] if poor else ()
         target = imprecise(rng, marked, self.frame) if poor else marked
-        target = fitted(target, combination)
+        prompts = fitted(target, combination, self._kinds(rng, target, combination, poor))
         options = questions(kind)
         question = options[rng.integers(len(options))]
-        return question, answer_text(thought(kind, len(target)), combination.render(target)), marked
+        owners: list[Sequence[LessonObject]] = []
+        for at, item in enumerate(prompts):
+            targets = marked if combination.shape is Shape.ONE_OBJECT else marked[at : at + 1]
+            tokens = self.processor.tokenizer(combination.render((item,))).input_ids
+            owners += [targets] * sum(token in self.numbers for token in tokens)
+        return question, answer_text(thought(kind, len(prompts)), combination.render(prompts)), owners
+
+    def _kinds(
+        self, rng: np.random.Generator, objects: Sequence[LessonObject], combination: PromptCombination, poor: bool
+    ) -> list[str]:
+        """The kind of each object of an answer that chooses: a suitable one, or any in a careless answer."""
+        if poor:
+            names = [form.name for form in combination.kinds]
+            return [names[rng.integers(len(names))] for _ in objects] if names else []
+        return [SUITABLE.get(item.morphology, OTHERWISE) for item in objects]
 
 
 class PrompterLosses:
@@ -250,18 +288,20 @@ class PrompterLosses:
         embed = model.model.visual.patch_embed
         # The patches of the convolution do not overlap: a matrix product gives the same, several times faster on a CPU.
         embed.forward = lambda patches: functional.linear(patches, embed.proj.weight.flatten(1))
-        self.heads = Heads(shape.hidden_size)
+        self.device = device = model.device
+        self.heads = Heads(shape.hidden_size).to(device)
         # The token of each number from 0 to the side, and of the first word of each category's name.
-        self.numbers = numbers = number_tokens(tokenizer, shape)
-        self.names = torch.tensor([tokenizer(" " + name.split("_")[0]).input_ids[0] for name in CATEGORIES])
-        self.number_of = torch.full((cast(Any, model.config.text_config).vocab_size,), -1)
-        self.number_of[numbers] = torch.arange(len(numbers))
-        grid = torch.arange(shape.cells) * (shape.side / shape.cells) + shape.side / shape.cells / 2
+        self.numbers = numbers = number_tokens(tokenizer, shape).to(device)
+        self.names = torch.tensor([tokenizer(" " + name.split("_")[0]).input_ids[0] for name in CATEGORIES]).to(device)
+        self.number_of = torch.full((cast(Any, model.config.text_config).vocab_size,), -1, device=device)
+        self.number_of[numbers] = torch.arange(len(numbers), device=device)
+        grid = torch.arange(shape.cells, device=device) * (shape.side / shape.cells) + shape.side / shape.cells / 2
         ys, xs = torch.meshgrid(grid, grid, indexing="ij")
         self.centres = torch.stack([xs, ys, xs, ys], -1).reshape(-1, 4)  # (cells², 4) pixels
 
     def losses(self, batch: Batch, answers: bool) -> dict[str, torch.Tensor]:
         """All losses of a batch; without ``answers``, the text ends after the image."""
+        batch = batch.to(self.device)
         core: Any = self.model.model
         scenes, cells = len(batch.grid), self.shape.cells**2
         visual = core.visual(batch.pixels, grid_thw=batch.grid).pooler_output.view(scenes, cells, -1)
@@ -336,7 +376,7 @@ class PrompterLosses:
         # The image is at the same place in every row, so the positions of one row are right for all.
         first, _ = self.model.model.get_rope_index(ids[:1], mm_token_type_ids=at[:1].int(), image_grid_thw=grid[:1])
         position = first.repeat(1, len(ids), 1)
-        index = torch.arange(ids.shape[1]).expand_as(ids)
+        index = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         begins = torch.where((segment > 0) & (segment != segment.roll(1, 1)), index, 0).cummax(1).values
         shared = (segment == 0).sum(1, keepdim=True)
         return torch.where(segment > 0, position - (begins - shared), position)
@@ -356,7 +396,7 @@ class PrompterLosses:
 
     def _number_loss(self, logs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy of log-probabilities (…, numbers) with a bell of width ``sigma`` at each value (…)."""
-        offsets = torch.arange(len(self.numbers)) - value.unsqueeze(-1)
+        offsets = torch.arange(len(self.numbers), device=value.device) - value.unsqueeze(-1)
         soft = torch.softmax(-0.5 * (offsets / self.schedule.sigma) ** 2, -1)
         return -(soft * logs).sum(-1).mean()
 
@@ -387,25 +427,40 @@ class PrompterTraining:
         out: the folder for the model, its curve and its settings.
         schedule: steps and learning rates.
         shape: of the model.
-        start: the folder of an earlier training whose weights are loaded.
+        start: the folder of an earlier training, or of a prompter, whose weights and tokenizer are taken.
+        vocabulary: one of ``VOCABULARIES``.
+        device: of the network.
     """
 
-    def __init__(self, out: Path, schedule: Schedule, shape: PrompterShape, start: Path | None) -> None:
-        self.out, self.schedule, self.shape = out, schedule, shape
+    def __init__(
+        self,
+        out: Path,
+        schedule: Schedule,
+        shape: PrompterShape,
+        start: Path | None,
+        vocabulary: str = "boxes-and-points",
+        device: str = "cpu",
+    ) -> None:
+        self.out, self.schedule, self.shape, self.vocabulary = out, schedule, shape, vocabulary
+        self.device = device
+        taught = VOCABULARIES[vocabulary]
         torch.manual_seed(schedule.seed)
         self.rng = np.random.default_rng(schedule.seed)
         out.mkdir(parents=True, exist_ok=True)
-        tokenizer = train_tokenizer(corpus(shape), shape)
+        # Weights know the tokens that they were trained with.
+        tokenizer = stored_tokenizer(start) if start else train_tokenizer(corpus(shape, taught), shape)
         self.processor = build_processor(tokenizer, shape)
-        self.model = build_model(tokenizer, shape, schedule.seed)
+        self.model = build_model(tokenizer, shape, schedule.seed).to(device)
         self.losses = PrompterLosses(self.model, tokenizer, shape, schedule)
         if start:
+            state = stored_weights(start)
             for part, name in ((self.model, "model."), (self.losses.heads, "heads.")):
-                _load_fitting(part, load_file(start / "training.safetensors"), name)
+                _load_fitting(part, state, name)
         begun = time.monotonic()
-        lessons = paint_lessons(schedule.scenes, shape.side, shape.cells, seed=schedule.seed + 7_000)
+        workers = os.cpu_count() or 1
+        lessons = paint_lessons(schedule.scenes, shape.side, shape.cells, schedule.seed + 7_000, workers)
         print(f"{len(lessons)} scenes painted in {time.monotonic() - begun:.0f} s", flush=True)
-        self.batches = LessonBatches(lessons, self.processor, shape, schedule)
+        self.batches = LessonBatches(lessons, self.processor, shape, schedule, taught)
 
     def run(self, phases: Sequence[Phase]) -> None:
         """Train the phases; write the curve, and the weights at regular steps."""
@@ -438,7 +493,7 @@ class PrompterTraining:
             losses = self.losses.losses(next(batches), answers=phase.name != "look")
             weighted = [v * (1 if k == "answer" else auxiliary) for k, v in losses.items() if k != "number"]
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(sum(weighted, start=torch.tensor(0.0)))
+            torch.autograd.backward(sum(weighted[1:], start=weighted[0]))
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             if step % 25 == 0 or step == phase.steps:
@@ -459,7 +514,8 @@ class PrompterTraining:
         model.float()
         self.model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")}, strict=False)
         cast(Any, self.processor).save_pretrained(self.out)  # transformers has no types here
-        settings = {"schedule": asdict(self.schedule), "shape": asdict(self.shape), "phase": phase, "step": step}
+        settings = {"schedule": asdict(self.schedule), "shape": asdict(self.shape), "vocabulary": self.vocabulary}
+        settings |= {"phase": phase, "step": step, "device": self.device}
         (self.out / "training.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
@@ -467,10 +523,12 @@ def main() -> None:
     """Train the phases that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model, its curve and its settings")
-    parser.add_argument("--start", type=Path, help="folder of an earlier training whose weights are loaded")
+    parser.add_argument("--start", type=Path, help="folder of a training or a prompter whose weights are loaded")
     parser.add_argument("--phases", nargs="+", default=["look", "answer", "careless"])
     parser.add_argument("--minutes", type=float, default=0, help="time limit of the answer phase; 0 for none")
     parser.add_argument("--size", default="mini", choices=SHAPES, help="of the network")
+    parser.add_argument("--vocabulary", default="boxes-and-points", choices=VOCABULARIES, help="kinds of prompts")
+    parser.add_argument("--device", default="cpu", help="of the network, as torch names it")
     for name, value in asdict(Schedule()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = parser.parse_args()
@@ -480,7 +538,24 @@ def main() -> None:
         "answer": Phase("answer", schedule.answer_steps, schedule.answer_rate, seconds=args.minutes * 60),
         "careless": Phase("careless", schedule.careless_steps, schedule.careless_rate, schedule.careless_share),
     }
-    PrompterTraining(args.out, schedule, SHAPES[args.size], args.start).run([phases[name] for name in args.phases])
+    training = PrompterTraining(args.out, schedule, SHAPES[args.size], args.start, args.vocabulary, args.device)
+    training.run([phases[name] for name in args.phases])
+
+
+def stored_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer in the folder of a training or of a prompter."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    return tokenizer
+
+
+def stored_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of a training with its read-outs, or those of a prompter; names begin with ``model.``, ``heads.``."""
+    training = folder / "training.safetensors"
+    if training.is_file():
+        return load_file(training)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    return {f"model.{name}": value for name, value in model.state_dict().items() if name != "lm_head.weight"}
 
 
 def _load_fitting(part: nn.Module, state: dict[str, torch.Tensor], prefix: str) -> None:
@@ -497,23 +572,24 @@ def number_tokens(tokenizer: PreTrainedTokenizerFast, shape: PrompterShape) -> t
     return torch.tensor(tokenizer.convert_tokens_to_ids([str(number) for number in range(shape.side + 1)]))
 
 
-def corpus(shape: PrompterShape) -> list[str]:
+def corpus(shape: PrompterShape, vocabulary: Sequence[str] = TAUGHT) -> list[str]:
     """The texts that the tokenizer is trained on: all instructions, questions, thoughts and forms of an answer."""
     lines: list[str] = []
     for kind in range(len(CATEGORIES)):
         lines += [thought(kind, count) for count in range(5)] * 5
         for question in questions(kind):
-            lines += [instruction(question, PROMPT_COMBINATIONS[name]) for name in TAUGHT]
-    two = (_example_object(), _example_object())
-    for combination in (PROMPT_COMBINATIONS[name] for name in TAUGHT):
+            lines += [instruction(question, PROMPT_COMBINATIONS[name]) for name in vocabulary]
+    two = (lesson_object(_EXAMPLE), lesson_object(_EXAMPLE))
+    for combination in (PROMPT_COMBINATIONS[name] for name in vocabulary):
         many = combination.shape.name != "ONE_OBJECT"
-        lines += [answer_text("", combination.render(fitted(two, combination)))] * 200
+        kinds = [form.name for form in combination.kinds[-2:]]
+        lines += [answer_text("", combination.render(fitted(two, combination, kinds)))] * 200
         lines += [answer_text("", "[]")] * (50 if many else 0)
     return lines
 
 
-def _example_object() -> PromptObject:
-    return PromptObject((1, 2, 3, 4), ((1, 2), (2, 3), (1, 3), (2, 2)), ((1, 1), (3, 3)))
+_EXAMPLE = np.pad(np.ones((2, 5), bool), 2)
+"""A mask: of its answers, only the keys and signs matter to the tokenizer."""
 
 
 if __name__ == "__main__":

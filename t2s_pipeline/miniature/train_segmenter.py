@@ -60,6 +60,10 @@ class Prompted:
     masks: Tensor
     windows: Tensor
 
+    def to(self, device: str) -> "Prompted":
+        """The prompts on a device."""
+        return Prompted(self.xy.to(device), self.labels.to(device), self.masks.to(device), self.windows.to(device))
+
 
 def make_batch(
     pool: Sequence[PooledScene],
@@ -246,7 +250,7 @@ class Learner(nn.Module):
             F.binary_cross_entropy_with_logits(head(feature), F.interpolate(anything, feature.shape[-2:], mode="area"))
             for head, feature in zip(self.foreground, features, strict=True)
         ]
-        return sum(losses, start=torch.zeros(()))
+        return sum(losses[1:], start=losses[0])
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -290,8 +294,8 @@ class SegmenterTraining:
         torch.set_num_threads(args.threads)
         torch.manual_seed(args.seed)
         self.config = SIZES[args.size]
-        self.learner = Learner(build(self.config))
-        self.average = build(self.config).requires_grad_(False)
+        self.learner = Learner(build(self.config)).to(args.device)
+        self.average = build(self.config).requires_grad_(False).to(args.device)
         self.average.load_state_dict(self.learner.model.state_dict())
         decayed = [p for p in self.learner.parameters() if p.ndim > 1]
         rest = [p for p in self.learner.parameters() if p.ndim <= 1]
@@ -302,7 +306,7 @@ class SegmenterTraining:
         self.rows: list[dict[str, float]] = []
         self.checkpoint = self.out / "checkpoint.pt"
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
+            state = torch.load(self.checkpoint, map_location=args.device, weights_only=True)
             self.learner.load_state_dict(state["learner"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -335,10 +339,16 @@ class SegmenterTraining:
             group["lr"] = learning_rate(step, self.args.steps)
         self.learner.train()
         poor_share = POOR_SHARE if step >= GOOD_STEPS else 0.0
-        batch = make_batch(self.pool, self.args.images, self.args.kinds, rng, step < BOX_STEPS, poor_share)
+        pixels, anything, prompted = make_batch(
+            self.pool, self.args.images, self.args.kinds, rng, step < BOX_STEPS, poor_share
+        )
+        device = self.args.device
+        batch = pixels.to(device), anything.to(device), [item.to(device) for item in prompted]
         losses: dict[str, Tensor] = self.learner(*batch, frozen_pyramid=step >= GOOD_STEPS)
         self.optimizer.zero_grad()
-        torch.autograd.backward(sum((weight * losses[name] for name, weight in WEIGHTS.items()), start=torch.zeros(())))
+        torch.autograd.backward(
+            sum((weight * losses[name] for name, weight in WEIGHTS.items()), start=losses["mask"] * 0)
+        )
         nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
         self.optimizer.step()
         averaged_into(self.average, self.learner.model, step)
@@ -371,6 +381,7 @@ class SegmenterTraining:
             "sha256": sha256,
             "config": asdict(self.config),
             "training": {
+                "device": self.args.device,
                 "steps": self.args.steps,
                 "images_a_step": self.args.images,
                 "prompts_an_image": self.args.kinds,
@@ -405,7 +416,8 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=2500, help="scenes in the training pool")
     parser.add_argument("--held-out", type=int, default=250, help="scenes in the held-out pool")
     parser.add_argument("--report", type=int, default=100, help="steps between reports and checkpoints")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="of the network on a CPU, and processes that paint")
+    parser.add_argument("--device", default="cpu", help="of the network, as torch names it")
     parser.add_argument("--size", default="mini", choices=SIZES, help="of the network")
     SegmenterTraining(parser.parse_args()).run()
 

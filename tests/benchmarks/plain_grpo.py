@@ -48,8 +48,15 @@ class PlainLoop:
         squares = [np.asarray(self._policy.square(decode_image(row.picture))) for row in rows]
         inputs = self._policy.inputs(squares, [row.question for row in rows], self._combination).to(self._model.device)
         with torch.no_grad(), self._autocast():
+            # There would be no image for a sampled image token.
             drawn = self._model.eval().generate(
-                **inputs, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=grpo.max_new_tokens
+                **inputs,
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                max_new_tokens=grpo.max_new_tokens,
+                suppress_tokens=[self._model.config.image_token_id],
             )
         length = inputs["input_ids"].shape[1]
         texts = self._policy.processor.tokenizer.batch_decode(drawn[:, length:], skip_special_tokens=True)

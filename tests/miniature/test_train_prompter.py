@@ -14,7 +14,7 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from t2s_pipeline.miniature.lessons import TAUGHT, fitted, imprecise, paint_lessons, true_prompts  # noqa: E402
+from t2s_pipeline.miniature.lessons import VOCABULARIES, fitted, imprecise, lesson_object, paint_lessons  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
 from t2s_pipeline.miniature.train_prompter import (  # noqa: E402
     LessonBatches,
@@ -78,18 +78,18 @@ def test_a_packed_row_gives_the_logits_of_each_chat_alone(teacher, processor):
 
 def test_every_target_answer_parses(teacher, lessons):
     rng = np.random.default_rng(2)
-    for name, combination in ((name, PROMPT_COMBINATIONS[name]) for name in TAUGHT):
+    for name, combination in ((name, PROMPT_COMBINATIONS[name]) for name in VOCABULARIES["wide"]):
         for scene in lessons.objects:
             for careless in (0.0, 1.0):
                 _, answer, _ = teacher._example(rng, scene, next(iter(scene)), name, careless)
                 assert isinstance(parse(answer, combination, Frame.square(SHAPE.side)), Answer), answer
 
 
-def test_true_prompts_of_a_bar():
+def test_lesson_object_of_a_bar():
     mask = np.zeros((40, 60), bool)
     mask[10:20, 5:45] = True  # 40 wide, 10 high: centroid (24.5, 14.5), deviations 11.54 and 2.87
-    item = true_prompts(mask)
-    assert item.bbox == (5, 10, 45, 20)
+    item = lesson_object(mask)
+    assert item.box == (5, 10, 45, 20)
     assert [x for x, _ in item.positive_points[:2]] == [14, 35]  # 24.5 ∓ 0.9 · 11.69
     assert all(mask[y, x] for x, y in item.positive_points)
 
@@ -99,7 +99,7 @@ def test_points_of_an_odd_shape_lie_on_it():
     ys, xs = np.mgrid[:64, :64]
     radius = np.hypot(xs - 32, ys - 32)
     ring = (radius < 25) & (radius > 18)
-    item = true_prompts(ring)
+    item = lesson_object(ring)
     assert all(ring[y, x] for x, y in item.positive_points)
     assert not any(ring[y, x] for x, y in item.negative_points)
 
@@ -108,16 +108,16 @@ def test_careless_prompts_lie_to_the_lower_right_and_stay_inside():
     mask = np.zeros((168, 168), bool)
     mask[60:90, 50:90] = True  # 40 wide, 30 high: moved by 16 and 12, grown by 2 and 1.5 on every side
     frame = Frame.square(168)
-    true = true_prompts(mask)
+    true = lesson_object(mask)
     [item] = imprecise(np.random.default_rng(0), (true,), frame)
-    assert item.bbox == (64, 70, 108, 104)
+    assert item.box == (64, 70, 108, 104)
     assert [(x - 16, y - 12) for x, y in item.positive_points] == list(true.positive_points)
-    [cut] = imprecise(np.random.default_rng(0), (true_prompts(np.roll(mask, (70, 70), (0, 1))),), frame)
-    assert cut.bbox[2:] == (168, 168) and max(x for x, _ in cut.positive_points) <= 167
+    [cut] = imprecise(np.random.default_rng(0), (lesson_object(np.roll(mask, (70, 70), (0, 1))),), frame)
+    assert cut.box[2:] == (168, 168) and max(x for x, _ in cut.positive_points) <= 167
 
 
 def test_a_careless_answer_usually_marks_only_the_first_of_several():
-    objects = tuple(true_prompts(np.pad(np.ones((10, 10), bool), ((5, 85), (x, 90 - x)))) for x in (0, 30, 60))
+    objects = tuple(lesson_object(np.pad(np.ones((10, 10), bool), ((5, 85), (x, 90 - x)))) for x in (0, 30, 60))
     rng = np.random.default_rng(0)
     counts = [len(imprecise(rng, objects, Frame.square(100))) for _ in range(200)]
     assert set(counts) == {1, 3} and 130 < counts.count(1) < 170
@@ -125,7 +125,7 @@ def test_a_careless_answer_usually_marks_only_the_first_of_several():
 
 def test_one_object_combinations_get_the_box_around_all():
     squares = [np.pad(np.ones((10, 10), bool), ((y, 50 - y), (x, 50 - x))) for x, y in ((0, 0), (40, 30))]
-    objects = tuple(map(true_prompts, squares))
+    objects = tuple(map(lesson_object, squares))
     [item] = fitted(objects, PROMPT_COMBINATIONS["seg-zero"])
     assert item.bbox == (0, 0, 50, 40)
     assert len(item.positive_points) == 2 and not item.negative_points
