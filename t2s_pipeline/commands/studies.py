@@ -49,14 +49,12 @@ def paint(share: Annotated[float, SHARE] = 1.0) -> None:
 @studies.command()
 def plan(seeds: Seeds = 3, only: Only = None, results: Kept = KEPT) -> None:
     """List the tables with their systems, and about how long `t2s studies run` takes on two idle cores."""
-    settings = Settings.from_env()
-    everything = _work(settings, _tables(only), seeds)
+    everything = _work(_tables(only), seeds)
     work = _without_kept(everything, results)
     for name, table in _tables(only).items():
         print(f"{name}: {table.title}, on {table.dataset}")
         for system in table.systems:
-            missing = f"  needs {system.weights}: {system.how}" if _lacks(settings, system) else ""
-            print(f"  {system.name}{missing}")
+            print(f"  {system.name}")
     runs = sum(bool(system.experiment) for system, _, _ in work)
     trained = {(system.experiment, system.name, seed) for system, _, seed in work if system.experiment}
     seconds = len(trained) * TRAINING_SECONDS + len(work) * EVALUATION_SECONDS
@@ -88,7 +86,7 @@ def run(
     failures: dict[str, str] = {}
     with recording_runner(settings) as runner:
         _paint(runner, share)
-        for system, dataset, seed in _without_kept(_work(settings, _tables(only), seeds), results):
+        for system, dataset, seed in _without_kept(_work(_tables(only), seeds), results):
             try:
                 _study(runner, system, dataset, seed, tuple(override or ()))
             except T2SError as fault:
@@ -131,14 +129,13 @@ def _tables(only: list[str] | None) -> "dict[str, MiniatureTable]":
     return {name: table for name, table in MINIATURE_TABLES.items() if not only or name in only}
 
 
-def _work(settings: Settings, tables: "dict[str, MiniatureTable]", seeds: int) -> "list[tuple[StudySystem, str, int]]":
-    """Every system, dataset and seed, each once; systems whose weights are missing are left out."""
-    work = {}
+def _work(tables: "dict[str, MiniatureTable]", seeds: int) -> "list[tuple[StudySystem, str, int]]":
+    """Every system, dataset and seed, each once."""
+    work: dict[tuple[str, str], tuple[StudySystem, str, int]] = {}
     for table in tables.values():
         for system in table.systems:
-            if not _lacks(settings, system):
-                for seed in range(seeds):
-                    work[system.seeded(seed), table.dataset] = (system, table.dataset, seed)
+            for seed in range(seeds):
+                work.setdefault((system.seeded(seed), table.dataset), (system, table.dataset, seed))
     return sorted(work.values(), key=lambda item: item[2])
 
 
@@ -146,10 +143,6 @@ def _without_kept(work: "list[tuple[StudySystem, str, int]]", results: Path) -> 
     from t2s_pipeline.reporting.kept_studies import has_result
 
     return [(system, dataset, seed) for system, dataset, seed in work if not has_result(results, system, dataset, seed)]
-
-
-def _lacks(settings: Settings, system: "StudySystem") -> bool:
-    return bool(system.weights) and not (settings.home / system.weights).is_file()
 
 
 def _hours(seconds: float) -> str:
@@ -195,13 +188,12 @@ def _study(runner: "Runner", system: "StudySystem", dataset: str, seed: int, cha
 
     settings = runner.settings
     name = system.seeded(seed)
-    overrides = tuple(text.replace("{home}", str(settings.home)) for text in system.overrides)
     if system.experiment:
         experiment = system.experiment if seed == 0 else f"{system.experiment}-seed{seed}"
-        runner.run(Train(experiment, (*overrides, *changes)))
+        runner.run(Train(experiment, changes))
         answering = resolve(name, settings)
-    elif overrides:
-        answering = replace(resolve(name.partition("+")[0], settings, overrides), name=name)
+    elif system.overrides:
+        answering = replace(resolve(name.partition("+")[0], settings, system.overrides), name=name)
     else:
         answering = resolve(name, settings)
     evaluate(runner, answering, dataset, TEST)

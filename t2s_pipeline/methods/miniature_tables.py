@@ -5,7 +5,8 @@
 
 from dataclasses import dataclass
 
-from t2s_pipeline.methods.studies import CHANGES
+from t2s_pipeline.core.embedded import LARGE_SEGMENTER, SMALL_SEGMENTER
+from t2s_pipeline.methods.studies import CHANGES, KINDS
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, TABLE_6
 
 BASE = "think2seg-mini"
@@ -22,23 +23,22 @@ class StudySystem:
     Attributes:
         name: of the system; for a run, without its seed.
         experiment: the experiment that trains it; empty if nothing is trained.
-        overrides: further settings of the training, or of answering where nothing is trained. ``{home}`` stands for
-            T2S_HOME.
+        overrides: further settings of answering.
         published: the name of the system of the paper that it stands for; empty for none.
-        weights: a file below T2S_HOME that it needs; empty for none. Without it, the row is not run.
-        how: the command that makes these weights.
     """
 
     name: str
     experiment: str = ""
     overrides: tuple[str, ...] = ()
     published: str = ""
-    weights: str = ""
-    how: str = ""
+
+    def seed_of(self, seed: int) -> int | None:
+        """The seed; None for a system without training, which depends on none."""
+        return None if self.name == UNTRAINED else seed
 
     def seeded(self, seed: int) -> str:
-        """The name of its system with that seed: nothing without training depends on a seed."""
-        return self.name if seed == 0 or self.name == UNTRAINED else self._with_seed(seed)
+        """The name of its system with that seed."""
+        return self._with_seed(seed) if self.seed_of(seed) else self.name
 
     def _with_seed(self, seed: int) -> str:
         base, plus, variant = self.name.partition("+")
@@ -57,6 +57,7 @@ class MiniatureTable:
         published_dataset: the dataset of the paper's numbers.
         order: systems whose order the claim fixes, the best first; empty if it fixes none.
         morphologies: the shapes of targets that are listed beside all of them.
+        base: the system that the others are compared with.
     """
 
     title: str
@@ -66,6 +67,7 @@ class MiniatureTable:
     published_dataset: str = "earthreason"
     order: tuple[str, ...] = ()
     morphologies: tuple[str, ...] = ()
+    base: str = BASE
 
 
 _METHODS = (
@@ -78,38 +80,22 @@ _METHODS = (
 _PLAIN = StudySystem(BASE, BASE, published="think2seg-rs-3b")
 
 
+def _study(name: str, published: str = "") -> StudySystem:
+    return StudySystem(f"think2seg-{name}-mini", f"think2seg-{name}-mini", published=published)
+
+
 def _segmenters() -> tuple[StudySystem, ...]:
     """Think2Seg-RS with the other sizes of the segmenter."""
-    others = (("sam2-mini-small", "tiny"), ("sam2-mini-large", "large"))
     return tuple(
-        StudySystem(
-            f"{BASE}+{name}",
-            overrides=(f"segmenter={name}@{{home}}/models/{name}/model.safetensors",),
-            published=f"think2seg-rs-3b-sam2.1-{published}",
-            weights=f"models/{name}/model.safetensors",
-            how=f"python -m t2s_pipeline.miniature.train_segmenter --size {name.rpartition('-')[2]} "
-            f"--out T2S_HOME/models/{name}",
-        )
-        for name, published in others
+        StudySystem(f"{BASE}+{name}", overrides=(f"segmenter={name}",), published=f"think2seg-rs-3b-sam2.1-{published}")
+        for name, published in ((SMALL_SEGMENTER, "tiny"), (LARGE_SEGMENTER, "large"))
     )
 
 
 def _combinations() -> tuple[StudySystem, ...]:
     names = [name for name in TABLE_6 if name != DEFAULT_COMBINATION]
-    return tuple(
-        StudySystem(f"think2seg-{name}-mini", f"think2seg-{name}-mini", published=f"think2seg-rs-3b-{name}")
-        for name in names
-    )
+    return tuple(_study(name, f"think2seg-rs-3b-{name}") for name in names)
 
-
-_SMALL_PROMPTER = StudySystem(
-    "think2seg-small-mini",
-    BASE,
-    ("name=think2seg-small-mini", "prompter={home}/models/prompter-small"),
-    published="think2seg-rs-internvl3-2b",
-    weights="models/prompter-small/model.safetensors",
-    how="python -m t2s_pipeline.miniature.train_prompter --size small --out T2S_HOME/models/prompter-small",
-)
 
 MINIATURE_TABLES: dict[str, MiniatureTable] = {
     "1": MiniatureTable(
@@ -130,7 +116,7 @@ MINIATURE_TABLES: dict[str, MiniatureTable] = {
     "4": MiniatureTable(
         "Table 4: the size of the prompter",
         "A larger prompter is better.",
-        (_PLAIN, _SMALL_PROMPTER),
+        (_PLAIN, _study("small", "think2seg-rs-internvl3-2b")),
         order=(BASE, "think2seg-small-mini"),
     ),
     "5-coarse": MiniatureTable(
@@ -157,22 +143,26 @@ MINIATURE_TABLES: dict[str, MiniatureTable] = {
         "Each study changes one thing of plain Think2Seg-RS (docs/beyond.md).",
         (
             _PLAIN,
-            *(StudySystem(f"think2seg-{name}-mini", f"think2seg-{name}-mini") for name in CHANGES),
+            *(_study(name) for name in CHANGES if name not in KINDS),
             StudySystem(f"{BASE}+negatives"),
             StudySystem("think2seg-second-look-mini+first"),
         ),
         morphologies=("elongated", "irregular", "(empty)"),
+    ),
+    "kinds": MiniatureTable(
+        "Beyond the paper: rotated boxes, chains of points, and the choice among kinds",
+        "Other kinds of prompts suit elongated targets. All four are trained from a base that was taught these answers "
+        "too; plain Think2Seg-RS from that base is what they are compared with.",
+        (_study("wide"), *(_study(name) for name in KINDS)),
+        morphologies=("elongated", "irregular", "(empty)"),
+        base="think2seg-wide-mini",
     ),
     "beyond-referring": MiniatureTable(
         "A little referring supervision: what it buys on referring expressions",
         "A few box labels buy precision on single objects.",
         (
             _PLAIN,
-            *(
-                StudySystem(f"think2seg-{name}-mini", f"think2seg-{name}-mini")
-                for name in CHANGES
-                if name.startswith("calibration")
-            ),
+            *(_study(name) for name in CHANGES if name.startswith("calibration")),
         ),
         dataset=REFERRING,
     ),

@@ -6,6 +6,7 @@ docs/beyond.md says what each is and where it comes from. `t2s demo` trains none
 from collections.abc import Iterator
 from dataclasses import replace
 
+from t2s_pipeline.core.embedded import SMALL_PROMPTER, WIDE_PROMPTER
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, TABLE_6
 
@@ -26,6 +27,9 @@ CHANGES: dict[str, tuple[str, ...]] = {
 }
 """The name of a study → the settings that it changes, as ``--set`` takes them."""
 
+KINDS = ("rotated", "chain", "adaptive")
+"""The studies of other kinds of prompts. What they are compared with is trained from the same base: ``wide``."""
+
 COMBINATIONS = tuple(name for name in TABLE_6 if name != DEFAULT_COMBINATION)
 """The other combinations of Table 6. At full size they are the ablations of the paper."""
 
@@ -35,14 +39,24 @@ SMALLER: dict[str, tuple[str, ...]] = {
     # The scenes of the embedded dataset, which name there what is visible.
     "mine-empty": ("dataset=synthetic-studies",),
     **{f"calibration-{percent}": ("calibration_dataset=synthetic-referring",) for percent in (2, 5, 10, 20)},
+    # The embedded prompter does not know these kinds of answers.
+    **{kind: (f"prompter={WIDE_PROMPTER}",) for kind in KINDS},
 }
 """What the small version of a study changes besides."""
+
+BASES: dict[str, tuple[str, ...]] = {
+    "small": (f"prompter={SMALL_PROMPTER}",),
+    "wide": (f"prompter={WIDE_PROMPTER}",),
+}
+"""Studies of another embedded prompter: plain Think2Seg-RS, trained from it. At full size, a prompter is a setting."""
 
 
 def studies(embedded: Experiment, full_size: Experiment) -> Iterator[Experiment]:
     """Each study on the embedded default (``think2seg-NAME-mini``), and at full size (``think2seg-NAME-3b``)."""
     for name in COMBINATIONS:
         yield replace(embedded.with_overrides([f"recipe.combination={name}"]), name=f"think2seg-{name}-mini")
+    for name, changes in BASES.items():
+        yield replace(embedded.with_overrides(changes), name=f"think2seg-{name}-mini")
     for name, changes in CHANGES.items():
         small = embedded.with_overrides((*changes, *SMALLER.get(name, ())))
         yield replace(small, name=f"think2seg-{name}-mini")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
-from t2s_pipeline.miniature.lessons import TAUGHT
+from t2s_pipeline.miniature.lessons import TAUGHT, VOCABULARIES
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
@@ -54,7 +54,13 @@ def scenes(count: int) -> list[Scene]:
     return [paint_scene(np.random.default_rng([SEED, index])) for index in range(count)]
 
 
-def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperature: float = 0.0) -> PrompterScores:
+def measure(
+    prompter: Prompter,
+    segmenter: Sam2Segmenter,
+    count: int,
+    temperature: float = 0.0,
+    vocabulary: Sequence[str] = TAUGHT,
+) -> PrompterScores:
     """Let a prompter answer the first question of ``count`` scenes, and score it.
 
     Args:
@@ -62,11 +68,12 @@ def measure(prompter: Prompter, segmenter: Sam2Segmenter, count: int, temperatur
         segmenter: makes masks from the answers in the default prompt combination.
         count: number of scenes; other prompt combinations are measured on a quarter of them.
         temperature: of sampling; 0 for greedy decoding.
+        vocabulary: the prompt combinations that it was taught.
     """
     painted = scenes(count)
     settings = GenerationSettings(max_new_tokens=224, temperature=temperature)
     valid: dict[str, float] = {}
-    for name in TAUGHT:
+    for name in vocabulary:
         subset = painted if name == DEFAULT_COMBINATION else painted[: max(count // 4, 1)]
         answers = _answers(prompter, subset, name, settings)
         valid[name] = float(np.mean([isinstance(answer, Answer) for answer in answers]))
@@ -119,9 +126,11 @@ def main() -> None:
     parser.add_argument("--segmenter", default="sam2-mini")
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--vocabulary", default="boxes-and-points", choices=VOCABULARIES, help="that it was taught")
     parser.add_argument("--out", type=Path, help="also write the scores to this file, as JSON")
     args = parser.parse_args()
-    scores = measure(load_prompter(args.folder), load_segmenter(args.segmenter), args.scenes, args.temperature)
+    prompter, segmenter = load_prompter(args.folder), load_segmenter(args.segmenter)
+    scores = measure(prompter, segmenter, args.scenes, args.temperature, VOCABULARIES[args.vocabulary])
     text = json.dumps(asdict(scores), indent=2)
     print(text)
     if args.out:

@@ -197,7 +197,6 @@ class LessonBatches:
         name = DEFAULT_COMBINATION if rng.random() < self.schedule.default_share else str(rng.choice(self.others))
         shared = tokenizer(self._shared(name)).input_ids
         row = LessonRow(scene, list(shared), [IGNORE] * len(shared), [0] * len(shared))
-        combination = PROMPT_COMBINATIONS[name]
         kinds = list(rng.permutation(list(objects)))
         while len(kinds) < self.schedule.questions_per_scene:
             kinds.append(rng.choice(list(objects)))

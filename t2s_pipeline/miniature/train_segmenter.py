@@ -269,7 +269,8 @@ def save(model: SAM2Base, path: Path) -> str:
 
 def evaluate(model: SAM2Base, scenes: Sequence[PooledScene], only: Collection[str] = ()) -> dict[str, dict[str, float]]:
     """For each kind of prompt: number of instances, mean IoU, and the share of IoUs above 0.5."""
-    table = prompt_quality(Sam2Segmenter(model, "sam2-mini", "in training"), scenes, only=only)
+    segmenter = Sam2Segmenter(model, "sam2-mini", "in training", next(model.parameters()).device)
+    table = prompt_quality(segmenter, scenes, only=only)
     return {
         kind: {"n": len(ious), "iou": float(np.mean(ious)), "above_half": float(np.mean(np.array(ious) > 0.5))}
         for kind, ious in table.items()

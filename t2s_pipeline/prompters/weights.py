@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTERS
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_snapshot
 from t2s_pipeline.core.hub_layout import snapshot_folder
@@ -22,8 +22,9 @@ def folder_of(name_or_path: str) -> Path:
     A published checkpoint is taken from the local Hub cache. It is downloaded only if HF_HUB_OFFLINE=0.
 
     Args:
-        name_or_path: ``qwen2.5-vl-mini``, a name of ``models.toml``, the name of a published model
-            (``published_models``), its Hub id, ``owner/model@commit`` for any other model of the Hub, or a folder.
+        name_or_path: an embedded prompter (``qwen2.5-vl-mini``), a name of ``models.toml``, the name of a published
+            model (``published_models``), its Hub id, ``owner/model@commit`` for any other model of the Hub, or a
+            folder.
 
     Raises:
         InputError: if there is no such checkpoint on this machine.
@@ -33,7 +34,7 @@ def folder_of(name_or_path: str) -> Path:
         return folder
     model = _of_the_hub(name_or_path)
     if model is None:
-        names = ", ".join(dict.fromkeys([EMBEDDED_PROMPTER, *_own_names(), *published_models()]))
+        names = ", ".join(dict.fromkeys([*EMBEDDED_PROMPTERS, *_own_names(), *published_models()]))
         raise InputError(
             f"There is no prompter {shown(name_or_path)}: use {names}, owner/model@commit for another model of the "
             "Hub, or a folder with a saved model."
@@ -59,8 +60,8 @@ def entry_of(name: str) -> ModelEntry | None:
 
 def _local_folder(name_or_path: str) -> Path | None:
     """The folder of an embedded model, of an entry with a path, or the folder itself."""
-    if name_or_path == EMBEDDED_PROMPTER:
-        return EMBEDDED_PROMPTER_FOLDER
+    if name_or_path in EMBEDDED_PROMPTERS:
+        return EMBEDDED_PROMPTERS[name_or_path]
     entry = entry_of(name_or_path)
     if entry is not None:
         return place_of(entry) if entry.path else None

@@ -1,10 +1,11 @@
 """docs/miniature_tables.md: the tables in miniature, from the scores in the lake.
 
 The scores of all seeds of a system count together: an answer of one of three seeds has a third of the weight. So the
-interval of a difference covers the choice of the images, and the seeds are averaged before.
+interval of a difference covers the choice of the images, and the seeds are averaged before. Two systems are compared
+on the seeds that both have.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -18,15 +19,16 @@ from t2s_pipeline.lake.published import published_metrics
 from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES, STEP_TIMES
 from t2s_pipeline.lake.store import list_partitions, read_partition
 from t2s_pipeline.lake.table import Table
-from t2s_pipeline.methods.miniature_tables import BASE, MINIATURE_TABLES, TEST, MiniatureTable, StudySystem
+from t2s_pipeline.methods.miniature_tables import MINIATURE_TABLES, TEST, MiniatureTable, StudySystem
 from t2s_pipeline.reporting.kept_studies import scores_of, subject_of
 
 INTRODUCTION = """# The tables in miniature
 
 The paper's tables with the embedded models and painted scenes, and the studies of [Beyond the paper](beyond.md).
 `make tables` makes them; it goes on where it was stopped. gIoU in percent under the strict protocol on the test split,
-over all seeds. The difference is that from plain Think2Seg-RS (`think2seg-mini`), paired by image, with a 95 %
-bootstrap interval. Where the interval holds 0, no difference is shown. Published numbers are those of the paper's
+over all seeds. The difference is that from the base of the comparison, over the seeds that both have, paired by image,
+with a 95 % bootstrap interval. Where the interval holds 0, no difference is shown. `think2seg-mini` is plain
+Think2Seg-RS. Published numbers are those of the paper's
 full-size systems on real images: only their order can be compared.
 
 `synthetic-studies` has the scenes of the embedded dataset, the same pixels, and further scenes without a target. So
@@ -39,10 +41,27 @@ HEAD = "| system | seeds | n | gIoU | difference | rejected | published | second
 
 @dataclass(frozen=True)
 class _Scores:
-    """The scores of all seeds of a system on a test split."""
+    """The scores of a system on a test split, by seed. Without training there is one result, which has no seed."""
 
-    table: pa.Table
-    seeds: int
+    by_seed: dict[int | None, pa.Table]
+
+    @property
+    def table(self) -> pa.Table:
+        """Those of all seeds."""
+        return pa.concat_tables(self.by_seed.values())
+
+    def of(self, seeds: Container[int | None]) -> pa.Table | None:
+        """Those of these seeds; None if there is none."""
+        tables = [table for seed, table in self.by_seed.items() if seed is None or seed in seeds]
+        return pa.concat_tables(tables) if tables else None
+
+
+def _paired(ours: _Scores, base: _Scores) -> tuple[pa.Table, pa.Table] | None:
+    """The scores of two systems for the seeds that both have; all of them if one of the systems has no seeds."""
+    if None in ours.by_seed or None in base.by_seed:
+        return ours.table, base.table
+    first, second = ours.of(base.by_seed), base.of(ours.by_seed)
+    return None if first is None or second is None else (first, second)
 
 
 def miniature_tables(lakes: Sequence[LakePlace], seeds: Iterable[int], names: Iterable[str] = MINIATURE_TABLES) -> str:
@@ -69,7 +88,7 @@ def _table(lakes: Sequence[LakePlace], table: MiniatureTable, seeds: list[int], 
     lines.append(HEAD)
     published = _published(table.published_dataset)
     for system in table.systems:
-        lines.append(_row(system, scores, published, seconds, seeds))
+        lines.append(_row(system, table.base, scores, published, seconds, seeds))
     lines += ["", _order(table, scores), ""]
     lines += _by_morphology(lakes, table, scores)
     return "\n".join(lines)
@@ -77,26 +96,27 @@ def _table(lakes: Sequence[LakePlace], table: MiniatureTable, seeds: list[int], 
 
 def _row(
     system: StudySystem,
+    base_name: str,
     scores: dict[str, _Scores | None],
     published: dict[str, float],
     seconds: dict[str, float],
     seeds: list[int],
 ) -> str:
-    ours, base = scores[system.name], scores.get(BASE)
+    ours, base = scores[system.name], scores.get(base_name)
     paper = f"{published[system.published]:.2f}" if system.published in published else ""
     if ours is None:
-        need = f"needs {system.weights} (`{system.how}`)" if system.weights else "not run yet"
-        return f"| `{system.name}` | | | | | | {paper} | | {need} |"
+        return f"| `{system.name}` | | | | | | {paper} | | not run yet |"
     summary = summarize(ours.table)
     rejections = summary.rejection_true + summary.rejection_false
-    difference, sentence = "", "the base of the comparison" if system.name == BASE else ""
-    if system.name != BASE and base is not None:
-        _, estimates = compare(ours.table, base.table)
-        difference, sentence = _shown(estimates["giou"], sign=True), _conclusion(estimates["giou"])
+    difference, sentence = "", "the base of the comparison" if system.name == base_name else ""
+    if system.name != base_name and base is not None:
+        estimate = _difference(ours, base)
+        if estimate is not None:
+            difference, sentence = _shown(estimate, sign=True), _conclusion(estimate, base_name)
     took = sum(seconds.get(system.seeded(seed), 0.0) for seed in seeds)
     cells = (
         f"`{system.name}`",
-        ours.seeds,
+        len(ours.by_seed),
         summary.n,
         _shown(summary.giou),
         difference,
@@ -108,11 +128,25 @@ def _row(
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def _conclusion(estimate: Estimate) -> str:
+def _difference(ours: _Scores, base: _Scores, ids: pa.ChunkedArray | None = None) -> Estimate | None:
+    """The difference of gIoU, on these samples only if they are given; None if there is nothing to compare."""
+    pair = _paired(ours, base)
+    if pair is None:
+        return None
+    if ids is not None:
+        first, second = (scores.filter(pc.is_in(scores["sample_id"], ids.combine_chunks())) for scores in pair)
+        pair = first, second
+    try:
+        return compare(*pair)[1]["giou"]
+    except InputError:  # no such sample
+        return None
+
+
+def _conclusion(estimate: Estimate, base: str) -> str:
     if estimate.low > 0:
-        return "better than plain Think2Seg-RS"
+        return f"better than `{base}`"
     if estimate.high < 0:
-        return "worse than plain Think2Seg-RS"
+        return f"worse than `{base}`"
     return "no difference is shown"
 
 
@@ -127,9 +161,9 @@ def _order(table: MiniatureTable, scores: dict[str, _Scores | None]) -> str:
         return ""
     first, second = (scores.get(name) for name in table.order[:2])
     names = f"`{table.order[0]}` before `{table.order[1]}`"
-    if first is None or second is None:
+    estimate = None if first is None or second is None else _difference(first, second)
+    if estimate is None:
         return f"The claim ({names}) is not tested yet."
-    estimate = compare(first.table, second.table)[1]["giou"]
     if estimate.low > 0:
         verdict = "holds here"
     elif estimate.high < 0:
@@ -141,7 +175,7 @@ def _order(table: MiniatureTable, scores: dict[str, _Scores | None]) -> str:
 
 def _by_morphology(lakes: Sequence[LakePlace], table: MiniatureTable, scores: dict[str, _Scores | None]) -> list[str]:
     """The differences on the samples of some shapes."""
-    base = scores.get(BASE)
+    base = scores.get(table.base)
     if not table.morphologies or base is None:
         return []
     # Results that were kept have no samples. `t2s studies paint` makes them.
@@ -155,27 +189,20 @@ def _by_morphology(lakes: Sequence[LakePlace], table: MiniatureTable, scores: di
     lines.append("| system | " + " | ".join(table.morphologies) + " |\n" + "|---" * (1 + len(table.morphologies)) + "|")
     for system in table.systems:
         ours = scores[system.name]
-        if ours is None or system.name == BASE:
+        if ours is None or system.name == table.base:
             continue
-        cells = [_difference_on(ours.table, base.table, ids[shape]) for shape in table.morphologies]
+        estimates = [_difference(ours, base, ids[shape]) for shape in table.morphologies]
+        cells = ["" if estimate is None else _shown(estimate, sign=True) for estimate in estimates]
         lines.append(f"| `{system.name}` | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
-def _difference_on(ours: pa.Table, base: pa.Table, ids: pa.ChunkedArray) -> str:
-    ours, base = (scores.filter(pc.is_in(scores["sample_id"], ids.combine_chunks())) for scores in (ours, base))
-    try:
-        return _shown(compare(ours, base)[1]["giou"], sign=True)
-    except InputError:  # no such sample
-        return ""
-
-
 def _scores(lakes: Sequence[LakePlace], system: StudySystem, dataset: str, seeds: list[int]) -> _Scores | None:
     """The strict scores of all seeds that are there."""
-    partitions = {system.seeded(seed): scores_of(system, dataset, seed) for seed in seeds}
-    there = (_first(lakes, SAMPLE_SCORES, partition) for partition in partitions.values())
-    tables = [table for table in there if table is not None]
-    return _Scores(pa.concat_tables(tables), len(tables)) if tables else None
+    partitions = {system.seed_of(seed): scores_of(system, dataset, seed) for seed in seeds}
+    there = {seed: _first(lakes, SAMPLE_SCORES, partition) for seed, partition in partitions.items()}
+    by_seed = {seed: table for seed, table in there.items() if table is not None}
+    return _Scores(by_seed) if by_seed else None
 
 
 def _first(

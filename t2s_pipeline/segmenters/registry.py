@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTER_FILE
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTERS
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_file
 from t2s_pipeline.core.models import SEGMENTER, ModelEntry, entries, find_entry, place_of
@@ -98,9 +98,10 @@ MOBILE_SAM = PublishedFile(
 SEGMENTERS = Registry(
     "segmenter",
     (
-        Segmenter(EMBEDDED_SEGMENTER, _miniature("mini"), 128, EMBEDDED_SEGMENTER_FILE),
-        Segmenter("sam2-mini-small", _miniature("small"), 128),
-        Segmenter("sam2-mini-large", _miniature("large"), 128),
+        *(
+            Segmenter(name, _miniature("mini" if name == EMBEDDED_SEGMENTER else name.rpartition("-")[2]), 128, file)
+            for name, file in EMBEDDED_SEGMENTERS.items()
+        ),
         _sam21("tiny", "sam2.1_hiera_t.yaml", "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
         _sam21("small", "sam2.1_hiera_s.yaml", "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
         _sam21("base-plus", "sam2.1_hiera_b+.yaml", "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTERS
 from t2s_pipeline.core.errors import InputError, NotMaterializedError
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.catalog import find_dataset, known_datasets
@@ -102,7 +102,7 @@ def diagnose(settings: Settings) -> Diagnosis:
         for experiment in EXPERIMENTS.values()
     ]
     models = ModelNames(
-        (EMBEDDED_PROMPTER, *published_models()),
+        (*EMBEDDED_PROMPTERS, *published_models()),
         tuple(family.name for family in FAMILIES.values()),
         tuple(SEGMENTERS),
     )

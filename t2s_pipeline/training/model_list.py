@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER, EMBEDDED_SEGMENTER_FILE
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTERS, EMBEDDED_SEGMENTERS
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_layout import newest_file, snapshot_folder
 from t2s_pipeline.core.models import PROMPTER, SEGMENTER, entries, find_entry, place_of
@@ -67,11 +67,11 @@ def _named() -> Iterator[KnownModel]:
 
 
 def _embedded() -> Iterator[KnownModel]:
-    folder = EMBEDDED_PROMPTER_FOLDER
-    yield _at(KnownModel(EMBEDDED_PROMPTER, PROMPTER, EMBEDDED_PROMPTER, "embedded", str(folder)), folder)
+    for name, folder in EMBEDDED_PROMPTERS.items():
+        yield _at(KnownModel(name, PROMPTER, name, "embedded", str(folder)), folder)
     for segmenter in SEGMENTERS.values():
         if isinstance(segmenter.weights, Path):
-            source = "embedded" if segmenter.weights == EMBEDDED_SEGMENTER_FILE else "registered"
+            source = "embedded" if segmenter.weights in EMBEDDED_SEGMENTERS.values() else "registered"
             place = segmenter.weights
             yield _at(KnownModel(segmenter.name, SEGMENTER, segmenter.name, source, str(place)), place)
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER
+from t2s_pipeline.core.embedded import EMBEDDED_MODELS, EMBEDDED_PROMPTERS
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.models import PROMPTER, SEGMENTER, ModelEntry, find_entry, find_weights, place_of, store
 from t2s_pipeline.core.names import require_name
@@ -53,7 +53,7 @@ def without_paths(experiment: Experiment) -> Experiment:
 
 def prompter_name(name_or_path: str) -> str:
     """The name of a prompter in settings and tables. What is no folder and not in ``models.toml`` stays as it is."""
-    if name_or_path == EMBEDDED_PROMPTER:
+    if name_or_path in EMBEDDED_PROMPTERS:
         return name_or_path
     entry = prompter_entry(name_or_path)
     if entry is None:
@@ -102,7 +102,7 @@ def register(path: Path, name: str | None = None, network: str = "", replacing: 
     path = home_expanded(path).absolute()
     if not os.path.exists(path):
         raise InputError(f"There is nothing at {path}.")
-    if name in (EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER):
+    if name in EMBEDDED_MODELS:
         raise InputError(f"{name} is the name of an embedded model: choose another name.")
     if _is_prompter(path):
         family_of(path)
@@ -135,7 +135,7 @@ def register_of_hub(name: str, place: str, network: str = "", replacing: bool = 
         raise InputError(f"{place!r} is no path, and not owner/model@COMMIT with the 40 hex digits of a commit.")
     kind = SEGMENTER if network or name in SEGMENTERS else PROMPTER
     require_name(name, kind)
-    if name in (EMBEDDED_PROMPTER, EMBEDDED_SEGMENTER):
+    if name in EMBEDDED_MODELS:
         raise InputError(f"{name} is the name of an embedded model: choose another name.")
     entry = ModelEntry(kind, name, hub_id=model.hub_id, revision=model.revision, network=network)
     before = find_entry(kind, name)
@@ -234,7 +234,7 @@ def _free_name(kind: str, name: str, sha256: str, is_published: bool) -> str:
     if known is not None:
         return known.name
     taken = find_entry(kind, name)
-    return f"{name}-{sha256[:_DIGITS]}" if is_published or taken is not None or name == EMBEDDED_PROMPTER else name
+    return f"{name}-{sha256[:_DIGITS]}" if is_published or taken is not None or name in EMBEDDED_PROMPTERS else name
 
 
 def _slug(path: Path) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTERS
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import published_samples
 from t2s_pipeline.lake.schema import TRAINING_LOG
@@ -90,7 +90,7 @@ def total_steps(experiment: Experiment, samples: int | None) -> int | None:
 def _times(
     experiment: Experiment, sizes: Architecture | None, needed: Memory | None
 ) -> tuple[tuple[Device, StepTime], ...]:
-    if sizes is None or needed is None or experiment.prompter == EMBEDDED_PROMPTER:  # it trains on a CPU
+    if sizes is None or needed is None or experiment.prompter in EMBEDDED_PROMPTERS:  # it trains on a CPU
         return ()
     fitting = [device for device in DEVICES if device.memory >= needed.peak]
     return tuple((device, step_time(experiment, sizes, device)) for device in fitting)

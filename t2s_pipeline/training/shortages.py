@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTERS
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import EMBEDDED
 from t2s_pipeline.methods.experiment import Experiment
@@ -56,7 +56,7 @@ def shortages(
     yield from _packages(experiment, machine, settings.worker_python)
     yield from _models(experiment, machine, settings.worker_python)
     yield from _data(experiment, machine)
-    if experiment.prompter != EMBEDDED_PROMPTER:
+    if experiment.prompter not in EMBEDDED_PROMPTERS:
         yield from _devices(experiment, machine, needed)
     yield from _disk(experiment, machine, settings, steps, checkpoint_gb)
     if checkpoint_gb is None and experiment.prompter not in machine.prompters and not machine.worker_fault:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER_FOLDER, EMBEDDED_SEGMENTER_FILE  # noqa: E402
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTERS, EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTERS  # noqa: E402
 from tests.commands.test_cli import message_of, t2s  # noqa: E402
 from tests.training.test_model_fetch import WEIGHTS, archive  # noqa: E402
 
@@ -21,7 +21,7 @@ COMMIT = "66285546d2b821cf421d4f5eb2576359d3770cd3"
 @pytest.fixture
 def prompter(tmp_path: Path) -> Path:
     """The embedded prompter as a folder of one's own."""
-    return shutil.copytree(EMBEDDED_PROMPTER_FOLDER, tmp_path / "lab" / "Ours")
+    return shutil.copytree(EMBEDDED_PROMPTERS[EMBEDDED_PROMPTER], tmp_path / "lab" / "Ours")
 
 
 def listed(home: Path) -> dict[str, dict[str, object]]:
@@ -57,7 +57,7 @@ def test_the_table_says_where_a_model_is_and_which_one_is_lost(tmp_path: Path, p
 
 
 def test_other_weights_under_a_published_name_are_shown_as_such(tmp_path: Path):
-    file = shutil.copy(EMBEDDED_SEGMENTER_FILE, tmp_path / "mine.safetensors")
+    file = shutil.copy(EMBEDDED_SEGMENTERS[EMBEDDED_SEGMENTER], tmp_path / "mine.safetensors")
     added = t2s(tmp_path, "models", "add", "sam2.1-small", file).stdout.splitlines()
     sha256 = listed(tmp_path)["sam2.1-small"]["sha256"]
     assert added[1] == (

@@ -1,6 +1,5 @@
 """`t2s studies`: from painted scenes to the page of the tables, with the real worker; what fails is named."""
 
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +10,9 @@ import pytest
 pytest.importorskip("dagster")
 pytestmark = pytest.mark.orchestrator
 
-from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER_FILE  # noqa: E402
 from t2s_pipeline.core.settings import REPO, Settings  # noqa: E402
 from t2s_pipeline.lake.table import Table  # noqa: E402
 from t2s_pipeline.methods.miniature_tables import BASE, MINIATURE_TABLES, UNTRAINED, MiniatureTable  # noqa: E402
-from t2s_pipeline.training.model_names import segmenter_name  # noqa: E402
 from t2s_pipeline.worker import launcher  # noqa: E402
 from t2s_pipeline.worker.failures import WorkerError  # noqa: E402
 from tests.commands.test_cli import message_of, t2s  # noqa: E402
@@ -26,24 +23,21 @@ needs_worker = pytest.mark.skipif(not WORKER.exists(), reason=f"no worker enviro
 
 SMALL = f"{BASE}+sam2-mini-small"
 LARGE = f"{BASE}+sam2-mini-large"
+SEEDED = f"{BASE}-seed1+sam2-mini"
 
 
-def test_the_plan_names_what_is_missing_and_the_hours(tmp_path: Path):
+def test_the_plan_names_the_systems_and_the_hours(tmp_path: Path):
     kept = ("--kept", tmp_path / "kept")
     done = t2s(tmp_path, "studies", "plan", "--seeds", 2, "--only", "5-coarse", "--only", "4", *kept)
     lines = done.stdout.splitlines()
     assert lines[0] == "4: Table 4: the size of the prompter, on synthetic-studies"
-    how = "python -m t2s_pipeline.miniature.train_segmenter --size large --out T2S_HOME/models/sam2-mini-large"
-    assert f"  {LARGE}  needs models/sam2-mini-large/model.safetensors: {how}" in lines
-    # The base with two seeds, in both tables: 2 trainings of 330 s and 2 evaluations of 120 s.
-    assert lines[-2] == "2 trainings and 2 evaluations (2 of trained systems): about 15 minutes."
-    file = tmp_path / "models" / "sam2-mini-large" / "model.safetensors"
-    file.parent.mkdir(parents=True)
-    file.touch()
-    lines = t2s(tmp_path, "studies", "plan", "--seeds", 9, "--only", "5-coarse", *kept).stdout.splitlines()
     assert f"  {LARGE}" in lines
-    # 9 trainings of 330 s and 18 evaluations of 120 s are 5130 s.
-    assert lines[-2] == "9 trainings and 18 evaluations (9 of trained systems): about 1.4 hours."
+    # The base and the small prompter with two seeds: 4 trainings of 330 s. With both other segmenters of the base, 8
+    # evaluations of 120 s. Together 2,280 s.
+    assert lines[-2] == "4 trainings and 8 evaluations (4 of trained systems): about 38 minutes."
+    lines = t2s(tmp_path, "studies", "plan", "--seeds", 9, "--only", "5-coarse", *kept).stdout.splitlines()
+    # 9 trainings of 330 s and 27 evaluations of 120 s are 6,210 s.
+    assert lines[-2] == "9 trainings and 27 evaluations (9 of trained systems): about 1.7 hours."
 
 
 def test_a_table_that_does_not_exist_is_one_sentence(tmp_path: Path):
@@ -77,10 +71,10 @@ class Fails(StandIn):
         super().train(options, mark)
 
     def _write(self, table: Table, where: dict[str, str], *content: Any) -> None:
-        """The masks of the variant are those of its own segmenter."""
-        if "segmenter" in where and where["system"].endswith("+sam2-mini-small"):
-            file = self.home / "models" / "sam2-mini-small" / "model.safetensors"
-            where["segmenter"] = segmenter_name(f"sam2-mini-small@{file}")
+        """The masks of a variant are those of its own segmenter."""
+        _, plus, segmenter = where.get("system", "").partition("+")
+        if "segmenter" in where and plus:
+            where["segmenter"] = segmenter
         super()._write(table, where, *content)
 
 
@@ -89,9 +83,6 @@ def test_a_system_that_fails_is_named_and_the_others_are_on_the_page(tmp_path: P
     monkeypatch.setenv("T2S_WORKER_PYTHON", sys.executable)
     monkeypatch.setattr(launcher, "plain_launch", lambda settings: worker)
     monkeypatch.setitem(MINIATURE_TABLES, "1", table_with("1", UNTRAINED, BASE))
-    weights = tmp_path / "models" / "sam2-mini-small" / "model.safetensors"
-    weights.parent.mkdir(parents=True)
-    shutil.copy(EMBEDDED_SEGMENTER_FILE, weights)
     page = tmp_path / "page.md"
     tables = ("--only", "1", "--only", "5-coarse", "--only", "beyond-referring")
     monkeypatch.setitem(MINIATURE_TABLES, "beyond-referring", table_with("beyond-referring", BASE))
@@ -100,21 +91,20 @@ def test_a_system_that_fails_is_named_and_the_others_are_on_the_page(tmp_path: P
     done = t2s(tmp_path, *command)
     # The second seed of the base fails on both datasets, and what answers with its checkpoint has none.
     assert done.stderr.endswith(
-        f"t2s: 2 systems failed, the others are done: {BASE}-seed1, {BASE}-seed1+sam2-mini-small.\n"
+        f"t2s: 3 systems failed, the others are done: {BASE}-seed1, {SEEDED}-small, {SEEDED}-large.\n"
     )
     assert f"{BASE}-seed1 failed: the training stopped\n" in done.stdout
     # Every answer is the true mask.
     rows = rows_of(page)
-    for system in (UNTRAINED, BASE, SMALL):
+    for system in (UNTRAINED, BASE, SMALL, LARGE):
         assert rows[system][0] == "1" and rows[system][2].startswith("100.00 ["), system
-    assert rows[LARGE][-1].startswith("needs models/sam2-mini-large/model.safetensors")
     trained = [call[1] for call in worker.calls if call[0] == "train"]
     assert trained == [BASE, f"{BASE}-seed1", f"{BASE}-seed1"] and worker.overrides
     before = len(worker.calls)
     t2s(tmp_path, *command)
     assert {call[:2] for call in worker.calls[before:]} == {("train", f"{BASE}-seed1")}
-    # Without the lake, what was kept counts as done: the base on two datasets, its variant, and the untrained one.
-    assert t2s(tmp_path, "studies", "keep", *shared).stdout == f"4 results were added to {tmp_path / 'kept'}.\n"
+    # Without the lake, what was kept counts as done: the base on two datasets, its two variants, and the untrained one.
+    assert t2s(tmp_path, "studies", "keep", *shared).stdout == f"5 results were added to {tmp_path / 'kept'}.\n"
     elsewhere = t2s(tmp_path / "elsewhere", "studies", "plan", *shared, "--only", "1").stdout.splitlines()
     assert elsewhere[-3:-1] == [
         "1 trainings and 1 evaluations (1 of trained systems): about 8 minutes.",

@@ -11,7 +11,7 @@ from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, RELEASED, ZERO_
 from t2s_pipeline.methods.grpo import GRPOSettings
 from t2s_pipeline.methods.inference import Inference
 from t2s_pipeline.methods.registry import METHODS
-from t2s_pipeline.methods.studies import COMBINATIONS
+from t2s_pipeline.methods.studies import BASES, COMBINATIONS, KINDS
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.families import published_model
 
@@ -246,8 +246,15 @@ def test_shares_of_other_prompts_are_checked():
 def test_every_study_changes_what_is_learned_and_exists_small_and_at_full_size():
     studies = METHODS["think2seg"].studies
     names = {study.name for study in studies}
-    combinations = {f"think2seg-{name}-mini" for name in COMBINATIONS}
-    assert {f"{name.removesuffix('-mini')}-3b" for name in names - combinations if name.endswith("-mini")} <= names
+    small_only = {f"think2seg-{name}-mini" for name in (*COMBINATIONS, *BASES)}
+    assert {f"{name.removesuffix('-mini')}-3b" for name in names - small_only if name.endswith("-mini")} <= names
     prints = [study.fingerprint for study in studies]
     assert len(set(prints)) == len(prints)
     assert not {experiment("think2seg-mini").fingerprint, experiment("think2seg-rs-3b").fingerprint} & set(prints)
+
+
+def test_other_kinds_of_prompts_are_compared_from_a_base_that_was_taught_them():
+    bases = {experiment(f"think2seg-{name}-mini").prompter for name in (*KINDS, "wide")}
+    assert bases == {"qwen2.5-vl-mini-wide"}
+    assert experiment("think2seg-small-mini").prompter == "qwen2.5-vl-mini-small"
+    assert experiment("think2seg-adaptive-3b").prompter == experiment("think2seg-rs-3b").prompter

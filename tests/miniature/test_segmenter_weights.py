@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER_FILE
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTERS
 from t2s_pipeline.vision.geometry import Frame
 
 pytestmark = pytest.mark.worker
@@ -87,15 +87,24 @@ def test_the_embedded_weights_agree_with_the_predictor(segmenter):
         assert found.scores[0] == pytest.approx(float(scores[0]), abs=1e-4)
 
 
-def test_the_weights_are_small_and_half_precision():
-    assert EMBEDDED_SEGMENTER_FILE.stat().st_size <= 6e6
-    with safe_open(EMBEDDED_SEGMENTER_FILE, "pt") as file:
+@pytest.mark.parametrize("name", EMBEDDED_SEGMENTERS)
+def test_every_size_cuts_the_object_out(name):
+    quality = prompt_quality(load_segmenter(name), paint_pool(TEST, 20, foreign_share=0.0), only=(BEST,))
+    assert len(quality[BEST]) >= 75 and np.mean(quality[BEST]) >= 0.8
+
+
+@pytest.mark.parametrize("name", EMBEDDED_SEGMENTERS)
+def test_the_weights_are_small_and_half_precision(name):
+    assert EMBEDDED_SEGMENTERS[name].stat().st_size <= 7.1e6
+    with safe_open(EMBEDDED_SEGMENTERS[name], "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}
 
 
-def test_the_card_and_the_evaluation_are_about_these_weights(segmenter):
-    report = json.loads((EMBEDDED_SEGMENTER_FILE.parent / "eval.json").read_text())
-    card = (EMBEDDED_SEGMENTER_FILE.parent / "MODEL_CARD.md").read_text()
+@pytest.mark.parametrize("name", EMBEDDED_SEGMENTERS)
+def test_the_card_and_the_evaluation_are_about_these_weights(name):
+    folder, segmenter = EMBEDDED_SEGMENTERS[name].parent, load_segmenter(name)
+    report = json.loads((folder / "eval.json").read_text())
+    card = (folder / "MODEL_CARD.md").read_text()
     assert report["sha256"] == segmenter.sha256
     assert segmenter.sha256 in card
     assert f"{100 * report['prompts'][BEST]['iou']:.1f}" in card

@@ -14,6 +14,7 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTERS  # noqa: E402
 from t2s_pipeline.miniature.lessons import VOCABULARIES, fitted, imprecise, lesson_object, paint_lessons  # noqa: E402
 from t2s_pipeline.miniature.prompter import PrompterShape, build_model, build_processor, train_tokenizer  # noqa: E402
 from t2s_pipeline.miniature.train_prompter import (  # noqa: E402
@@ -129,6 +130,96 @@ def test_one_object_combinations_get_the_box_around_all():
     [item] = fitted(objects, PROMPT_COMBINATIONS["seg-zero"])
     assert item.bbox == (0, 0, 50, 40)
     assert len(item.positive_points) == 2 and not item.negative_points
+
+
+def bar(angle: float, length: float = 90, width: float = 10, side: int = 168) -> np.ndarray:
+    """A bar through the centre of the square, turned clockwise by ``angle`` degrees."""
+    ys, xs = np.mgrid[:side, :side] - (side - 1) / 2
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return (abs(xs * c + ys * s) <= length / 2) & (abs(ys * c - xs * s) <= width / 2)
+
+
+@pytest.mark.parametrize("angle", [20, 45, 70, 110, 160])
+def test_a_turned_bar_is_taught_with_angles_below_90(angle):
+    rotated = lesson_object(bar(angle)).rotated
+    assert 0 <= rotated.angle < 90 and rotated.angle == int(rotated.angle)
+    # Beyond 90 degrees, the long side is the height.
+    sides = (rotated.width, rotated.height) if angle < 90 else (rotated.height, rotated.width)
+    assert abs(rotated.angle - angle % 90) <= 2
+    assert abs(sides[0] - 91) <= 3 and abs(sides[1] - 11) <= 3
+    assert max(abs(rotated.x - 84), abs(rotated.y - 84)) <= 1
+
+
+def test_a_rotated_box_that_saves_little_is_the_upright_one():
+    ys, xs = np.mgrid[:168, :168]
+    disc = np.hypot(xs - 60, ys - 50) < 20  # from 41 to 79 and 31 to 69: box (41, 31, 80, 70)
+    item = lesson_object(disc)
+    assert item.box == (41, 31, 80, 70)
+    assert item.rotated.numbers == [60, 50, 39, 39, 0]
+
+
+def test_a_chain_goes_from_left_to_right_and_lies_on_the_object():
+    for angle in (30, 150):
+        mask = bar(angle)
+        points = lesson_object(mask).chain.points
+        assert len(points) == 5 and [x for x, _ in points] == sorted(x for x, _ in points)
+        assert all(mask[y, x] for x, y in points)
+
+
+def test_a_careless_figure_lies_to_the_lower_right_too():
+    mask = np.zeros((168, 168), bool)
+    mask[60:70, 50:90] = True  # 40 wide and 10 high: moved by 16 and 4
+    true = lesson_object(mask)
+    [poor] = imprecise(np.random.default_rng(0), (true,), Frame.square(168))
+    assert poor.rotated.numbers == [70 + 16, 65 + 4, 44, 11, 0]
+    assert [(x - 16, y - 4) for x, y in poor.chain.points] == list(true.chain.points)
+
+
+def test_an_answer_that_chooses_takes_the_kind_that_suits_the_shape(teacher):
+    """Slenderness: the square 2.25, the bar of 40 × 10 about 5 (elongated), the line of 100 × 5 about 20 (thin)."""
+    square, elongated, thin = (np.zeros((168, 168), bool) for _ in range(3))
+    square[10:40, 10:40] = True
+    elongated[60:70, 50:90] = True
+    thin[100:105, 20:120] = True
+    objects = tuple(map(lesson_object, (square, elongated, thin)))
+    adaptive = PROMPT_COMBINATIONS["adaptive"]
+    kinds = teacher._kinds(np.random.default_rng(0), objects, adaptive, poor=False)
+    assert kinds == ["bbox+pos2", "rotated", "chain"]
+    answer = json.loads(adaptive.render(fitted(objects, adaptive, kinds)))
+    assert [sorted(item) for item in answer] == [["bbox_2d", "positive_points"], ["rbox_2d"], ["chain_2d"]]
+    careless = {
+        tuple(teacher._kinds(np.random.default_rng(seed), objects[:1], adaptive, poor=True)) for seed in range(30)
+    }
+    assert careless == {("bbox",), ("bbox+pos2",), ("rotated",), ("chain",)}
+    assert teacher._kinds(np.random.default_rng(0), objects, PROMPT_COMBINATIONS["chain"], poor=True) == []
+
+
+@pytest.mark.parametrize("name", VOCABULARIES["wide"])
+def test_each_number_of_an_answer_is_looked_for_in_the_cells_of_its_object(teacher, lessons, name):
+    """The number of tokens that attend to an object is that of its numbers, in the order of the objects."""
+    rng = np.random.default_rng(4)
+    scene = next(scene for scene in lessons.objects if any(len(items) > 1 for items in scene.values()))
+    kind = next(kind for kind, items in scene.items() if len(items) > 1)
+    for _ in range(6):
+        _, answer, owners = teacher._example(rng, scene, kind, name, careless=0.0)
+        tokens = teacher.processor.tokenizer(answer).input_ids
+        assert len(owners) == sum(token in teacher.numbers for token in tokens)
+        if owners and PROMPT_COMBINATIONS[name].shape.name != "ONE_OBJECT":
+            in_order = [items for items, _ in itertools.groupby(items[0] for items in owners)]
+            assert in_order == list(scene[kind])
+
+
+def test_a_training_can_start_from_a_prompter(tmp_path, monkeypatch, capfd):
+    """The embedded prompter gives its weights and its tokenizer, and is taught the other kinds of answers."""
+    embedded = EMBEDDED_PROMPTERS[EMBEDDED_PROMPTER]
+    words = ("--phases", "answer", "--answer-steps", "1", "--answer-rate", "0", "--vocabulary", "wide")
+    train(monkeypatch, tmp_path, "--start", str(embedded), *words)
+    assert "0 of 8 tensors of heads loaded" in capfd.readouterr().out
+    before, after = (load_file(folder / "model.safetensors") for folder in (embedded, tmp_path))
+    assert before.keys() == after.keys() and all(torch.equal(after[name], before[name]) for name in before)
+    texts = [json.loads((folder / "tokenizer.json").read_text())["model"] for folder in (embedded, tmp_path)]
+    assert texts[0] == texts[1]
+    assert json.loads((tmp_path / "training.json").read_text())["vocabulary"] == "wide"
 
 
 def test_lessons_do_not_depend_on_the_number_of_workers(lessons):

@@ -43,9 +43,8 @@ def test_prompts_move_with_the_turned_image(pool):
 
 
 def options(out, steps: int) -> argparse.Namespace:
-    return argparse.Namespace(
-        out=out, size="mini", steps=steps, seed=0, images=2, kinds=2, scenes=4, held_out=2, report=2, threads=1
-    )
+    sizes = {"images": 2, "kinds": 2, "scenes": 4, "held_out": 2}
+    return argparse.Namespace(out=out, size="mini", steps=steps, seed=0, report=2, threads=1, device="cpu", **sizes)
 
 
 def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path, monkeypatch):

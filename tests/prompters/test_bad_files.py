@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytestmark = pytest.mark.worker
 
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTER_FOLDER  # noqa: E402
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTERS  # noqa: E402
 from t2s_pipeline.core.errors import InputError  # noqa: E402
 from t2s_pipeline.prompters.load import ADAPTERS, load_prompter  # noqa: E402
 
@@ -40,7 +40,7 @@ def test_adapters_with_a_bad_configuration_are_one_sentence(tmp_path: Path, conf
 @pytest.mark.parametrize("name", ["tokenizer.json", "preprocessor_config.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "\0"])
 def test_bad_files_of_the_processor_are_one_sentence_or_unused(tmp_path: Path, name: str, content: str) -> None:
-    folder = shutil.copytree(EMBEDDED_PROMPTER_FOLDER, tmp_path / "model")
+    folder = shutil.copytree(EMBEDDED_PROMPTERS[EMBEDDED_PROMPTER], tmp_path / "model")
     (folder / name).write_text(content)
     try:
         load_prompter(str(folder))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER_FILE
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTERS
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.registry import Registry
 from t2s_pipeline.vision.geometry import Frame
@@ -25,7 +25,7 @@ from t2s_pipeline.segmenters.registry import SEGMENTERS, PublishedFile  # noqa: 
 def test_the_miniature_is_embedded_and_its_weights_are_named():
     segmenter = load_segmenter("sam2-mini")
     assert segmenter.frame == Frame.square(128)
-    assert segmenter.sha256 == hashlib.sha256(EMBEDDED_SEGMENTER_FILE.read_bytes()).hexdigest()
+    assert segmenter.sha256 == hashlib.sha256(EMBEDDED_SEGMENTERS[EMBEDDED_SEGMENTER].read_bytes()).hexdigest()
     assert next(segmenter.model.parameters()).dtype == torch.float32
 
 

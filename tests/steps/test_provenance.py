@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER_FILE
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTERS
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.published import published_metrics
@@ -128,7 +128,7 @@ def test_another_name_of_the_same_models_is_the_same(settings: Settings):
 
 
 def test_a_file_counts_by_its_content_and_a_folder_is_no_published_model(settings: Settings, tmp_path: Path):
-    other = differs(settings, experiment(NAME, (f"segmenter=sam2.1-small@{EMBEDDED_SEGMENTER_FILE}",)))
+    other = differs(settings, experiment(NAME, (f"segmenter=sam2.1-small@{EMBEDDED_SEGMENTERS[EMBEDDED_SEGMENTER]}",)))
     assert re.search(r"segmenter sam2\.1-small-[0-9a-f]{8} instead of sam2\.1-small", other)
     folder = tmp_path / "qwen2.5-vl-3b"
     folder.mkdir()
@@ -178,10 +178,10 @@ def test_released_weights_are_the_row_if_they_are_asked_as_they_were_trained(set
 
 def test_a_name_that_stands_for_other_weights_here_is_another_model(settings: Settings, monkeypatch):
     """In ``models.toml``, the names of the published models can stand for a lab's own weights."""
-    models = settings.home / "models.toml"
+    models, weights = settings.home / "models.toml", EMBEDDED_SEGMENTERS[EMBEDDED_SEGMENTER]
     models.write_text(
         '[prompters."qwen2.5-vl-3b"]\npath = "a"\nidentity = "qwen2.5-vl-3b-01234567"\n'
-        f'[segmenters."sam2.1-small"]\npath = "{EMBEDDED_SEGMENTER_FILE}"\nidentity = "sam2.1-small-89abcdef"\n'
+        f'[segmenters."sam2.1-small"]\npath = "{weights}"\nidentity = "sam2.1-small-89abcdef"\n'
     )
     monkeypatch.setenv("T2S_MODELS", str(models))
     used = experiment(NAME, ("prompter=qwen2.5-vl-3b-01234567", "segmenter=sam2.1-small-89abcdef"))

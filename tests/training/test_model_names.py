@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from t2s_pipeline.core import models
-from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER_FOLDER, EMBEDDED_SEGMENTER_FILE
+from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER, EMBEDDED_PROMPTERS, EMBEDDED_SEGMENTER, EMBEDDED_SEGMENTERS
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.methods.experiments import experiment
 from t2s_pipeline.prompters.weights import folder_of
@@ -31,8 +31,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder of models as a lab has it: a prompter and a segmenter."""
-    shutil.copytree(EMBEDDED_PROMPTER_FOLDER, tmp_path / "lab" / "models" / "Our Qwen, v2")
-    shutil.copy(EMBEDDED_SEGMENTER_FILE, tmp_path / "lab" / "models" / "sam2.1_hiera_small.safetensors")
+    shutil.copytree(EMBEDDED_PROMPTERS[EMBEDDED_PROMPTER], tmp_path / "lab" / "models" / "Our Qwen, v2")
+    shutil.copy(EMBEDDED_SEGMENTERS[EMBEDDED_SEGMENTER], tmp_path / "lab" / "models" / "sam2.1_hiera_small.safetensors")
     return tmp_path / "lab" / "models"
 
 
