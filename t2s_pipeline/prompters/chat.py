@@ -61,6 +61,7 @@ class Chat:
         with faults_named(folder, "tokenizer and image processor", "Copy the files of its base model again."):
             self.processor = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.processor.tokenizer.padding_side = "left"
+        _set_chat(self.processor, self.family)
         self.frame = Frame.square(_side(self.family, self.processor))
         self.coordinates = self.family.coordinates(asking.coordinates)
         self.answers = self.coordinates.frame(self.frame)
@@ -116,6 +117,13 @@ class Chat:
             return_tensors="pt",
         )
         return batch
+
+
+def _set_chat(processor: Any, family: Family) -> None:
+    """Put the family's settings before the chat template, once: a checkpoint of ours was saved with them."""
+    template = processor.chat_template
+    if family.chat_settings and isinstance(template, str) and not template.startswith(family.chat_settings):
+        processor.chat_template = family.chat_settings + template
 
 
 def _side(family: Family, processor: ProcessorMixin) -> int:

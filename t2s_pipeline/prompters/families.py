@@ -43,6 +43,7 @@ class Family:
         native: the unit of coordinates that the models were trained to write.
         end_tokens: each of them ends an answer. Chat training ends turns with the first.
         tiles: how many of the processor's own squares fit side by side into the square; 0 if it takes any size.
+        chat_settings: Jinja statements that are put before the chat template of a checkpoint.
         models: the published checkpoints.
     """
 
@@ -54,6 +55,7 @@ class Family:
     native: Coordinates
     end_tokens: tuple[str, ...]
     tiles: int = 0
+    chat_settings: str = ""
     models: tuple[PublishedModel, ...] = ()
 
     def coordinates(self, choice: str) -> Coordinates:
@@ -110,6 +112,17 @@ FAMILIES = Registry(
                     "qwen3-vl-8b", "Qwen/Qwen3-VL-8B-Instruct", "0c351dd01ed87e9c1b53cbc748cba10e6187ff3b", "apache-2.0"
                 ),
             ),
+        ),
+        Family(
+            name="Qwen3.5",
+            model_type="qwen3_5",
+            model="Qwen3_5ForConditionalGeneration",
+            processor="Qwen3VLProcessor",
+            side=896,
+            native=Coordinates.THOUSANDTHS,
+            end_tokens=QWEN_ENDS,
+            # Its template would begin the answer with a think block of its own, before the one that we ask for.
+            chat_settings="{%- set enable_thinking = false %}",
         ),
         Family(
             name="InternVL3",

@@ -80,6 +80,19 @@ class Prefix:
         return type(self)(cache, self.mask[rows], self.position[rows], self.last_hidden.index_select(0, rows))
 
 
+def can_be_extended(model: PreTrainedModel) -> bool:
+    """Whether a prefix of the model is its keys and values.
+
+    Some layers of Qwen3.5 have a state that sums up all tokens so far. It cannot be cut, padded on the right, or shared
+    by sequences as keys and values can.
+
+    Args:
+        model: of one of the families.
+    """
+    kinds = getattr(model.config.get_text_config(), "layer_types", None) or ()
+    return all(kind == "full_attention" for kind in kinds)
+
+
 def read_prompts(model: PreTrainedModel, prompts: PromptBatch) -> Prefix:
     """Run the prompts through the model; the result has one sequence per prompt."""
     backbone: Any = model.base_model  # transformers gives the inner models of a family no common type

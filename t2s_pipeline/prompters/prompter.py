@@ -17,6 +17,7 @@ from t2s_pipeline.prompters.answering import answer_tokens, shared_images
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.library_faults import faults_named
+from t2s_pipeline.prompters.prefixes import can_be_extended
 from t2s_pipeline.prompting.asking import AS_EMBEDDED, Asking
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, PROMPT_COMBINATIONS, PromptCombination
 
@@ -82,7 +83,8 @@ class Prompter(Chat):
             settings: how the completions are sampled. ``batch_size`` is not used here.
         """
         start = time.perf_counter()
-        shared = None if settings.constrained else shared_images(self, images, questions, combination)
+        can_share = can_be_extended(self.model) and not settings.constrained
+        shared = shared_images(self, images, questions, combination) if can_share else None
         if shared is not None:
             if settings.temperature > 0:
                 torch.manual_seed(settings.seed)

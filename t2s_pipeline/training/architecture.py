@@ -154,12 +154,17 @@ def _read(folder: Path) -> Architecture:
             visual_tokens=tokens,
             query_width=heads * width,
             mergers=1 + len(vision.get("deepstack_visual_indexes") or ()),
-            shares_prompts=config["model_type"].startswith("qwen"),
+            shares_prompts=config["model_type"].startswith("qwen") and not _has_states(text),
         )
     except KeyError as missing:
         raise InputError(f"{folder / 'config.json'} has no {missing}: this is no known kind of prompter.") from None
     except (TypeError, AttributeError, IndexError, ArithmeticError, ValueError) as fault:
         raise InputError(f"{folder / 'config.json'} has sizes that no prompter has ({fault}).") from fault
+
+
+def _has_states(text: dict[str, Any]) -> bool:
+    """Whether some layers have a state in place of keys and values (Qwen3.5)."""
+    return any(kind != "full_attention" for kind in text.get("layer_types") or ())
 
 
 def _patches_and_tokens(folder: Path, config: dict[str, Any], patch: int, merge: int) -> tuple[int, int]:

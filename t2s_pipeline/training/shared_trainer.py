@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import pad, split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
-from t2s_pipeline.prompters.prefixes import PromptBatch
+from t2s_pipeline.prompters.prefixes import PromptBatch, can_be_extended
 from t2s_pipeline.training.once_per_prompt import OncePerPrompt
 from t2s_pipeline.training.packed_prompts import packed
 from t2s_pipeline.training.shared_prompts import distinct, log_probabilities, sample_completions
@@ -21,10 +21,10 @@ LogProbabilities = tuple[Tensor, Tensor | None, Tensor | None]
 class SharedPromptTrainer(GRPOTrainer):
     """``GRPOTrainer`` that computes a prompt once for all of its completions.
 
-    It does so if the training set has a column ``row`` that numbers the prompts, and the model places the tokens of an
-    image as Qwen2.5-VL does. The completions of a group share the keys and values of their prompt (shared_prompts).
-    With gradient checkpointing, adapters, several ranks or DeepSpeed, they are one packed sequence (packed_prompts).
-    ZeRO-3 and vLLM sample completions in their own way.
+    It does so if the training set has a column ``row`` that numbers the prompts, the model places the tokens of an
+    image as Qwen2.5-VL does, and all of its layers are attention. The completions of a group share the keys and values
+    of their prompt (shared_prompts). With gradient checkpointing, adapters, several ranks or DeepSpeed, they are one
+    packed sequence (packed_prompts). ZeRO-3 and vLLM sample completions in their own way.
 
     Args:
         *args: as for ``GRPOTrainer``.
@@ -35,7 +35,8 @@ class SharedPromptTrainer(GRPOTrainer):
     def __init__(self, *args: Any, share_prompts: bool = True, **kwargs: Any) -> None:
         self._groups: Tensor | None = None
         super().__init__(*args, **kwargs)
-        self._shares = share_prompts and hasattr(self._policy.base_model, "rope_deltas")
+        is_planar = hasattr(self._policy.base_model, "rope_deltas")
+        self._shares = share_prompts and is_planar and can_be_extended(self._policy)
         # The weights of ZeRO-3 are put together by TRL while it samples, and vLLM has its own.
         zero = self.args.deepspeed_plugin
         self._samples = not (self.use_vllm or (zero is not None and zero.zero_stage == 3))

@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from t2s_pipeline.prompters.answering import answer_tokens, shared_images  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
+from t2s_pipeline.prompters.prefixes import can_be_extended  # noqa: E402
 from t2s_pipeline.prompters.weights import folder_of  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
 
@@ -32,9 +33,9 @@ COMBINATION = PROMPT_COMBINATIONS["bbox+pos2"]
 QUESTION = "Where would tankers unload?"
 QUESTIONS = [QUESTION, "Which of these places would cool people down on a hot afternoon in July?"]
 GOLDEN = Path(__file__).parent / "golden"
-SIDES = {"qwen2_5_vl": 112, "qwen3_vl": 128, "internvl": 112, "llava": 112}
+SIDES = {"qwen2_5_vl": 112, "qwen3_vl": 128, "qwen3_5": 128, "internvl": 112, "llava": 112}
 """Pixel budgets of 112² and 128², and two of the processors' own 56-pixel squares."""
-IMAGE_TOKENS = {"qwen2_5_vl": 16, "qwen3_vl": 16, "internvl": 20, "llava": 16}
+IMAGE_TOKENS = {"qwen2_5_vl": 16, "qwen3_vl": 16, "qwen3_5": 16, "internvl": 20, "llava": 16}
 """4 × 4 merged cells of 28 or 32 pixels; 5 tiles of 4; 4 × 4 patches of 14."""
 VISION = ("model.visual.", "model.vision_tower.", "model.multi_modal_projector.")
 """The parameters that see the image, or translate what they see for the language model."""
@@ -68,6 +69,16 @@ def test_the_family_is_known_by_its_config(family, prompter):
 def test_the_rendered_prompt_is_the_golden_one(family, prompter):
     golden = GOLDEN / f"{family[0]}.txt"
     assert prompter.render(QUESTION, COMBINATION) == golden.read_text("utf-8")
+
+
+def test_a_checkpoint_that_was_saved_with_our_chat_is_asked_in_the_same_way(family, prompter, tmp_path):
+    prompter.processor.save_pretrained(tmp_path)
+    for file in family[1].iterdir():
+        if not (tmp_path / file.name).exists():
+            (tmp_path / file.name).symlink_to(file)
+    again = load_prompter(str(tmp_path))
+    assert again.processor.chat_template == prompter.processor.chat_template
+    assert again.render(QUESTION, COMBINATION) == prompter.render(QUESTION, COMBINATION)
 
 
 def test_image_tokens_are_as_many_as_features_and_the_image_matters(family, prompter, images):
@@ -212,14 +223,20 @@ def copied(folder: Path, target: Path) -> Path:
 
 def test_a_released_name_is_found_in_the_hub_cache_at_its_pinned_commit(family, tmp_path, monkeypatch):
     model_type, folder = family
-    model = FAMILIES[model_type].models[0]
+    if not FAMILIES[model_type].models:
+        # No commit of its checkpoints is known here: it is named with its commit.
+        model = published_model("Owner/Model@" + "5" * 40)
+    else:
+        model = FAMILIES[model_type].models[0]
+    assert model is not None
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=f"hf download {model.hub_id} --revision {model.revision}"):
         folder_of(model.name)
     place = tmp_path / f"models--{model.hub_id.replace('/', '--')}" / "snapshots" / model.revision
     place.parent.mkdir(parents=True)
     place.symlink_to(folder, target_is_directory=True)
-    assert folder_of(model.name) == folder_of(model.hub_id) == place
+    assert folder_of(model.name) == place
+    assert not FAMILIES[model_type].models or folder_of(model.hub_id) == place
     assert load_prompter(model.name).name == model.name
 
 
@@ -263,6 +280,11 @@ def test_questions_that_share_an_image_get_the_answers_that_each_gets_alone(prom
         prompter.generated([image], [text], COMBINATION, settings_)[0]
         for image, text in zip(shown, questions, strict=True)
     ]
+    if not can_be_extended(prompter.model):
+        # Qwen3.5: answers are not shared, and are the same.
+        texts = [answer.text for answer in prompter.answer(shown, questions, COMBINATION, settings_)]
+        assert texts == [prompter.completion(row, 0.0).text for row in alone]
+        return
     # The third token of the first answer ends an answer, so that some are shorter than others.
     ends = [alone[0][2]]
     expected = [row[: row.index(ends[0]) + 1] if ends[0] in row else row for row in alone]

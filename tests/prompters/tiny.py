@@ -44,6 +44,11 @@ QWEN25_CHAT = (
     "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
     + QWEN3_CHAT
 )
+QWEN35_CHAT = QWEN3_CHAT.replace(
+    "<|im_start|>assistant\n{% endif %}",
+    "<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking is false %}"
+    "{{ '<think>\n\n</think>\n\n' }}{% else %}{{ '<think>\n' }}{% endif %}{% endif %}",
+)
 INTERNVL_CHAT = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
     + CHAT_PARTS.replace("IMAGE", "{{ '<IMG_CONTEXT>\n' }}")
@@ -192,6 +197,49 @@ def qwen3_vl():
     return config, processor
 
 
+def qwen3_5():
+    """Three layers with a state, then one of attention, as in the released models."""
+    words = tokenizer(QWEN_TOKENS, "<|im_end|>", "<|endoftext|>")
+    config = transformers.Qwen3_5Config(
+        text_config={
+            **TEXT,
+            "num_hidden_layers": 4,
+            "head_dim": 16,
+            "linear_key_head_dim": 16,
+            "linear_value_head_dim": 16,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+            "vocab_size": len(words),
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [2, 1, 1],
+                "mrope_interleaved": True,
+                "partial_rotary_factor": 0.5,
+            },
+        },
+        vision_config={
+            "depth": 3,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_heads": 2,
+            "patch_size": 16,
+            "out_hidden_size": 64,
+            "num_position_embeddings": 64,
+        },
+        **_qwen_ids(words),
+        tie_word_embeddings=True,
+    )
+    size = {"shortest_edge": 128**2, "longest_edge": 128**2}
+    processor = transformers.Qwen3VLProcessor(
+        image_processor=transformers.Qwen2VLImageProcessor(size=size, patch_size=16, merge_size=2),
+        tokenizer=words,
+        video_processor=transformers.Qwen3VLVideoProcessor(size=size, patch_size=16, merge_size=2),
+        chat_template=QWEN35_CHAT,
+    )
+    return config, processor
+
+
 def _qwen_ids(words) -> dict[str, int]:
     token = words.convert_tokens_to_ids
     return {
@@ -267,11 +315,19 @@ def llava():
     return config, processor
 
 
-BUILDERS = {"qwen2_vl": qwen2_vl, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl, "internvl": internvl, "llava": llava}
+BUILDERS = {
+    "qwen2_vl": qwen2_vl,
+    "qwen2_5_vl": qwen2_5_vl,
+    "qwen3_vl": qwen3_vl,
+    "qwen3_5": qwen3_5,
+    "internvl": internvl,
+    "llava": llava,
+}
 MODELS = {
     "qwen2_vl": transformers.Qwen2VLForConditionalGeneration,
     "qwen2_5_vl": transformers.Qwen2_5_VLForConditionalGeneration,
     "qwen3_vl": transformers.Qwen3VLForConditionalGeneration,
+    "qwen3_5": transformers.Qwen3_5ForConditionalGeneration,
     "internvl": transformers.InternVLForConditionalGeneration,
     "llava": transformers.LlavaForConditionalGeneration,
 }
