@@ -16,7 +16,7 @@ studies = typer.Typer(
     name="studies", no_args_is_help=True, help="The paper's tables in miniature, and studies beyond the paper."
 )
 
-TRAINING_SECONDS, EVALUATION_SECONDS = 330, 120
+TRAINING_SECONDS, EVALUATION_SECONDS = 110, 40
 """What a run and an evaluation of one split take on two idle cores, about."""
 
 Only = Annotated[

@@ -41,6 +41,8 @@ class StudySystem:
         return self._with_seed(seed) if self.seed_of(seed) else self.name
 
     def _with_seed(self, seed: int) -> str:
+        if self.experiment:  # its name may hold a "+" of its own: think2seg-bbox+pos4-mini
+            return f"{self.name}-seed{seed}"
         base, plus, variant = self.name.partition("+")
         return f"{base}-seed{seed}{plus}{variant}"
 

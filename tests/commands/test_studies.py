@@ -32,12 +32,12 @@ def test_the_plan_names_the_systems_and_the_hours(tmp_path: Path):
     lines = done.stdout.splitlines()
     assert lines[0] == "4: Table 4: the size of the prompter, on synthetic-studies"
     assert f"  {LARGE}" in lines
-    # The base and the small prompter with two seeds: 4 trainings of 330 s. With both other segmenters of the base, 8
-    # evaluations of 120 s. Together 2,280 s.
-    assert lines[-2] == "4 trainings and 8 evaluations (4 of trained systems): about 38 minutes."
+    # The base and the small prompter with two seeds: 4 trainings of 110 s. With both other segmenters of the base, 8
+    # evaluations of 40 s. Together 760 s.
+    assert lines[-2] == "4 trainings and 8 evaluations (4 of trained systems): about 13 minutes."
     lines = t2s(tmp_path, "studies", "plan", "--seeds", 9, "--only", "5-coarse", *kept).stdout.splitlines()
-    # 9 trainings of 330 s and 27 evaluations of 120 s are 6,210 s.
-    assert lines[-2] == "9 trainings and 27 evaluations (9 of trained systems): about 1.7 hours."
+    # 9 trainings of 110 s and 27 evaluations of 40 s are 2,070 s, 34.5 minutes.
+    assert lines[-2] == "9 trainings and 27 evaluations (9 of trained systems): about 34 minutes."
 
 
 def test_a_table_that_does_not_exist_is_one_sentence(tmp_path: Path):
@@ -107,7 +107,7 @@ def test_a_system_that_fails_is_named_and_the_others_are_on_the_page(tmp_path: P
     assert t2s(tmp_path, "studies", "keep", *shared).stdout == f"5 results were added to {tmp_path / 'kept'}.\n"
     elsewhere = t2s(tmp_path / "elsewhere", "studies", "plan", *shared, "--only", "1").stdout.splitlines()
     assert elsewhere[-3:-1] == [
-        "1 trainings and 1 evaluations (1 of trained systems): about 8 minutes.",
+        "1 trainings and 1 evaluations (1 of trained systems): about 2 minutes.",
         f"The results of 2 evaluations are in {tmp_path / 'kept'}. They are not repeated.",
     ]
     t2s(tmp_path / "elsewhere", "studies", "page", *shared, "--out", tmp_path / "again.md")

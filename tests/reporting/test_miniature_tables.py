@@ -5,7 +5,7 @@ import pytest
 
 from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES, STEP_TIMES
 from t2s_pipeline.lake.store import append_rows, list_partitions, write_partition
-from t2s_pipeline.methods.experiments import EXPERIMENTS, READY
+from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, experiment
 from t2s_pipeline.methods.miniature_tables import BASE, MINIATURE_TABLES, REFERRING, StudySystem
 from t2s_pipeline.reporting.kept_studies import keep_results
 from t2s_pipeline.reporting.miniature_tables import miniature_tables
@@ -127,6 +127,18 @@ def test_every_row_names_an_experiment_or_a_system(system: StudySystem):
 def test_a_seed_belongs_to_the_run_and_not_to_the_variant():
     assert StudySystem("think2seg-mini+negatives").seeded(2) == "think2seg-mini-seed2+negatives"
     assert StudySystem("zero-shot-mini").seeded(2) == "zero-shot-mini"
+    trained = StudySystem("think2seg-bbox+pos4-mini", "think2seg-bbox+pos4-mini")
+    assert trained.seeded(2) == "think2seg-bbox+pos4-mini-seed2"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_trained_system_has_the_name_of_its_run(seed: int):
+    """The name under which `t2s studies run` trains it, and under which it looks for the checkpoint."""
+    for table in MINIATURE_TABLES.values():
+        for system in table.systems:
+            if system.experiment:
+                run = experiment(system.experiment if seed == 0 else f"{system.experiment}-seed{seed}").run
+                assert run == system.seeded(seed)
 
 
 def test_a_claim_can_be_open_and_the_opposite_can_be_found(tmp_path):
