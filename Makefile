@@ -52,7 +52,7 @@ demo: setup ## train, evaluate and report on the embedded scenes (the Dagster jo
 ui: setup ## Dagster's web UI on 127.0.0.1:3000
 	@$(BIN)/t2s ui --port $(PORT)
 
-tables: setup ## the paper's tables in miniature and the studies beyond it: a night on two cores (TABLES="1 6", SEEDS=3)
+tables: setup ## the paper's tables in miniature and the studies beyond it: hours on two cores (TABLES="1 6", SEEDS=3)
 	@$(BIN)/t2s studies run --seeds $(or $(SEEDS),3) $(foreach table,$(TABLES),--only $(table))
 
 app: setup ## the page to ask scenes on, on 127.0.0.1:3100
