@@ -33,7 +33,7 @@ from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
-from t2s_pipeline.steps.step import Step
+from t2s_pipeline.steps.step import Step, StepReport
 from t2s_pipeline.steps.training import Train
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
@@ -138,11 +138,14 @@ def label(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
 def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
     """Training: GRPO on the mask reward of the frozen segmenter, one run per experiment and seed."""
     runner = worker.runner(context, plan.fresh)
-    # One after the other: with another number of threads, the last bits of the weights differ.
-    for experiment in plan.experiments:
+
+    def one(experiment: str) -> list[StepReport]:
         with observed(context.instance, runner.settings, experiment):
-            reports = runner.run(Train(experiment, plan.overrides))
-        record(context, runner.settings, reports)
+            return runner.run(Train(experiment, plan.overrides))
+
+    side_by_side(
+        [partial(one, experiment) for experiment in plan.experiments], partial(record, context, runner.settings)
+    )
     return plan
 
 

@@ -1,5 +1,6 @@
 """`t2s studies`: the paper's tables in miniature and the studies beyond it, from painted scenes to a page."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,10 @@ from t2s_pipeline.core.errors import InputError, T2SError
 from t2s_pipeline.core.settings import REPO, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from t2s_pipeline.methods.miniature_tables import MiniatureTable, StudySystem
+    from t2s_pipeline.methods.system import System
     from t2s_pipeline.steps.runner import Runner
 
 studies = typer.Typer(
@@ -83,20 +87,18 @@ def run(
     settings = Settings.from_env()
     settings.require_worker()
     plan(seeds, only, results)
-    failures: dict[str, str] = {}
+    failures: set[str] = set()
     with recording_runner(settings) as runner:
         _paint(runner, share)
-        for system, dataset, seed in _without_kept(_work(_tables(only), seeds), results):
-            try:
-                _study(runner, system, dataset, seed, tuple(override or ()))
-            except T2SError as fault:
-                failures[system.seeded(seed)] = str(fault)
-                print(f"{system.seeded(seed)} failed: {fault}")
+        work = _without_kept(_work(_tables(only), seeds), results)
+        # Seed by seed, so that whoever stops it has all systems with the first seeds.
+        for seed in range(seeds):
+            failures |= _run_seed(runner, [item for item in work if item[2] == seed], tuple(override or ()))
         runner.run(Summarize())
         runner.run(Publish())
     page(seeds, out, results)
     if failures:
-        raise InputError(f"{len(failures)} systems failed, the others are done: {', '.join(failures)}.")
+        raise InputError(f"{len(failures)} systems failed, the others are done: {', '.join(sorted(failures))}.")
 
 
 @studies.command()
@@ -177,23 +179,60 @@ def _paint(runner: "Runner", share: float) -> None:
         runner.run(MakeLabels(method.labels, EMBEDDED_DATASET, "train"))
 
 
-def _study(runner: "Runner", system: "StudySystem", dataset: str, seed: int, changes: tuple[str, ...]) -> None:
-    """Train a system if it is a run, and evaluate it on the test split of a dataset."""
-    from dataclasses import replace
+def _run_seed(runner: "Runner", work: "list[tuple[StudySystem, str, int]]", changes: tuple[str, ...]) -> set[str]:
+    """Train and evaluate the systems of a seed. Trainings, and then answers, are computed side by side.
 
+    Returns:
+        The names of the systems that failed.
+    """
     from t2s_pipeline.methods.miniature_tables import TEST
+    from t2s_pipeline.steps.answers import Complete
     from t2s_pipeline.steps.evaluation import evaluate
     from t2s_pipeline.steps.training import Train
+    from t2s_pipeline.worker.side_by_side import side_by_side
+
+    failures: set[str] = set()
+
+    def failed(name: str, fault: T2SError) -> None:
+        print(f"{name} failed: {fault}")
+        failures.add(name)
+
+    def attempt(name: str, what: "Callable[[], object]") -> None:
+        try:
+            what()
+        except T2SError as fault:
+            failed(name, fault)
+
+    def together(jobs: "Iterable[tuple[str, Callable[[], object]]]") -> None:
+        side_by_side([partial(attempt, *job) for job in jobs], lambda _: None)
+
+    runs = {system.seeded(seed): system.run(seed) for system, _, seed in work if system.experiment}
+    together((name, partial(runner.run, Train(run, changes))) for name, run in runs.items())
+    answering = []
+    for system, dataset, seed in work:
+        if system.seeded(seed) not in failures:
+            try:
+                answering.append((_answering(runner.settings, system, seed), dataset))
+            except T2SError as fault:
+                failed(system.seeded(seed), fault)
+    together((item.name, partial(runner.run, Complete(item, dataset, TEST))) for item, dataset in answering)
+    for item, dataset in answering:
+        if item.name not in failures:
+            attempt(item.name, partial(evaluate, runner, item, dataset, TEST))
+    return failures
+
+
+def _answering(settings: Settings, system: "StudySystem", seed: int) -> "System":
+    """The system as it answers.
+
+    Raises:
+        T2SError: if its run has no checkpoint.
+    """
+    from dataclasses import replace
+
     from t2s_pipeline.systems.resolve import resolve
 
-    settings = runner.settings
     name = system.seeded(seed)
-    if system.experiment:
-        experiment = system.experiment if seed == 0 else f"{system.experiment}-seed{seed}"
-        runner.run(Train(experiment, changes))
-        answering = resolve(name, settings)
-    elif system.overrides:
-        answering = replace(resolve(name.partition("+")[0], settings, system.overrides), name=name)
-    else:
-        answering = resolve(name, settings)
-    evaluate(runner, answering, dataset, TEST)
+    if system.overrides:
+        return replace(resolve(name.partition("+")[0], settings, system.overrides), name=name)
+    return resolve(name, settings)

@@ -40,6 +40,10 @@ class StudySystem:
         """The name of its system with that seed."""
         return self._with_seed(seed) if self.seed_of(seed) else self.name
 
+    def run(self, seed: int) -> str:
+        """The experiment with that seed, as ``methods.experiments.experiment`` takes it."""
+        return self.experiment if seed == 0 else f"{self.experiment}-seed{seed}"
+
     def _with_seed(self, seed: int) -> str:
         if self.experiment:  # its name may hold a "+" of its own: think2seg-bbox+pos4-mini
             return f"{self.name}-seed{seed}"

@@ -43,7 +43,7 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.training.continuation import settings_to_train
 from t2s_pipeline.worker import tether
-from t2s_pipeline.worker.computing import choose_device, prepare, team_of
+from t2s_pipeline.worker.computing import choose_device, prepare, prepare_training, team_of
 from t2s_pipeline.worker.failures import ERROR_PREFIX
 from t2s_pipeline.worker.options import SERVE, worker_parser
 from t2s_pipeline.worker.serve import serve
@@ -137,7 +137,7 @@ def _progress() -> Iterator[Progress]:
 def _train(options: argparse.Namespace, progress: Progress) -> None:
     settings = _experiment(options)
     choose_device(options, settings.compute.ranks)
-    device = prepare(options)
+    device = prepare_training(options)
     from t2s_pipeline.training.run import train
 
     train(settings, _home(options), options.fingerprint, progress, device, options.fresh, options.code)

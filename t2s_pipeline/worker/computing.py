@@ -52,6 +52,20 @@ def prepare(options: argparse.Namespace) -> str:
     return "cpu"
 
 
+def prepare_training(options: argparse.Namespace) -> str:
+    """As ``prepare``. On a CPU, a training computes with one thread, unless OMP_NUM_THREADS is set.
+
+    The last bits of its weights depend on the number of threads. So they are the same on any number of cores, and
+    whether trainings run side by side or one after the other.
+    """
+    device = prepare(options)
+    if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
+    return device
+
+
 def prepare_libraries(threads: int) -> None:
     """Set what must be set before models are loaded, in every process that loads one.
 

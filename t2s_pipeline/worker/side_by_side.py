@@ -1,8 +1,9 @@
 """Independent work at the same time: several workers, which answer with one thread each on a CPU.
 
-An answer is the same text with one thread as with several (compared on 789 questions for each of three systems). The
-scores of masks and the weights of a training differ in their last bits, so those keep all threads. On a GPU the work is
-done one after the other, because the pool `gpu` has one slot per run.
+An answer is the same text with one thread as with several (compared on 789 questions for each of three systems), and a
+training has one thread on a CPU in any case (computing.py). The scores of masks differ in their last bits, so
+segmentation keeps all threads and is done one after the other. On a GPU all work is, because the pool `gpu` has one
+slot per run.
 """
 
 import os

@@ -40,6 +40,20 @@ def test_without_a_gpu_one_process_does_it():
     assert team() == ThisProcess("cpu")
 
 
+@pytest.mark.parametrize("device", [ANY, CPU])
+def test_a_training_on_a_cpu_has_one_thread_unless_somebody_says_otherwise(monkeypatch, device):
+    """The last bits of its weights are the same on any number of cores."""
+    assert computing.prepare(device) == "cpu" and torch.get_num_threads() == 4
+    assert computing.prepare_training(device) == "cpu" and torch.get_num_threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert computing.prepare_training(device) == "cpu" and torch.get_num_threads() == 3
+
+
+def test_a_training_on_a_gpu_keeps_the_threads_of_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert computing.prepare_training(ANY) == "cuda:0" and torch.get_num_threads() == 4
+
+
 def test_so_many_processes_as_are_asked_for_each_with_all_threads(monkeypatch):
     monkeypatch.setenv("T2S_DEVICES", "2")
     shared = team()
