@@ -13,6 +13,7 @@ BASE = "think2seg-mini"
 """Plain Think2Seg-RS, which every system of the studies is compared with."""
 UNTRAINED = "zero-shot-mini"
 MAIN, FINE, REFERRING = "synthetic-studies", "synthetic-fine", "synthetic-referring"
+SLENDER = "synthetic-slender"
 TEST = "test"
 
 
@@ -103,6 +104,8 @@ def _combinations() -> tuple[StudySystem, ...]:
     return tuple(_study(name, f"think2seg-rs-3b-{name}") for name in names)
 
 
+_KINDS = (_study("wide"), *(_study(name) for name in KINDS))
+
 MINIATURE_TABLES: dict[str, MiniatureTable] = {
     "1": MiniatureTable(
         "Tables 1 and 2: the methods, and their rejection of empty targets",
@@ -155,12 +158,25 @@ MINIATURE_TABLES: dict[str, MiniatureTable] = {
         ),
         morphologies=("elongated", "irregular", "(empty)"),
     ),
+    "beyond-slender": MiniatureTable(
+        "Beyond the paper, on slender targets",
+        "The geometry-aware reward and mined negatives are about targets that are long and thin.",
+        (_PLAIN, _study("geometry"), StudySystem(f"{BASE}+negatives")),
+        dataset=SLENDER,
+    ),
     "kinds": MiniatureTable(
         "Beyond the paper: rotated boxes, chains of points, and the choice among kinds",
         "Other kinds of prompts suit elongated targets. All four are trained from a base that was taught these answers "
         "too; plain Think2Seg-RS from that base is what they are compared with.",
-        (_study("wide"), *(_study(name) for name in KINDS)),
+        _KINDS,
         morphologies=("elongated", "irregular", "(empty)"),
+        base="think2seg-wide-mini",
+    ),
+    "kinds-slender": MiniatureTable(
+        "Rotated boxes, chains of points, and the choice among kinds, on slender targets",
+        "Other kinds of prompts suit elongated targets.",
+        _KINDS,
+        dataset=SLENDER,
         base="think2seg-wide-mini",
     ),
     "beyond-referring": MiniatureTable(

@@ -17,7 +17,10 @@ from t2s_pipeline.datasets.synthetic.studies import (
     FINE,
     REFERRING,
     SEED,
+    SLENDER,
+    SLENDER_SEED,
     STUDIES,
+    slender_scene,
     study_scene,
     write_studies,
 )
@@ -54,6 +57,18 @@ def test_the_further_scenes_have_no_target_and_make_an_eighth(split):
         scene = study_scene(SEED, split, index)
         assert not scene.mask.any() and scene.questions and not scene.answers
         assert scene.category not in {instance.category for instance in scene.instances}
+
+
+def test_every_target_of_the_slender_scenes_is_elongated_or_thin(folders):
+    rows = [
+        row for split in ("val", "test") for row in read_tables(SLENDER, folders[SLENDER], split).samples.to_pylist()
+    ]
+    assert rows and {row["morphology"] for row in rows} <= {"elongated", "thin"}
+    scenes = [slender_scene(SLENDER_SEED, "test", index) for index in range(3)]
+    assert len({scene.image.tobytes() for scene in scenes}) == 3
+    again = slender_scene(SLENDER_SEED, "test", 1)
+    assert np.array_equal(again.image, scenes[1].image) and again.questions == scenes[1].questions
+    assert not (folders[SLENDER] / "train").exists()
 
 
 def test_samples_name_their_category_and_what_is_visible(folders):

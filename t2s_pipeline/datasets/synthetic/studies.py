@@ -6,12 +6,15 @@
 - ``synthetic-fine``: the scenes of ``synthetic-studies``' val and test, with the fine truth: panels without the ground
   between them, cars without the lot, water without the rim, lanes without the field. ``synthetic-studies`` has the
   coarse truth, the outline of each object.
+- ``synthetic-slender``: other scenes, whose target is elongated or thin, for the studies that are about such targets.
+  The embedded test split has ten of them.
 - ``synthetic-referring``: other scenes in RISBench's layout. An expression names one object by category, colour and
   place.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,17 +34,20 @@ from t2s_pipeline.datasets.synthetic.layout import (
 )
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
+from t2s_pipeline.vision.shape import ELONGATED, THIN, shape_of
 
 STUDIES, FINE, REFERRING = "synthetic-studies", "synthetic-fine", "synthetic-referring"
+SLENDER = "synthetic-slender"
 SEED = 2025
 """That of the embedded dataset."""
-REFERRING_SEED = 4202
+REFERRING_SEED, SLENDER_SEED = 4202, 7303
 COUNTS = {"train": 1200, "val": 200, "test": 200}
 """The scenes of the embedded dataset."""
 EMPTY = {"train": 0, "val": 26, "test": 16}
 """The further scenes without a target. The embedded val has 2 and test has 13 of them, so they are 28 of 226 and 29 of
 216: more than 12 % of each."""
 REFERRING_COUNTS = {"train": 600, "val": 150, "test": 200}
+SLENDER_COUNTS = {"train": 0, "val": 40, "test": 120}
 _VERSION = 1
 
 
@@ -55,19 +61,35 @@ def study_scene(seed: int, split: str, index: int) -> Scene:
     return paint_scene(rng, replace(EMBEDDED, empty_share=1.0), held_out_questions=split != "train")
 
 
+def slender_scene(seed: int, split: str, index: int) -> Scene:
+    """Scene ``index`` of a split of ``synthetic-slender``: the first of a stream of its own with a slender target."""
+    for attempt in itertools.count():
+        sequence = np.random.SeedSequence(entropy=seed, spawn_key=(SPLITS.index(split), index, attempt))
+        rng = np.random.Generator(np.random.PCG64(sequence))
+        scene = paint_scene(rng, held_out_questions=split != "train")
+        shape = shape_of(scene.mask)
+        if shape is not None and shape.morphology in (ELONGATED, THIN):
+            return scene
+    raise AssertionError("the stream has no end")
+
+
 def write_study_scene(task: Task) -> str:
     """Write a scene of ``synthetic-studies``."""
-    return _save(task, fine=False)
+    return _save(task, study_scene(*task[1:]))
 
 
 def write_fine_scene(task: Task) -> str:
     """Write a scene of ``synthetic-fine``."""
-    return _save(task, fine=True)
+    return _save(task, study_scene(*task[1:]), fine=True)
 
 
-def _save(task: Task, fine: bool) -> str:
-    root, seed, split, index = task
-    scene = study_scene(seed, split, index)
+def write_slender_scene(task: Task) -> str:
+    """Write a scene of ``synthetic-slender``."""
+    return _save(task, slender_scene(*task[1:]))
+
+
+def _save(task: Task, scene: Scene, fine: bool = False) -> str:
+    root, _, split, index = task
     text = {
         "questions": list(scene.questions),
         "answer": list(scene.answers),
@@ -107,18 +129,17 @@ def study_datasets(share: float = 1.0) -> dict[str, PaintedDataset]:
     studies = {split: max(1, round(share * (COUNTS[split] + EMPTY[split]))) for split in SPLITS}
     referring = {split: max(1, round(share * count)) for split, count in REFERRING_COUNTS.items()}
     fine = {**studies, "train": 0}
+    slender = {split: max(1, round(share * count)) if count else 0 for split, count in SLENDER_COUNTS.items()}
+    without_train = tuple(folder for folder in EARTHREASON_FOLDERS if not folder.startswith("train"))
 
     def settings(seed: int, counts: dict[str, int]) -> dict[str, object]:
         return {"seed": seed, **counts, "version": _VERSION}
 
     return {
         STUDIES: PaintedDataset(settings(SEED, studies), SEED, studies, EARTHREASON_FOLDERS, write_study_scene),
-        FINE: PaintedDataset(
-            settings(SEED, fine),
-            SEED,
-            fine,
-            tuple(folder for folder in EARTHREASON_FOLDERS if not folder.startswith("train")),
-            write_fine_scene,
+        FINE: PaintedDataset(settings(SEED, fine), SEED, fine, without_train, write_fine_scene),
+        SLENDER: PaintedDataset(
+            settings(SLENDER_SEED, slender), SLENDER_SEED, slender, without_train, write_slender_scene
         ),
         REFERRING: PaintedDataset(
             settings(REFERRING_SEED, referring),
