@@ -42,7 +42,7 @@ KEPT = REPO / "docs" / "studies"
 
 @studies.command()
 def paint(share: Annotated[float, SHARE] = 1.0) -> None:
-    """Paint the datasets of the studies and read them: synthetic-studies, synthetic-fine, synthetic-referring."""
+    """Paint the datasets of the studies and read them: synthetic-studies, -fine, -slender and -referring."""
     from t2s_pipeline.commands.catalog import recording_runner
 
     settings = Settings.from_env()

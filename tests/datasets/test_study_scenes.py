@@ -60,10 +60,9 @@ def test_the_further_scenes_have_no_target_and_make_an_eighth(split):
 
 
 def test_every_target_of_the_slender_scenes_is_elongated_or_thin(folders):
-    rows = [
-        row for split in ("val", "test") for row in read_tables(SLENDER, folders[SLENDER], split).samples.to_pylist()
-    ]
-    assert rows and {row["morphology"] for row in rows} <= {"elongated", "thin"}
+    for split in ("val", "test"):
+        samples = read_tables(SLENDER, folders[SLENDER], split).samples
+        assert samples.num_rows and set(samples["morphology"].to_pylist()) <= {"elongated", "thin"}
     scenes = [slender_scene(SLENDER_SEED, "test", index) for index in range(3)]
     assert len({scene.image.tobytes() for scene in scenes}) == 3
     again = slender_scene(SLENDER_SEED, "test", 1)
