@@ -61,7 +61,7 @@ class MiniatureTable:
         claim: what the paper says, or what a study is for.
         systems: its rows.
         dataset: whose test split counts.
-        published_dataset: the dataset of the paper's numbers.
+        published_dataset: the dataset of the paper's numbers; empty for none.
         order: systems whose order the claim fixes, the best first; empty if it fixes none.
         morphologies: the shapes of targets that are listed beside all of them.
         base: the system that the others are compared with.
@@ -163,6 +163,7 @@ MINIATURE_TABLES: dict[str, MiniatureTable] = {
         "The geometry-aware reward and mined negatives are about targets that are long and thin.",
         (_PLAIN, _study("geometry"), StudySystem(f"{BASE}+negatives")),
         dataset=SLENDER,
+        published_dataset="",
     ),
     "kinds": MiniatureTable(
         "Beyond the paper: rotated boxes, chains of points, and the choice among kinds",
@@ -177,6 +178,7 @@ MINIATURE_TABLES: dict[str, MiniatureTable] = {
         "Other kinds of prompts suit elongated targets.",
         _KINDS,
         dataset=SLENDER,
+        published_dataset="",
         base="think2seg-wide-mini",
     ),
     "beyond-referring": MiniatureTable(
@@ -187,6 +189,7 @@ MINIATURE_TABLES: dict[str, MiniatureTable] = {
             *(_study(name) for name in CHANGES if name.startswith("calibration")),
         ),
         dataset=REFERRING,
+        published_dataset="risbench",
     ),
 }
 """The tables by a short name, as ``t2s studies run --only`` takes it."""
