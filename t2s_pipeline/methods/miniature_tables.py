@@ -161,7 +161,7 @@ MINIATURE_TABLES: dict[str, MiniatureTable] = {
     "beyond-slender": MiniatureTable(
         "Beyond the paper, on slender targets",
         "The geometry-aware reward and mined negatives are about targets that are long and thin.",
-        (_PLAIN, _study("geometry"), StudySystem(f"{BASE}+negatives")),
+        (_PLAIN, _study("geometry"), _study("geometry-mine-empty"), StudySystem(f"{BASE}+negatives")),
         dataset=SLENDER,
         published_dataset="",
     ),

@@ -24,7 +24,8 @@ CHANGES: dict[str, tuple[str, ...]] = {
         f"calibration-{percent}": (f"calibration={percent / 100}", "calibration_dataset=rrsis-d")
         for percent in (2, 5, 10, 20)
     },
-    # What calibration loses is mostly rejection, which mined questions teach (docs/miniature_tables.md).
+    # What these lose is mostly rejection, which mined questions teach (docs/miniature_tables.md).
+    "geometry-mine-empty": ("recipe.reward=geometry", "mine_empty=0.1"),
     "calibration-5-mine-empty": ("calibration=0.05", "calibration_dataset=rrsis-d", "mine_empty=0.1"),
 }
 """The name of a study → the settings that it changes, as ``--set`` takes them."""
@@ -41,6 +42,7 @@ SMALLER: dict[str, tuple[str, ...]] = {
     # The scenes of the embedded dataset, which name there what is visible.
     "mine-empty": ("dataset=synthetic-studies",),
     **{f"calibration-{percent}": ("calibration_dataset=synthetic-referring",) for percent in (2, 5, 10, 20)},
+    "geometry-mine-empty": ("dataset=synthetic-studies",),
     "calibration-5-mine-empty": ("calibration_dataset=synthetic-referring", "dataset=synthetic-studies"),
     # The embedded prompter does not know these kinds of answers.
     **{kind: (f"prompter={WIDE_PROMPTER}",) for kind in KINDS},

@@ -28,7 +28,7 @@ The paper's tables with the embedded models and painted scenes, and the studies 
 `make tables` makes them; it goes on where it was stopped. gIoU in percent under the strict protocol on the test split,
 over all seeds. The difference is that from the base of the comparison, over the seeds that both have, paired by image,
 with a 95 % bootstrap interval. Where the interval holds 0, no difference is shown. `think2seg-mini` is plain
-Think2Seg-RS. Published numbers are those of the paper's
+Think2Seg-RS. Seconds are those of all steps of a system, with all seeds. Published numbers are those of the paper's
 full-size systems on real images: only their order can be compared.
 
 `synthetic-studies` has the scenes of the embedded dataset, the same pixels, and further scenes without a target. So
