@@ -129,7 +129,7 @@ def _settings(plan: "TrainingPlan") -> Iterator[tuple[str, str]]:
 
 def _needs(plan: "TrainingPlan") -> Iterator[tuple[str, str]]:
     """Memory, time and disk space, as pairs of a label and a text."""
-    from t2s_pipeline.core.embedded import EMBEDDED_PROMPTER
+    from t2s_pipeline.core.embedded import EMBEDDED_PROMPTERS
 
     if plan.memory is not None:
         parts = ", ".join(
@@ -139,7 +139,7 @@ def _needs(plan: "TrainingPlan") -> Iterator[tuple[str, str]]:
     for device, step in plan.times:
         hours = None if plan.steps is None else plan.steps * step.total / 3600
         yield f"on {device.name}", f"about {step.total:.0f} s per step" + (f", {hours:.0f} h" if hours else "")
-    if plan.memory is not None and not plan.times and plan.experiment.prompter != EMBEDDED_PROMPTER:
+    if plan.memory is not None and not plan.times and plan.experiment.prompter not in EMBEDDED_PROMPTERS:
         yield "fits on", "no GPU in our list: see the presets"
     if plan.checkpoint_gb is not None:
         checkpoint_every = plan.experiment.grpo.checkpoint_every

@@ -6,14 +6,14 @@
 from dataclasses import dataclass
 
 from t2s_pipeline.core.embedded import LARGE_SEGMENTER, SMALL_SEGMENTER
+from t2s_pipeline.datasets.synthetic.studies import STUDY_DATASETS
 from t2s_pipeline.methods.studies import CHANGES, KINDS
 from t2s_pipeline.prompting.combinations import DEFAULT_COMBINATION, TABLE_6
 
 BASE = "think2seg-mini"
 """Plain Think2Seg-RS, which every system of the studies is compared with."""
 UNTRAINED = "zero-shot-mini"
-MAIN, FINE, REFERRING = "synthetic-studies", "synthetic-fine", "synthetic-referring"
-SLENDER = "synthetic-slender"
+MAIN, FINE, SLENDER, REFERRING = STUDY_DATASETS
 TEST = "test"
 
 

@@ -449,7 +449,8 @@ class PrompterTraining:
         # Weights know the tokens that they were trained with.
         tokenizer = stored_tokenizer(start) if start else train_tokenizer(corpus(shape, taught), shape)
         self.processor = build_processor(tokenizer, shape)
-        self.model = build_model(tokenizer, shape, schedule.seed).to(device)
+        self.model = build_model(tokenizer, shape, schedule.seed)
+        nn.Module.to(self.model, device)  # transformers gives its own method another type
         self.losses = PrompterLosses(self.model, tokenizer, shape, schedule)
         if start:
             state = stored_weights(start)
@@ -513,8 +514,8 @@ class PrompterTraining:
         model.float()
         self.model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")}, strict=False)
         cast(Any, self.processor).save_pretrained(self.out)  # transformers has no types here
-        settings = {"schedule": asdict(self.schedule), "shape": asdict(self.shape), "vocabulary": self.vocabulary}
-        settings |= {"phase": phase, "step": step, "device": self.device}
+        settings: dict[str, object] = {"schedule": asdict(self.schedule), "shape": asdict(self.shape)}
+        settings |= {"vocabulary": self.vocabulary, "phase": phase, "step": step, "device": self.device}
         (self.out / "training.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 

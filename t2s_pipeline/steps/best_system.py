@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTER
+from t2s_pipeline.core.embedded import EMBEDDED_SEGMENTERS
 from t2s_pipeline.core.errors import T2SError
 from t2s_pipeline.core.models import SEGMENTER
 from t2s_pipeline.core.settings import Settings
 from t2s_pipeline.datasets.registry import EMBEDDED
+from t2s_pipeline.datasets.synthetic.studies import STUDY_DATASETS
 from t2s_pipeline.methods.experiments import BASELINE, RELEASED, ZERO_SHOT
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.weights import folder_if_here
@@ -17,7 +18,7 @@ from t2s_pipeline.systems.resolve import resolve
 from t2s_pipeline.training.model_list import known_models
 
 ORDER = ("sam2.1-large", "sam2.1-base-plus", "sam2.1-small", "sam2.1-tiny")
-"""Segmenters, the best first. Others that have a name on this machine come next, the embedded one last."""
+"""Segmenters, the best first. Others that have a name on this machine come next, the embedded ones last."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,15 @@ def available_systems(settings: Settings) -> list[SystemChoice]:
 
 
 def knows_drawn_scenes_only(system: System) -> bool:
-    """Whether a system was taught on the embedded scenes and on nothing else."""
-    return system.dataset == EMBEDDED
+    """Whether a system was taught on the embedded scenes, or those of the studies, and on nothing else."""
+    return system.dataset in (EMBEDDED, *STUDY_DATASETS)
 
 
 def available_segmenters() -> list[str]:
     """The segmenters on this machine, for prompts that a person gives; the best one first."""
     names = [model.name for model in known_models() if model.kind == SEGMENTER and model.here]
-    others = [name for name in names if name not in ORDER and name != EMBEDDED_SEGMENTER]
-    return [name for name in (*ORDER, *others, EMBEDDED_SEGMENTER) if name in names]
+    others = [name for name in names if name not in ORDER and name not in EMBEDDED_SEGMENTERS]
+    return [name for name in (*ORDER, *others, *EMBEDDED_SEGMENTERS) if name in names]
 
 
 def segments_prompts(settings: Settings, segmenter: str = "") -> System:

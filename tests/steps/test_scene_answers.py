@@ -12,6 +12,7 @@ pytest.importorskip("shapely")
 
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.settings import Settings
+from t2s_pipeline.datasets.synthetic.studies import STUDY_DATASETS
 from t2s_pipeline.steps.best_system import available_segmenters, best_system, knows_drawn_scenes_only
 from t2s_pipeline.steps.scene_answers import (
     SceneAnswer,
@@ -127,4 +128,6 @@ def test_the_best_system_of_an_empty_home_is_the_miniature(tmp_path: Path, monke
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     choice = best_system(replace(Settings.from_env(), home=tmp_path))
     assert choice.system.name == "zero-shot-mini" and knows_drawn_scenes_only(choice.system)
-    assert available_segmenters()[0] == "sam2-mini"
+    assert available_segmenters()[:3] == ["sam2-mini", "sam2-mini-small", "sam2-mini-large"]
+    assert all(knows_drawn_scenes_only(replace(choice.system, dataset=name)) for name in STUDY_DATASETS)
+    assert not knows_drawn_scenes_only(replace(choice.system, dataset="earthreason"))

@@ -36,8 +36,8 @@ from t2s_pipeline.datasets.synthetic.look import EMBEDDED
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 from t2s_pipeline.vision.shape import ELONGATED, THIN, shape_of
 
-STUDIES, FINE, REFERRING = "synthetic-studies", "synthetic-fine", "synthetic-referring"
-SLENDER = "synthetic-slender"
+STUDY_DATASETS = ("synthetic-studies", "synthetic-fine", "synthetic-slender", "synthetic-referring")
+STUDIES, FINE, SLENDER, REFERRING = STUDY_DATASETS
 SEED = 2025
 """That of the embedded dataset."""
 REFERRING_SEED, SLENDER_SEED = 4202, 7303
