@@ -532,6 +532,10 @@ def main() -> None:
     for name, value in asdict(Schedule()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = parser.parse_args()
+    if args.start and not (args.start / "tokenizer.json").is_file():
+        parser.error(
+            f"--start {args.start}: there is no tokenizer.json, so it is no folder of a training or a prompter."
+        )
     schedule = replace(Schedule(), **{key: getattr(args, key) for key in asdict(Schedule())})
     phases = {
         "look": Phase("look", schedule.look_steps, schedule.look_rate),
@@ -544,7 +548,7 @@ def main() -> None:
 
 def stored_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """The tokenizer in the folder of a training or of a prompter."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
     return tokenizer
 
@@ -554,7 +558,8 @@ def stored_weights(folder: Path) -> dict[str, torch.Tensor]:
     training = folder / "training.safetensors"
     if training.is_file():
         return load_file(training)
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    load = Qwen2_5_VLForConditionalGeneration.from_pretrained
+    model = load(folder, dtype=torch.float32, local_files_only=True)
     return {f"model.{name}": value for name, value in model.state_dict().items() if name != "lm_head.weight"}
 
 

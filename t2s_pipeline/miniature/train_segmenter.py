@@ -347,9 +347,8 @@ class SegmenterTraining:
         batch = pixels.to(device), anything.to(device), [item.to(device) for item in prompted]
         losses: dict[str, Tensor] = self.learner(*batch, frozen_pyramid=step >= GOOD_STEPS)
         self.optimizer.zero_grad()
-        torch.autograd.backward(
-            sum((weight * losses[name] for name, weight in WEIGHTS.items()), start=losses["mask"] * 0)
-        )
+        weighted = [weight * losses[name] for name, weight in WEIGHTS.items()]
+        torch.autograd.backward(sum(weighted[1:], start=weighted[0]))
         nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
         self.optimizer.step()
         averaged_into(self.average, self.learner.model, step)

@@ -5,6 +5,8 @@ The folder is a lake with the scores of the study systems on the test splits, an
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from t2s_pipeline.core.lake_place import LakePlace
 from t2s_pipeline.lake.folders import Partition
 from t2s_pipeline.lake.schema import SAMPLE_SCORES, STEP_TIMES
@@ -46,10 +48,23 @@ def keep_results(lake: LakePlace, folder: Path, seeds: int) -> int:
                 count += 1
     for partition in list_partitions(lake, STEP_TIMES) if added else ():
         rows = read_partition(lake, STEP_TIMES, partition)
-        of_these = [subject_of(text) in added for text in rows["subject"].to_pylist()]
-        if any(of_these):
-            append_rows(folder, STEP_TIMES, partition, rows.filter(of_these))
+        # Some steps of a system may have been kept with its results on another dataset.
+        former = (
+            _rows(read_partition(folder, STEP_TIMES, partition)) if stored_file(folder, STEP_TIMES, partition) else []
+        )
+        is_new = [
+            subject_of(subject) in added and row not in former
+            for subject, row in zip(rows["subject"].to_pylist(), _rows(rows), strict=True)
+        ]
+        if any(is_new):
+            append_rows(folder, STEP_TIMES, partition, rows.filter(is_new))
     return count
+
+
+def _rows(table: pa.Table) -> list[dict[str, object]]:
+    """Its rows; a partition may have been written with other columns first."""
+    rows: list[dict[str, object]] = table.select(["subject", "started_at", "seconds"]).to_pylist()
+    return rows
 
 
 def subject_of(text: str | None) -> str:

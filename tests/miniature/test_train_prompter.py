@@ -222,6 +222,13 @@ def test_a_training_can_start_from_a_prompter(tmp_path, monkeypatch, capfd):
     assert json.loads((tmp_path / "training.json").read_text())["vocabulary"] == "wide"
 
 
+def test_a_start_that_is_no_prompter_is_one_sentence(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ending:
+        train(monkeypatch, tmp_path / "out", "--start", str(tmp_path / "nothing"))
+    assert ending.value.code == 2 and not (tmp_path / "out").exists()
+    assert f"--start {tmp_path / 'nothing'}: there is no tokenizer.json" in capsys.readouterr().err
+
+
 def test_lessons_do_not_depend_on_the_number_of_workers(lessons):
     again = paint_lessons(12, SHAPE.side, SHAPE.cells, seed=5, workers=2)
     assert (again.images == lessons.images).all() and again.objects == lessons.objects

@@ -187,14 +187,7 @@ def qwen3_vl():
         **_qwen_ids(words),
         tie_word_embeddings=True,
     )
-    size = {"shortest_edge": 128**2, "longest_edge": 128**2}
-    processor = transformers.Qwen3VLProcessor(
-        image_processor=transformers.Qwen2VLImageProcessor(size=size, patch_size=16, merge_size=2),
-        tokenizer=words,
-        video_processor=transformers.Qwen3VLVideoProcessor(size=size, patch_size=16, merge_size=2),
-        chat_template=QWEN3_CHAT,
-    )
-    return config, processor
+    return config, _qwen3_processor(words, QWEN3_CHAT)
 
 
 def qwen3_5():
@@ -230,14 +223,17 @@ def qwen3_5():
         **_qwen_ids(words),
         tie_word_embeddings=True,
     )
+    return config, _qwen3_processor(words, QWEN35_CHAT)
+
+
+def _qwen3_processor(words, chat: str):
     size = {"shortest_edge": 128**2, "longest_edge": 128**2}
-    processor = transformers.Qwen3VLProcessor(
+    return transformers.Qwen3VLProcessor(
         image_processor=transformers.Qwen2VLImageProcessor(size=size, patch_size=16, merge_size=2),
         tokenizer=words,
         video_processor=transformers.Qwen3VLVideoProcessor(size=size, patch_size=16, merge_size=2),
-        chat_template=QWEN35_CHAT,
+        chat_template=chat,
     )
-    return config, processor
 
 
 def _qwen_ids(words) -> dict[str, int]:

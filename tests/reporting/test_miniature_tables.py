@@ -1,8 +1,11 @@
 """The page of the tables in miniature, from scores that are worked out by hand."""
 
+import re
+
 import pyarrow as pa
 import pytest
 
+from t2s_pipeline.core.settings import REPO
 from t2s_pipeline.lake.schema import SAMPLE_SCORES, SAMPLES, STEP_TIMES
 from t2s_pipeline.lake.store import append_rows, list_partitions, write_partition
 from t2s_pipeline.methods.experiments import EXPERIMENTS, READY, experiment
@@ -110,6 +113,12 @@ def test_results_that_were_kept_are_on_the_page_and_are_kept_once(tmp_path):
     page = miniature_tables([empty, kept], range(3), ["3"])
     assert page == miniature_tables([lake], range(3), ["3"])
     assert f"| `{BASE}` | 2 | 4 | 30.00 [30.00, 30.00] |" in page and "| 12 |" in page
+    # A result that is kept later adds its own steps; those that were kept before stay as they are.
+    put(lake, BASE, [0.3] * 4, "synthetic-fine")
+    later = {"subject": f"{BASE} synthetic-fine", "seconds": 4.0}
+    append_rows(lake, STEP_TIMES, {"step_name": "train"}, pa.Table.from_pylist([later], schema=STEP_TIMES.schema))
+    assert keep_results(lake, kept, 3) == 1
+    assert "| 16 |" in miniature_tables([empty, kept], range(3), ["3"])
     # What is measured here comes before what was kept.
     put(empty, BASE, [0.6] * 4)
     assert f"| `{BASE}` | 2 | 4 | 50.00 [50.00, 50.00] |" in miniature_tables([empty, kept], range(3), ["3"])
@@ -161,3 +170,26 @@ def test_the_seconds_of_all_steps_of_a_system_are_added(tmp_path):
     page = miniature_tables([tmp_path], range(1), ["3"])
     row = next(line for line in page.splitlines() if line.startswith(f"| `{BASE}`"))
     assert row.split("|")[-3].strip() == "1,234"
+
+
+PAGE = REPO / "docs" / "miniature_tables.md"
+
+
+def test_the_page_is_made_from_the_results_that_were_kept():
+    """Only the differences by shape need the samples, which are not kept."""
+    lines = miniature_tables([REPO / "docs" / "studies"], range(3)).splitlines()
+    assert sum(line.startswith("| `") for line in lines) > 40
+    assert set(lines) <= set(PAGE.read_text("utf-8").splitlines())
+
+
+def test_what_is_said_of_the_studies_is_on_the_page():
+    """Every difference with an interval in docs/beyond.md, rounded, is one of the page's."""
+    number = r"([+-]?\d+\.\d+)"
+    difference = re.compile(rf"{number}\**\s+\[{number}, {number}\]")
+    measured = [tuple(map(float, found)) for found in difference.findall(PAGE.read_text("utf-8"))]
+    section = (REPO / "docs" / "beyond.md").read_text("utf-8").partition("## What came out")[2].partition("\n## ")[0]
+    told = difference.findall(section)
+    assert len(told) > 20
+    for found in told:
+        values = tuple(map(float, found))
+        assert any(all(abs(a - b) < 0.051 for a, b in zip(values, row, strict=True)) for row in measured), found
