@@ -27,13 +27,13 @@ from t2s_pipeline.methods.system import System
 from t2s_pipeline.reporting import leaderboard
 from t2s_pipeline.reporting.leaderboard import checkpoint_choices
 from t2s_pipeline.steps.answers import Complete, Segment
-from t2s_pipeline.steps.evaluation import VALIDATION, evaluate
+from t2s_pipeline.steps.evaluation import VALIDATION, evaluate, segments_on_one_core
 from t2s_pipeline.steps.files import ReadTables, SyntheticScenes
 from t2s_pipeline.steps.labels import Judge, MakeLabels
 from t2s_pipeline.steps.report import Report
 from t2s_pipeline.steps.runner import Runner
 from t2s_pipeline.steps.scores import Publish, Summarize, score_under_every_protocol
-from t2s_pipeline.steps.step import Step, StepReport
+from t2s_pipeline.steps.step import StepReport
 from t2s_pipeline.steps.training import Train
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
@@ -136,16 +136,24 @@ def label(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
 
 @dg.op(pool=GPU)
 def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
-    """Training: GRPO on the mask reward of the frozen segmenter, one run per experiment and seed."""
+    """Training: GRPO on the mask reward of the frozen segmenter, one run per experiment and seed.
+
+    What needs no trained weights is done beside the last trainings: the upper limits of labels, and the base.
+    """
     runner = worker.runner(context, plan.fresh)
 
     def one(experiment: str) -> list[StepReport]:
         with observed(context.instance, runner.settings, experiment):
             return runner.run(Train(experiment, plan.overrides))
 
-    side_by_side(
-        [partial(one, experiment) for experiment in plan.experiments], partial(record, context, runner.settings)
-    )
+    jobs = [partial(one, experiment) for experiment in plan.experiments]
+    if plan.labels:
+        jobs.append(partial(runner.run, Judge(SEGMENTER, plan.dataset, plan.splits[-1])))
+    for name in plan.systems if plan.chooses else ():
+        announce(context, name)
+        system = resolve(name, runner.settings)
+        jobs += [partial(evaluate, runner, system, plan.dataset, split) for split in plan.splits]
+    side_by_side(jobs, partial(record, context, runner.settings))
     return plan
 
 
@@ -166,11 +174,8 @@ def validate(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
     for name in names:
         announce(context, name)
     answering = [resolve(name, runner.settings) for name in names]
-    jobs = [partial(runner.run, Complete(system, plan.dataset, VALIDATION)) for system in answering]
-    side_by_side(jobs, partial(record, context, runner.settings))
-    # One after the other: segmentation uses all cores, and two of them at the same time take three times as long.
-    for system in answering:
-        record(context, runner.settings, evaluate(runner, system, plan.dataset, VALIDATION))
+    jobs = [partial(evaluate, runner, system, plan.dataset, VALIDATION) for system in answering]
+    side_by_side(jobs, partial(record, context, runner.settings), share_cores=all(map(segments_on_one_core, answering)))
     record(context, runner.settings, runner.run(Summarize()))
     best = {
         choice.run: choice.system
@@ -194,13 +199,12 @@ def complete(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoP
 
 @dg.op(pool=GPU)
 def segment(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
-    """Masks and upper limits: the frozen segmenter gets each answer's prompts, and the labels of the last split."""
+    """Masks: the frozen segmenter gets the prompts of each answer."""
     runner = worker.runner(context, plan.fresh)
-    steps: list[Step] = [Segment(*evaluation) for evaluation in _evaluations(runner, plan)]
-    if plan.labels:
-        steps.append(Judge(SEGMENTER, plan.dataset, plan.splits[-1]))
-    for step in steps:
-        record(context, runner.settings, runner.run(step))
+    evaluations = list(_evaluations(runner, plan))
+    jobs = [partial(runner.run, Segment(*evaluation)) for evaluation in evaluations]
+    small = all(segments_on_one_core(system) for system, _, _ in evaluations)
+    side_by_side(jobs, partial(record, context, runner.settings), share_cores=small)
     return plan
 
 

@@ -94,31 +94,26 @@ class _AnsweredWindows:
         answering: Answering = second_look(prompter, system, device) if system.recipe.turns == 2 else prompter
 
         def answer(window: Window) -> list[pa.Table]:
-            batches = _answer(prompter, answering, system, window, images(window))
-            return [_table([row for batch in batches for row in batch], settings)]
+            return [_table(_answer(prompter, answering, system, window, images(window)), settings)]
 
         return answer
 
 
 def _answer(
     prompter: Chat, answering: Answering, system: System, window: Window, images: Iterator[NDArray[np.uint8]]
-) -> Iterator[list[tuple[Item, Completion]]]:
-    """A window's questions in batches, longest first: a batch needs little padding, and memory peaks at the start."""
+) -> list[tuple[Item, Completion]]:
+    """The answers to a window's questions, the longest question first: a batch of them needs little padding."""
     # Only squares are kept: a window holds dozens of images, and a native one can have 58 million pixels.
     squares = {image_id: np.asarray(prompter.square(next(images))) for image_id in window}
     questions = [(item, squares[image_id]) for image_id, items in window.items() for item in items]
     questions.sort(key=lambda pair: -len(pair[0].text))
-    # vLLM makes its own batches. They are better if it gets more questions at once.
-    size = len(questions) if system.generation.backend == "vllm" else system.generation.batch_size
-    for start in range(0, len(questions), size):
-        batch = questions[start : start + size]
-        completions = answering.answer(
-            [pixels for _, pixels in batch],
-            [item.text for item, _ in batch],
-            PROMPT_COMBINATIONS[system.combination],
-            system.generation,
-        )
-        yield [(item, completion) for (item, _), completion in zip(batch, completions, strict=True)]
+    completions = answering.answer(
+        [pixels for _, pixels in questions],
+        [item.text for item, _ in questions],
+        PROMPT_COMBINATIONS[system.combination],
+        system.generation,
+    )
+    return [(item, completion) for (item, _), completion in zip(questions, completions, strict=True)]
 
 
 def _settings(prompter: Chat, system: System, max_questions: int | None) -> str:

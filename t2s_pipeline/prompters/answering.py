@@ -1,10 +1,11 @@
 """The most probable or a sampled answer to each of several questions, token by token.
 
 The questions about one image begin with the same tokens, and most of them are the image's. These are read once per
-image. An answer that is finished leaves the batch, so a long one does not cost time for all.
+image, for all batches of questions that are asked together. An answer that is finished leaves the batch, so a long one
+does not cost time for all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,74 +16,104 @@ from transformers import PreTrainedModel
 
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.decoding import decoding
-from t2s_pipeline.prompters.prefixes import PromptBatch, RoomyLayer, head, read_prompts
+from t2s_pipeline.prompters.prefixes import Prefix, PromptBatch, RoomyLayer, head, joined, read_prompts
 from t2s_pipeline.prompting.combinations import PromptCombination
 
 FINISHED_SHARE = 8
 """Finished answers leave the batch when they are one in so many of it: to remove them copies keys and values."""
 
+_Beginning = tuple[int, str]
+"""What a prompt begins with: an image, by its ``id``, and the text before it."""
+
 
 @dataclass(frozen=True)
-class SharedImages:
-    """Questions whose prompts begin alike if they are about the same image.
+class ReadQuestions:
+    """Questions whose images have been read.
 
     Attributes:
-        prompts: the R distinct beginnings, up to the image's end.
-        owner: (N,), the index of each question's beginning.
+        prefix: the tokens up to the image's end, one sequence per question.
         ids: the tokens after it (N, T), left-padded.
         mask: (N, T), 1 for a token and 0 for padding.
     """
 
-    prompts: PromptBatch
-    owner: Tensor
+    prefix: Prefix
     ids: Tensor
     mask: Tensor
 
-    def to(self, device: torch.device) -> "SharedImages":
-        """The same on a device."""
-        prompts = self.prompts
-        images = {name: value.to(device) for name, value in prompts.images.items()}
-        there = PromptBatch(prompts.ids.to(device), prompts.mask.to(device), images)
-        return SharedImages(there, self.owner.to(device), self.ids.to(device), self.mask.to(device))
 
-
-def shared_images(
-    chat: Chat, images: Sequence[NDArray[Any]], questions: Sequence[str], combination: PromptCombination
-) -> SharedImages | None:
-    """The questions' prompts, with each image once; None if they cannot be split after the image.
+class ImageReader:
+    """Reads the images of several batches of questions, each image once.
 
     Args:
         chat: the processor.
-        images: uint8 (H, W, 3), one per question; the same object for questions about the same image.
-        questions: the questions.
-        combination: the prompts that the answer holds.
+        model: of one of the families; ``can_be_extended`` is true for it.
+        combination: the prompts that the answers hold.
     """
-    texts = [chat.render(question, combination) for question in questions]
-    placeholder = getattr(chat.processor, "image_token", None)
-    if not placeholder or any(text.count(placeholder) != 1 for text in texts):
-        return None
-    parts = [text.split(placeholder) for text in texts]
-    first: dict[tuple[int, str], int] = {}
-    keys = [(id(image), before) for image, (before, _) in zip(images, parts, strict=True)]
-    for row, key in enumerate(keys):
-        first.setdefault(key, row)
-    rows = list(first.values())
-    tokenizer = chat.processor.tokenizer
-    after = tokenizer([end for _, end in parts], add_special_tokens=False, padding=True, return_tensors="pt")
-    features = dict(
-        chat.processor(
-            text=[texts[row] for row in rows],
-            images=[chat.square(images[row]) for row in rows],
-            padding=True,
-            return_tensors="pt",
-        )
-    )
-    cut = _without_ends(features, [after["input_ids"][row][after["attention_mask"][row] == 1] for row in rows])
-    if cut is None:
-        return None
-    index = {key: number for number, key in enumerate(first)}
-    owner = torch.tensor([index[key] for key in keys])
-    return SharedImages(cut, owner, after["input_ids"], after["attention_mask"])
+
+    def __init__(self, chat: Chat, model: PreTrainedModel, combination: PromptCombination) -> None:
+        self._chat, self._model, self._combination = chat, model, combination
+        self._kept: Prefix | None = None
+        self._rows: Mapping[_Beginning, int] = {}
+        self.images = 0
+        """How many images were read."""
+
+    def read(
+        self, images: Sequence[NDArray[Any]], questions: Sequence[str], later: Sequence[NDArray[Any]] = ()
+    ) -> ReadQuestions | None:
+        """A batch of questions; None if their prompts cannot be split after the image.
+
+        Args:
+            images: uint8 (H, W, 3), one per question; the same object for questions about the same image.
+            questions: the questions.
+            later: the images of the batches that follow. They exist until they have been read. What was read of other
+                images is not kept.
+        """
+        texts = [self._chat.render(question, self._combination) for question in questions]
+        placeholder = getattr(self._chat.processor, "image_token", None)
+        if not placeholder or any(text.count(placeholder) != 1 for text in texts):
+            return None
+        parts = [text.split(placeholder) for text in texts]
+        beginnings = [(id(image), before) for image, (before, _) in zip(images, parts, strict=True)]
+        tokenizer = self._chat.processor.tokenizer
+        after = tokenizer([end for _, end in parts], add_special_tokens=False, padding=True, return_tensors="pt")
+        first = {beginnings[row]: row for row in reversed(range(len(beginnings)))}
+        new = sorted(row for beginning, row in first.items() if beginning not in self._rows)
+        if new:
+            features = dict(
+                self._chat.processor(
+                    text=[texts[row] for row in new],
+                    images=[self._chat.square(images[row]) for row in new],
+                    padding=True,
+                    return_tensors="pt",
+                )
+            )
+            cut = _without_ends(features, [after["input_ids"][row][after["attention_mask"][row] == 1] for row in new])
+            if cut is None or (self._kept is not None and self._kept.mask.shape[1] != cut.mask.shape[1]):
+                return None
+            self._keep(cut, [beginnings[row] for row in new])
+        if self._kept is None:  # no question
+            return None
+        device = self._model.device
+        rows = torch.tensor([self._rows[beginning] for beginning in beginnings], device=device)
+        prefix = self._kept.take(rows, RoomyLayer)
+        self._drop_all_but({id(image) for image in later})
+        return ReadQuestions(prefix, after["input_ids"].to(device), after["attention_mask"].to(device))
+
+    def _keep(self, prompts: PromptBatch, beginnings: Sequence[_Beginning]) -> None:
+        """Read the beginnings of prompts and keep them."""
+        new = read_prompts(self._model, prompts.to(self._model.device))
+        count = len(self._rows)
+        self._kept = new if self._kept is None else joined(self._kept, new)
+        self._rows = {**self._rows, **{beginning: count + place for place, beginning in enumerate(beginnings)}}
+        self.images += len(beginnings)
+
+    def _drop_all_but(self, images: set[int]) -> None:
+        left = [(beginning, row) for beginning, row in self._rows.items() if beginning[0] in images]
+        if self._kept is None or len(left) == len(self._rows):
+            return
+        self._rows = {beginning: place for place, (beginning, _) in enumerate(left)}
+        rows = torch.tensor([row for _, row in left], dtype=torch.long, device=self._model.device)
+        self._kept = self._kept.take(rows) if left else None
 
 
 def _without_ends(features: dict[str, Tensor], ends: Sequence[Tensor]) -> PromptBatch | None:
@@ -103,22 +134,21 @@ def _without_ends(features: dict[str, Tensor], ends: Sequence[Tensor]) -> Prompt
 
 @torch.inference_mode()
 def answer_tokens(
-    model: PreTrainedModel, questions: SharedImages, limit: int, ends: Sequence[int], temperature: float = 0.0
+    model: PreTrainedModel, questions: ReadQuestions, limit: int, ends: Sequence[int], temperature: float = 0.0
 ) -> list[list[int]]:
     """The tokens of each question's answer, up to and including the one that ends it.
 
     Args:
         model: of one of the families.
-        questions: as ``shared_images`` gives them, on the model's device.
+        questions: as ``ImageReader`` gives them. They are not to be used afterwards.
         limit: the most tokens of an answer.
         ends: the tokens that end an answer.
         temperature: the logits are divided by it before a token is sampled; 0 for the most probable token.
     """
-    prefix = read_prompts(model, questions.prompts).take(questions.owner, RoomyLayer)
-    to_logits, batch = head(model), decoding(model, prefix)
+    to_logits, batch = head(model), decoding(model, questions.prefix)
     hidden = batch.read(questions.ids, questions.mask)
     stops = torch.tensor(list(ends), device=hidden.device)
-    answers: list[list[int]] = [[] for _ in questions.owner]
+    answers: list[list[int]] = [[] for _ in questions.ids]
     rows = list(range(len(answers)))
     finished = torch.zeros(len(rows), dtype=torch.bool, device=hidden.device)
     for step in range(limit):

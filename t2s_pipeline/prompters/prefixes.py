@@ -53,6 +53,11 @@ class PromptBatch:
     mask: Tensor
     images: dict[str, Tensor]
 
+    def to(self, device: torch.device) -> "PromptBatch":
+        """The same on a device."""
+        images = {name: value.to(device) for name, value in self.images.items()}
+        return PromptBatch(self.ids.to(device), self.mask.to(device), images)
+
 
 @dataclass
 class Prefix:
@@ -78,6 +83,20 @@ class Prefix:
             # index_select adds gradients in a fixed order; indexing with a tensor does not, with several threads.
             cache.update(keys.index_select(0, rows), values.index_select(0, rows), index)
         return type(self)(cache, self.mask[rows], self.position[rows], self.last_hidden.index_select(0, rows))
+
+
+def joined(first: Prefix, second: Prefix) -> Prefix:
+    """The sequences of both, which have the same number of tokens."""
+    cache = Cache(layer_class_to_replicate=DynamicLayer)
+    for index, layers in enumerate(zip(first.cache.layers, second.cache.layers, strict=True)):
+        keys, values = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("keys", "values"))
+        cache.update(keys, values, index)
+    return Prefix(
+        cache,
+        torch.cat([first.mask, second.mask]),
+        torch.cat([first.position, second.position]),
+        torch.cat([first.last_hidden, second.last_hidden]),
+    )
 
 
 def can_be_extended(model: PreTrainedModel) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedModel
 
 from t2s_pipeline.core.errors import InputError, T2SError
-from t2s_pipeline.prompters.answering import answer_tokens, shared_images
+from t2s_pipeline.prompters.answering import ImageReader, answer_tokens
 from t2s_pipeline.prompters.base import Completion, GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.library_faults import faults_named
@@ -74,26 +74,31 @@ class Prompter(Chat):
         combination: PromptCombination,
         settings: GenerationSettings,
     ) -> list[Completion]:
-        """One completion per question, sampled as one batch.
+        """One completion per question, in batches of ``settings.batch_size``. Each image is read once for all of them.
 
         Args:
             images: native images, uint8 (H, W, 3), one per question; the same object for the same image.
             questions: the questions.
             combination: the prompts that the answer holds.
-            settings: how the completions are sampled. ``batch_size`` is not used here.
+            settings: how the completions are sampled. The random numbers of each batch begin anew with the seed.
         """
-        start = time.perf_counter()
         can_share = can_be_extended(self.model) and not settings.constrained
-        shared = shared_images(self, images, questions, combination) if can_share else None
-        if shared is not None:
+        reader = ImageReader(self, self.model, combination) if can_share else None
+        completions = []
+        for begin in range(0, len(questions), settings.batch_size):
+            start, end = time.perf_counter(), begin + settings.batch_size
+            batch = images[begin:end], questions[begin:end]
             if settings.temperature > 0:
                 torch.manual_seed(settings.seed)
-            shared, limit = shared.to(self.model.device), settings.max_new_tokens
-            rows = answer_tokens(self.model, shared, limit, self.end_ids, settings.temperature)
-        else:
-            rows = self.generated(images, questions, combination, settings)
-        seconds = (time.perf_counter() - start) / len(questions)
-        return [self.completion(row, seconds) for row in rows]
+            read = reader.read(*batch, images[end:]) if reader else None
+            if read is not None:
+                limit = settings.max_new_tokens
+                rows = answer_tokens(self.model, read, limit, self.end_ids, settings.temperature)
+            else:
+                rows = self.generated(*batch, combination, settings)
+            seconds = (time.perf_counter() - start) / len(rows)
+            completions += [self.completion(row, seconds) for row in rows]
+        return completions
 
     def generated(
         self,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
 
+MINIATURE_SIDE = 256
+"""Pixels. The released segmenters see squares of 1024."""
+
+
 @dataclass(frozen=True)
 class PublishedFile:
     """A published checkpoint: the Hub repository, the file in it, the file's SHA-256, and the licence."""
@@ -47,6 +51,11 @@ class Segmenter:
     image_size: int
     weights: Path | PublishedFile | None = None
     transformers: str = ""
+
+    @property
+    def is_miniature(self) -> bool:
+        """Whether its maps are so small that more threads hardly help."""
+        return self.image_size <= MINIATURE_SIDE
 
 
 def _of_transformers(kind: str) -> "Callable[[], SAM2Base]":

@@ -16,6 +16,7 @@ from t2s_pipeline.lake.store import list_partitions, read_partition, scan, store
 from t2s_pipeline.methods.experiments import RELEASED
 from t2s_pipeline.methods.system import System
 from t2s_pipeline.prompters.weights import weights_sha256
+from t2s_pipeline.segmenters.registry import find_segmenter
 from t2s_pipeline.steps.answers import Complete, Segment
 from t2s_pipeline.steps.runner import Runner, step_fingerprint
 from t2s_pipeline.steps.scores import score_under_every_protocol
@@ -52,6 +53,11 @@ def evaluate(runner: Runner, system: System, dataset: str, split: str) -> list[S
     for step in score_under_every_protocol(system.name, system.segmenter_name, dataset, split):
         reports += runner.run(step)
     return reports
+
+
+def segments_on_one_core(system: System) -> bool:
+    """Whether the system's segmenter computes with one thread on a CPU (worker/computing.py)."""
+    return find_segmenter(system.segmenter)[0].is_miniature
 
 
 def summary_on_val(settings: Settings, system: System) -> Summary:

@@ -221,14 +221,14 @@ def _generate(options: argparse.Namespace, progress: Progress) -> None:
 
 def _segment(options: argparse.Namespace, progress: Progress) -> None:
     system = _system(options)
-    team = team_of(options, _home(options))
+    team = team_of(options, _home(options), segmenter=system.segmenter)
     from t2s_pipeline.evaluation.segment import segment_completions
 
     segment_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, team)
 
 
 def _judge(options: argparse.Namespace, progress: Progress) -> None:
-    team = team_of(options, _home(options))
+    team = team_of(options, _home(options), segmenter=options.segmenter)
     from t2s_pipeline.evaluation.label_quality import judge_labels
 
     what = (options.segmenter, options.dataset, options.split)

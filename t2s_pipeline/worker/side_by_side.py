@@ -1,9 +1,9 @@
 """Independent work at the same time: several workers, which answer with one thread each on a CPU.
 
 An answer is the same text with one thread as with several (compared on 789 questions for each of three systems), and a
-training has one thread on a CPU in any case (computing.py). The scores of masks differ in their last bits, so
-segmentation keeps all threads and is done one after the other. On a GPU all work is, because the pool `gpu` has one
-slot per run.
+training and a miniature segmenter have one thread on a CPU in any case (computing.py). The scores of masks differ in
+their last bits, so a larger segmenter keeps all threads and segments one system after the other. On a GPU all work is
+done so, because the pool `gpu` has one slot per run.
 """
 
 import os
@@ -57,7 +57,9 @@ def lanes(jobs: int) -> int:
     return max(1, min(cores, memory, MOST_LANES, jobs))
 
 
-def side_by_side(jobs: Sequence[Callable[[], Result]], take: Callable[[Result], None]) -> None:
+def side_by_side(
+    jobs: Sequence[Callable[[], Result]], take: Callable[[Result], None], share_cores: bool = True
+) -> None:
     """Do independent jobs, several at the same time, each in a thread.
 
     After a job that failed, no other job begins, and those that run are finished. If this thread is interrupted, their
@@ -66,11 +68,12 @@ def side_by_side(jobs: Sequence[Callable[[], Result]], take: Callable[[Result], 
     Args:
         jobs: each launches workers and waits for them.
         take: gets the results in the order of the jobs, in this thread.
+        share_cores: false if a job takes all cores, so that one follows the other.
 
     Raises:
         Exception: the first error of a job, in the order of the jobs.
     """
-    number = lanes(len(jobs))
+    number = lanes(len(jobs)) if share_cores else 1
     if number <= 1:
         for job in jobs:
             take(job())

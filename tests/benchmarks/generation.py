@@ -76,12 +76,12 @@ def main(arguments: list[str] | None = None) -> dict:
             prompter = load_answerer(name, settings, options.device)
             images, questions = scenes(prompter, options.questions)
             ours = Run(prompter.answer, images, questions, settings)
-            size = options.questions if backend == "vllm" else options.batch
             ours.answer(2, 2)  # warm up
-            result[f"{backend}_tokens_per_second"], completions = ours.answer(size)
+            # It makes its own batches.
+            result[f"{backend}_tokens_per_second"], completions = ours.answer(options.questions)
             print(f"{backend}: {result[f'{backend}_tokens_per_second']:.0f} tokens a second")
             if isinstance(prompter, Prompter):
-                result |= compared(prompter, ours, size, completions)
+                result |= compared(prompter, ours, options.batch, completions)
             del prompter
             if options.device == "cuda":
                 result[f"{backend}_peak_mb"] = torch.cuda.max_memory_allocated() / 1e6

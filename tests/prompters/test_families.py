@@ -23,7 +23,7 @@ pytestmark = pytest.mark.worker
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from t2s_pipeline.prompters.answering import answer_tokens, shared_images  # noqa: E402
+from t2s_pipeline.prompters.answering import ImageReader, answer_tokens  # noqa: E402
 from t2s_pipeline.prompters.load import load_prompter  # noqa: E402
 from t2s_pipeline.prompters.prefixes import can_be_extended  # noqa: E402
 from t2s_pipeline.prompters.weights import folder_of  # noqa: E402
@@ -288,9 +288,10 @@ def test_questions_that_share_an_image_get_the_answers_that_each_gets_alone(prom
     # The third token of the first answer ends an answer, so that some are shorter than others.
     ends = [alone[0][2]]
     expected = [row[: row.index(ends[0]) + 1] if ends[0] in row else row for row in alone]
-    shared = shared_images(prompter, shown, questions, COMBINATION)
-    assert shared is not None and len(shared.prompts.ids) == 2
-    assert answer_tokens(prompter.model, shared, 12, ends) == expected
+    reader = ImageReader(prompter, prompter.model, COMBINATION)
+    read = reader.read(shown, questions)
+    assert read is not None and reader.images == 2
+    assert answer_tokens(prompter.model, read, 12, ends) == expected
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])

@@ -32,7 +32,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(before)
 
 
-def team(options: argparse.Namespace = ANY, **more: bool):
+def team(options: argparse.Namespace = ANY, **more: bool | str):
     return computing.team_of(options, Path("/home"), **more)
 
 
@@ -52,6 +52,25 @@ def test_a_training_on_a_cpu_has_one_thread_unless_somebody_says_otherwise(monke
 def test_a_training_on_a_gpu_keeps_the_threads_of_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert computing.prepare_training(ANY) == "cuda:0" and torch.get_num_threads() == 4
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "threads"), [("sam2-mini", 1), ("sam2-mini-large", 1), ("sam2.1-small", 4), ("mobile-sam", 4), ("", 4)]
+)
+def test_a_miniature_segmenter_has_one_thread_on_a_cpu_in_one_process_or_several(monkeypatch, segmenter, threads):
+    """So its scores are the same on any number of cores, and beside other work."""
+    assert team(segmenter=segmenter) == ThisProcess("cpu") and torch.get_num_threads() == threads
+    monkeypatch.setenv("T2S_DEVICES", "2")
+    assert team(segmenter=segmenter).prepare.args == (threads,)
+    monkeypatch.setenv("T2S_RAY_ADDRESS", "head:6379")
+    assert team(segmenter=segmenter).prepare.args == (threads,)
+    monkeypatch.delenv("T2S_RAY_ADDRESS")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert team(segmenter=segmenter).prepare.args == (3,), "who sets the threads gets them"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert team(segmenter=segmenter).prepare.args == (4,), "on a GPU they only prepare its work"
 
 
 def test_so_many_processes_as_are_asked_for_each_with_all_threads(monkeypatch):

@@ -61,6 +61,20 @@ def test_a_wrong_number_of_lanes_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         lanes(2)
 
 
+def test_jobs_that_take_all_cores_follow_each_other(two_lanes: None):
+    running, most = [], []
+
+    def job(number: int) -> int:
+        running.append(number)
+        most.append(len(running))
+        running.remove(number)
+        return threading.get_ident()
+
+    taken: list[int] = []
+    side_by_side([partial(job, number) for number in range(3)], taken.append, share_cores=False)
+    assert most == [1, 1, 1] and set(taken) == {threading.get_ident()}
+
+
 def test_two_jobs_run_at_once_and_the_results_are_in_order(two_lanes: None):
     together, taken = threading.Barrier(2), []
 
