@@ -62,20 +62,24 @@ def test_several_batches_give_the_answers_of_one_and_read_each_image_once(prompt
 
 
 def test_what_is_read_of_an_image_does_not_depend_on_the_images_beside_it(prompter, shown):
-    """Keys, values and the last hidden state, to the last bit."""
+    """Keys, values and the last hidden state: of Qwen2.5-VL to the last bit, of the others nearly so."""
     if not can_be_extended(prompter.model):
         pytest.skip("its images are not read apart from the questions")
+    is_exact = prompter.family is FAMILIES["qwen2_5_vl"]
     images, questions = shown
     together = ImageReader(prompter, prompter.model, COMBINATION).read(images, questions).prefix
     in_batches = ImageReader(prompter, prompter.model, COMBINATION)
     for start in range(0, len(images), 2):
         part = slice(start, start + 2)
         prefix = in_batches.read(images[part], questions[part], images[start + 2 :]).prefix
-        assert torch.equal(prefix.last_hidden, together.last_hidden[part])
         assert torch.equal(prefix.position, together.position[part])
+        pairs = [(prefix.last_hidden, together.last_hidden)]
         for layer, expected in zip(prefix.cache.layers, together.cache.layers, strict=True):
-            assert torch.equal(layer.keys, expected.keys[part])
-            assert torch.equal(layer.values, expected.values[part])
+            pairs += [(layer.keys, expected.keys), (layer.values, expected.values)]
+        for states, expected in pairs:
+            assert (
+                torch.equal(states, expected[part]) if is_exact else torch.allclose(states, expected[part], atol=1e-4)
+            )
 
 
 def test_only_images_of_later_batches_are_kept(prompter, shown):
