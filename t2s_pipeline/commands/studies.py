@@ -180,14 +180,13 @@ def _paint(runner: "Runner", share: float) -> None:
 
 
 def _run_seed(runner: "Runner", work: "list[tuple[StudySystem, str, int]]", changes: tuple[str, ...]) -> set[str]:
-    """Train and evaluate the systems of a seed. Trainings, and then answers, are computed side by side.
+    """Train and evaluate the systems of a seed. Trainings, and then evaluations, are computed side by side.
 
     Returns:
         The names of the systems that failed.
     """
     from t2s_pipeline.methods.miniature_tables import TEST
-    from t2s_pipeline.steps.answers import Complete
-    from t2s_pipeline.steps.evaluation import evaluate
+    from t2s_pipeline.steps.evaluation import evaluate, segments_on_one_core
     from t2s_pipeline.steps.training import Train
     from t2s_pipeline.worker.side_by_side import side_by_side
 
@@ -203,8 +202,8 @@ def _run_seed(runner: "Runner", work: "list[tuple[StudySystem, str, int]]", chan
         except T2SError as fault:
             failed(name, fault)
 
-    def together(jobs: "Iterable[tuple[str, Callable[[], object]]]") -> None:
-        side_by_side([partial(attempt, *job) for job in jobs], lambda _: None)
+    def together(jobs: "Iterable[tuple[str, Callable[[], object]]]", share_cores: bool = True) -> None:
+        side_by_side([partial(attempt, *job) for job in jobs], lambda _: None, share_cores)
 
     runs = {system.seeded(seed): system.run(seed) for system, _, seed in work if system.experiment}
     together((name, partial(runner.run, Train(run, changes))) for name, run in runs.items())
@@ -215,10 +214,8 @@ def _run_seed(runner: "Runner", work: "list[tuple[StudySystem, str, int]]", chan
                 answering.append((_answering(runner.settings, system, seed), dataset))
             except T2SError as fault:
                 failed(system.seeded(seed), fault)
-    together((item.name, partial(runner.run, Complete(item, dataset, TEST))) for item, dataset in answering)
-    for item, dataset in answering:
-        if item.name not in failures:
-            attempt(item.name, partial(evaluate, runner, item, dataset, TEST))
+    small = all(segments_on_one_core(item) for item, _ in answering)
+    together(((item.name, partial(evaluate, runner, item, dataset, TEST)) for item, dataset in answering), small)
     return failures
 
 

@@ -55,7 +55,7 @@ def test_a_training_on_a_gpu_keeps_the_threads_of_the_cpu(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("segmenter", "threads"), [("sam2-mini", 1), ("sam2-mini-large", 1), ("sam2.1-small", 4), ("mobile-sam", 4), ("", 4)]
+    ("segmenter", "threads"), [("sam2-mini", 1), ("sam2-mini-large", 1), ("sam2.1-small", 4), ("", 4)]
 )
 def test_a_miniature_segmenter_has_one_thread_on_a_cpu_in_one_process_or_several(monkeypatch, segmenter, threads):
     """So its scores are the same on any number of cores, and beside other work."""
