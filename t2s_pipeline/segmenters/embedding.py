@@ -2,7 +2,8 @@
 
 The segmenter is frozen, so the embedding of an image is the same in every epoch. Encoding it again takes seconds on a
 CPU and tens of milliseconds on a GPU. Reading it means reading 16 MB (float32, the released sizes). This is worth it on
-a slow device with a fast disk. So the store is off unless ``T2S_EMBEDDING_CACHE_GB`` gives it room.
+a slow device with a fast disk. So the store is off unless ``T2S_EMBEDDING_CACHE_GB`` gives it room; a training on a CPU
+decides by itself (training/embedding_store.py).
 """
 
 import hashlib
@@ -66,6 +67,11 @@ class EmbeddingCache:
         room = _room()
         return cls(home / "embeddings", room) if room > 0 else None
 
+    @property
+    def bytes_on_disk(self) -> int:
+        """The size of all files together."""
+        return sum(size for _, _, size in self._files())
+
     @staticmethod
     def key(image: NDArray[np.uint8], segmenter_sha256: str, precision: str) -> str:
         """The key of an image, uint8 (H, W, 3): its pixels and size, the segmenter's weights, and the precision."""
@@ -119,6 +125,11 @@ class EmbeddingCache:
                 continue
             files.append((path, status.st_mtime_ns, status.st_size))
         return files
+
+
+def room_given() -> bool:
+    """Whether the environment says how much room there is, be it none."""
+    return bool(os.environ.get(ROOM_VARIABLE))
 
 
 def _room() -> int:

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from transformers import PrinterCallback
 
-from t2s_pipeline.core.progress import Progress
+from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.reward import REWARDS
 from t2s_pipeline.prompters.load import load_prompter
 from t2s_pipeline.prompters.prompter import Prompter
 from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS
 from t2s_pipeline.rewards.functions import reward_functions
-from t2s_pipeline.segmenters.embedding import EmbeddingCache
 from t2s_pipeline.segmenters.load import load_segmenter
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 from t2s_pipeline.training import checkpoints, ranks
@@ -24,6 +23,7 @@ from t2s_pipeline.training.arguments import grpo_config, lora_config, require_pa
 from t2s_pipeline.training.checkpoints import Checkpoint
 from t2s_pipeline.training.continuation import changes, record_start, require_continuable
 from t2s_pipeline.training.dataset import Squares, TrainingSample, prompt_order, read_samples
+from t2s_pipeline.training.embedding_store import embedding_store
 from t2s_pipeline.training.first_masks import first_masks
 from t2s_pipeline.training.log import TrainingLog
 from t2s_pipeline.training.mixture import mixed
@@ -79,7 +79,7 @@ def train(
             return checkpoint
     samples = read_samples(folder.settings.lake, experiment.dataset, experiment.recipe.labels)
     prompter = load_prompter(experiment.prompter, device, experiment.recipe.asking())
-    segmenter = load_segmenter(experiment.segmenter, device, EmbeddingCache.under(home))
+    segmenter = load_segmenter(experiment.segmenter, device)
     folder = folder.made_from(prompter.sha256, segmenter.sha256)
     if checkpoint is not None:
         require_continuable(checkpoint, folder.origin, experiment.grpo.total_steps(len(samples)))
@@ -201,7 +201,11 @@ class _Run:
                 f"{mixture.referring} of {len(order)} prompts have a box label; {mixture.mined} questions are asked "
                 f"about an image that lacks their target; for {mixture.unchanged} no such image was found."
             )
-        squares = self._squares([mixture.samples[choice.sample] for choice in mixture.order])
+        used = [mixture.samples[choice.sample] for choice in mixture.order]
+        squares = self._squares(used)
+        distinct = len({sample.image_key for sample in used})
+        home, progress = self.folder.settings.home, self.progress if ranks.is_first() else NoProgress()
+        self.segmenter.cache = embedding_store(home, self.segmenter, distinct, len(used), progress)
         combination = PROMPT_COMBINATIONS[experiment.combination]
         models = (self.prompter, self.segmenter)
         looks = first_masks(experiment, mixture.samples, mixture.order, squares, models, self.progress)
