@@ -13,7 +13,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.hub_cache import cached_file
 from t2s_pipeline.core.model_slot import ModelSlot, file_states
 from t2s_pipeline.segmenters.embedding import EmbeddingCache
-from t2s_pipeline.segmenters.registry import MOBILE_SAM, PublishedFile, Segmenter, find_segmenter
+from t2s_pipeline.segmenters.registry import MOBILE_SAM, PublishedFile, Segmenter, find_segmenter, stated_precision
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter
 
 UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError, SafetensorError)
@@ -30,8 +30,17 @@ def load_segmenter(name_or_path: str, device: str = "cpu", cache: EmbeddingCache
         cache: where embeddings are stored on disk; None: nowhere.
 
     Raises:
-        InputError: for an unknown name, a missing checkpoint, or a checkpoint that does not fit the network.
+        InputError: for an unknown name, a missing checkpoint, a checkpoint that does not fit the network, or an unknown
+            precision in T2S_SEGMENTER_PRECISION.
     """
+    loaded = _loaded(name_or_path, device, cache)
+    precision = stated_precision()
+    if precision:
+        loaded.bfloat16 = precision == "bfloat16"
+    return loaded
+
+
+def _loaded(name_or_path: str, device: str, cache: EmbeddingCache | None) -> Sam2Segmenter:
     segmenter, file = find_segmenter(name_or_path)
     path = file or _default_weights(segmenter)
     if not path.is_file():
@@ -66,7 +75,7 @@ def kept_segmenter(name_or_path: str, device: str = "cpu", cache: EmbeddingCache
     segmenter, file = find_segmenter(name_or_path)
     path = file or _default_weights(segmenter)
     store = None if cache is None else (cache.folder, cache.max_bytes)
-    key = (segmenter.name, device, store, file_states(path) if path.is_file() else path)
+    key = (segmenter.name, device, store, stated_precision(), file_states(path) if path.is_file() else path)
     return _KEPT.get(key, lambda: load_segmenter(name_or_path, device, cache))
 
 

@@ -3,6 +3,7 @@
 This module can be imported without torch. A segmenter's function imports what it needs when it builds the network.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 MINIATURE_SIDE = 256
 """Pixels. The released segmenters see squares of 1024."""
+
+
+PRECISION = "T2S_SEGMENTER_PRECISION"
+"""The environment variable with the precision of a segmenter's products; without it, bfloat16 on a GPU only."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,18 @@ def find_segmenter(name_or_path: str) -> tuple[Segmenter, Path | None]:
     names = ", ".join(dict.fromkeys([*models, *SEGMENTERS]))
     named = shown(name_or_path)
     raise InputError(f"There is no segmenter {named}: use one of {names}, or NAME@FILE for other weights.")
+
+
+def stated_precision() -> str:
+    """``bfloat16`` or ``float32``, as T2S_SEGMENTER_PRECISION says; empty if it says nothing.
+
+    Raises:
+        InputError: if it says something else.
+    """
+    text = os.environ.get(PRECISION, "")
+    if text not in ("", "float32", "bfloat16"):
+        raise InputError(f"{PRECISION} is {text!r}: it can be float32 or bfloat16.")
+    return text
 
 
 def entry_of(name: str) -> ModelEntry | None:

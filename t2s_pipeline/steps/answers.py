@@ -13,7 +13,7 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.sampling import Sampling
 from t2s_pipeline.methods.system import System
-from t2s_pipeline.steps.fingerprints import code_fingerprint, known_sha256, weights_fingerprint
+from t2s_pipeline.steps.fingerprints import code_fingerprint, known_sha256, precision_input, weights_fingerprint
 from t2s_pipeline.steps.model_identity import prompter_title, segmenter_title
 from t2s_pipeline.steps.step import Context, LakePartition, Step
 
@@ -99,6 +99,7 @@ class Segment(_Answering):
             "segmenter": weights_fingerprint(self.system.segmenter),
             "combination": self.system.recipe.combination_definition,
             "inference": self.system.recipe.inference,
+            **precision_input(),
         }
 
     def work(self, context: Context, fingerprint: str) -> None:

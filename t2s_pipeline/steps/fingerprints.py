@@ -10,7 +10,7 @@ from t2s_pipeline.core.fingerprints import fingerprint
 from t2s_pipeline.core.syntax_trees import syntax_tree
 from t2s_pipeline.core.weight_files import sha256_of
 from t2s_pipeline.prompters.weights import folder_if_here, weights_sha256
-from t2s_pipeline.segmenters.registry import PublishedFile, find_segmenter
+from t2s_pipeline.segmenters.registry import PublishedFile, find_segmenter, stated_precision
 
 _NOT_COUNTED = {
     f"t2s_pipeline.{module}"
@@ -133,6 +133,16 @@ def _source(module: str) -> Path | None:
 def _is_package(module: str) -> bool:
     path = _source(module)
     return path is not None and path.name == "__init__.py"
+
+
+def precision_input() -> dict[str, str]:
+    """The precision of a segmenter's products as an input of a step; nothing if T2S_SEGMENTER_PRECISION is not set.
+
+    Raises:
+        InputError: if it is set to an unknown precision.
+    """
+    precision = stated_precision()
+    return {"precision": precision} if precision else {}
 
 
 def weights_fingerprint(name: str) -> str:

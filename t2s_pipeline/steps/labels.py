@@ -12,7 +12,7 @@ from t2s_pipeline.lake import schema
 from t2s_pipeline.lake.store import read_partition, write_partition
 from t2s_pipeline.methods.registry import methods_with_labels
 from t2s_pipeline.pseudo_labels.ideal_prompts import SEARCH
-from t2s_pipeline.steps.fingerprints import weights_fingerprint
+from t2s_pipeline.steps.fingerprints import precision_input, weights_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
 
 
@@ -118,6 +118,7 @@ class Judge(Step):
             "segmenter": weights_fingerprint(self.segmenter),
             "inference": [method.recipe.inference for method in methods_with_labels().values()],
             **({"wide": True} if self.wide else {}),
+            **precision_input(),
         }
 
     def work(self, context: Context, fingerprint: str) -> None:

@@ -4,6 +4,7 @@
     python -m tests.benchmarks.reward --repeat 0.5          # half of the objects are copies, as late in training
     python -m tests.benchmarks.reward --at-once 1 2 4 8     # ours only, for several sizes of a decoder call
     python -m tests.benchmarks.reward --cache               # ours only: encoding against reading an embedding back
+    python -m tests.benchmarks.reward --bfloat16            # a CPU: bfloat16 for ours, float32 for the plain way
     python -m tests.benchmarks.reward --device cuda         # a GPU: bfloat16 for ours, float32 for the plain way
     python -m tests.benchmarks.reward --device cuda --sizes # a GPU: for each of the four sizes, masks a second and the
                                                             # mean IoU of bfloat16's masks with float32's
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--geometry", action="store_true", help="ours only, a slender truth, with all geometry parts")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--sizes", action="store_true", help="the four released sizes: masks a second, bfloat16")
+    parser.add_argument("--bfloat16", action="store_true", help="ours in bfloat16 on a CPU too")
     parser.add_argument("--threads", type=int, help="of torch; default: its own choice")
     return parser
 
@@ -84,6 +86,7 @@ def _measure(options: argparse.Namespace) -> dict:
     group = Group(options.side, options.completions, options.repeat)
     print(f"{len(group.completions)} completions, {group.objects} objects, {group.distinct} of them different")
     segmenter = _segmenter(options.segmenter, options.device)
+    segmenter.bfloat16 = segmenter.bfloat16 or options.bfloat16
     _ours(segmenter, group)  # warm up
     encode = statistics.median(_timed(lambda: segmenter.encode(group.square), options) for _ in range(options.times))
     if options.at_once:
