@@ -27,7 +27,7 @@ _Beginning = tuple[int, str]
 
 
 @dataclass(frozen=True)
-class ReadQuestions:
+class PreparedQuestions:
     """Questions whose images have been read.
 
     Attributes:
@@ -59,7 +59,7 @@ class ImageReader:
 
     def read(
         self, images: Sequence[NDArray[Any]], questions: Sequence[str], later: Sequence[NDArray[Any]] = ()
-    ) -> ReadQuestions | None:
+    ) -> PreparedQuestions | None:
         """A batch of questions; None if their prompts cannot be split after the image.
 
         Args:
@@ -97,7 +97,7 @@ class ImageReader:
         rows = torch.tensor([self._rows[beginning] for beginning in beginnings], device=device)
         prefix = self._kept.take(rows, RoomyLayer)
         self._drop_all_but({id(image) for image in later})
-        return ReadQuestions(prefix, after["input_ids"].to(device), after["attention_mask"].to(device))
+        return PreparedQuestions(prefix, after["input_ids"].to(device), after["attention_mask"].to(device))
 
     def _keep(self, prompts: PromptBatch, beginnings: Sequence[_Beginning]) -> None:
         """Read the beginnings of prompts and keep them."""
@@ -134,7 +134,7 @@ def _without_ends(features: dict[str, Tensor], ends: Sequence[Tensor]) -> Prompt
 
 @torch.inference_mode()
 def answer_tokens(
-    model: PreTrainedModel, questions: ReadQuestions, limit: int, ends: Sequence[int], temperature: float = 0.0
+    model: PreTrainedModel, questions: PreparedQuestions, limit: int, ends: Sequence[int], temperature: float = 0.0
 ) -> list[list[int]]:
     """The tokens of each question's answer, up to and including the one that ends it.
 

@@ -64,5 +64,5 @@ def embedding_store(
 def _bytes_of_one(segmenter: Sam2Segmenter) -> int:
     [embedding] = segmenter.encode_many([np.zeros((segmenter.frame.height, segmenter.frame.width, 3), np.uint8)])
     tensors = (embedding.image, *embedding.high_res)
-    # The header of a file names its tensors.
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) + 1024
+    # 1,024 for the header of the file.
+    return int(sum(tensor.numel() * tensor.element_size() for tensor in tensors)) + 1024
