@@ -7,6 +7,7 @@ The arithmetic and the weights are those of ``sam2.modeling.sam.mask_decoder.Mas
   own padding, a point of the label −1, is a token that gets attention: it would change the mask.)
 - Image tokens stay in one memory order, channels last. So a 2 × 2 transposed convolution with stride 2 is a matrix
   product, a layer norm takes one pass, and only the final logits are put into rows and columns.
+- On a CPU large products are oneDNN's (``products``).
 """
 
 from dataclasses import dataclass

@@ -52,19 +52,19 @@ def products_of_rows(x: Tensor, y: Tensor) -> Tensor:
 
     Args:
         x: (n, L, K).
-        y: (n, N, K), or (N, K) for all.
+        y: (n, N, K), or (1, N, K) or (N, K) for all.
 
     Returns:
         (n, L, N).
     """
     if not _by_onednn(x, y):
         return F.linear(x, y) if y.ndim == 2 else x @ y.transpose(1, 2)
-    shared = y.ndim == 2
+    y = y.expand(len(x), -1, -1)
     if len(x) == 1:
-        return linear(x[0], y if shared else y[0])[None]
-    result = x.new_empty((len(x), x.shape[1], y.shape[-2]))
-    for index, rows in enumerate(x):
-        result[index] = linear(rows, y if shared else y[index])
+        return linear(x[0], y[0])[None]
+    result = x.new_empty((len(x), x.shape[1], y.shape[1]))
+    for index in range(len(x)):
+        result[index] = linear(x[index], y[index])
     return result
 
 

@@ -56,9 +56,10 @@ def test_products_of_rows_are_torchs_and_each_is_independent_of_the_others(count
     result = products_of_rows(x, y)
     assert close(result, x @ y.transpose(1, 2))
     assert close(products_of_rows(x, y[0]), x @ y[0].T)
+    assert close(products_of_rows(x, y[:1]), x @ y[0].T)
     assert close(products_of_rows(x, y.transpose(1, 2).contiguous().transpose(1, 2)), result)
     assert all(torch.equal(products_of_rows(x[i : i + 1], y[i : i + 1])[0], result[i]) for i in range(count))
-    assert len(calls) == 4 * count
+    assert len(calls) == 5 * count
 
 
 def test_small_products_other_types_and_autocast_stay_torchs_own(calls):
