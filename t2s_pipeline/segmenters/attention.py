@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from sam2.modeling.sam.transformer import Attention
 from torch import Tensor, nn
 
+from t2s_pipeline.segmenters.products import products_of_rows
+
 
 def tokens_to_tokens(attention: Attention, queries: Tensor, values: Tensor, visible: Tensor | None) -> Tensor:
     """Attention among the tokens of each object.
@@ -64,8 +66,8 @@ def tokens_to_image(attention: Attention, queries: Tensor, keys: Tensor, values:
     q = _heads(attention, attention.q_proj(queries))
     # A bias of the keys adds the same number to every score of a query, and softmax does not change with it.
     folded = torch.einsum("nthd,hdc->nhtc", q, _weight(attention, attention.k_proj)) * _scale(attention)
-    shares = (folded.flatten(1, 2) @ keys.transpose(1, 2)).softmax(-1)
-    sums = torch.unflatten(shares @ values, 1, (attention.num_heads, -1))
+    shares = products_of_rows(folded.flatten(1, 2), keys).softmax(-1)
+    sums = torch.unflatten(products_of_rows(shares, values.transpose(1, 2)), 1, (attention.num_heads, -1))
     result = torch.einsum("nhtc,hdc->nthd", sums, _weight(attention, attention.v_proj)).flatten(2)
     return _out(attention, result + attention.v_proj.bias)
 
@@ -87,7 +89,8 @@ def shared_image_to_tokens(
     """
     k = _heads(attention, attention.k_proj(keys)) * _scale(attention)
     identity = torch.eye(attention.num_heads, device=k.device, dtype=k.dtype)
-    scores = torch.einsum("nthd,hg->nthgd", k, identity).flatten(3).flatten(1, 2) @ query.transpose(1, 2)
+    scores = torch.einsum("nthd,hg->nthgd", k, identity).flatten(3).flatten(1, 2)
+    scores = products_of_rows(scores, query)
     return _values_of_tokens(attention, scores, values, visible)
 
 
@@ -101,7 +104,7 @@ def image_to_tokens(
     k = _heads(attention, attention.k_proj(keys)) * _scale(attention)
     folded = torch.einsum("nthd,hdc->nthc", k, _weight(attention, attention.q_proj))
     bias = torch.einsum("nthd,hd->nth", k, torch.unflatten(attention.q_proj.bias, 0, (attention.num_heads, -1)))
-    scores = folded.flatten(1, 2) @ queries.transpose(1, 2) + bias.flatten(1)[..., None]
+    scores = products_of_rows(folded.flatten(1, 2), queries) + bias.flatten(1)[..., None]
     return _values_of_tokens(attention, scores, values, visible)
 
 
@@ -117,8 +120,8 @@ def _values_of_tokens(attention: Attention, scores: Tensor, values: Tensor, visi
     out = torch.unflatten(attention.out_proj.weight, 1, (attention.num_heads, -1))
     # The shares of each head add up to 1, so a head's part of the bias can be added to its values.
     projected = torch.einsum("nthd,chd->nthc", v, out) + attention.out_proj.bias / attention.num_heads
-    result: Tensor = scores.softmax(1).flatten(1, 2).transpose(1, 2) @ projected.flatten(1, 2)
-    return result
+    shares = scores.softmax(1).flatten(1, 2)
+    return products_of_rows(shares.transpose(1, 2), projected.flatten(1, 2).transpose(1, 2))
 
 
 def _heads(attention: Attention, x: Tensor) -> Tensor:

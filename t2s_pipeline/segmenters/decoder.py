@@ -7,6 +7,7 @@ The arithmetic and the weights are those of ``sam2.modeling.sam.mask_decoder.Mas
   own padding, a point of the label −1, is a token that gets attention: it would change the mask.)
 - Image tokens stay in one memory order, channels last. So a 2 × 2 transposed convolution with stride 2 is a matrix
   product, a layer norm takes one pass, and only the final logits are put into rows and columns.
+- On a CPU large products are oneDNN's (``products``).
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from t2s_pipeline.segmenters.attention import (
     tokens_to_shared_image,
     tokens_to_tokens,
 )
+from t2s_pipeline.segmenters.products import products_of_rows
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,17 @@ def decode(
         [decoder.output_hypernetworks_mlps[i](outputs[:, iou_index + 1 + i]) for i in masks],
         dim=2,
     )
-    logits = _unnested((_upscaled(decoder, image, image_tokens) @ hyper).transpose(1, 2), image.height, image.width, 2)
+    upscaled = _upscaled(decoder, image, image_tokens)
+    logits = products_of_rows(upscaled, hyper.transpose(1, 2)).transpose(1, 2)
     scores = decoder.iou_prediction_head(outputs[:, iou_index])[:, masks.start :]
-    if not multimask:
-        if decoder.dynamic_multimask_via_stability:
-            logits, scores = decoder._dynamic_multimask_via_stability(logits, scores)
-        return logits[:, 0], scores[:, 0]
-    best = scores.argmax(dim=1)
+    best = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+    if multimask:
+        best = scores.argmax(dim=1)
+    elif decoder.dynamic_multimask_via_stability:
+        # It counts logits, in whatever order they are. So only the mask that it takes is put into rows and columns.
+        logits, scores = decoder._dynamic_multimask_via_stability(logits[..., None], scores)
     rows = torch.arange(len(best), device=best.device)
-    return logits[rows, best], scores[rows, best]
+    return _unnested(logits.flatten(2)[rows, best], image.height, image.width, 2), scores[rows, best]
 
 
 def _transform(
@@ -179,7 +183,7 @@ def _upscaled(decoder: MaskDecoder, image: DecoderImage, tokens: Tensor) -> Tens
 def _split(weight: Tensor, tokens: Tensor) -> Tensor:
     """A transposed convolution of kernel 2 and stride 2, without bias: (n, L, C) → (n, 4L, D)."""
     matrix = weight.permute(2, 3, 1, 0).flatten(0, 2)
-    return F.linear(tokens, matrix).view(len(tokens), -1, weight.shape[1])
+    return products_of_rows(tokens, matrix).view(len(tokens), -1, weight.shape[1])
 
 
 def _nested(features: Tensor, height: int, width: int, times: int) -> Tensor:
@@ -192,7 +196,7 @@ def _nested(features: Tensor, height: int, width: int, times: int) -> Tensor:
 
 
 def _unnested(tokens: Tensor, height: int, width: int, times: int) -> Tensor:
-    """(n, m, h·w·4ᵗ) → (n, m, h·2ᵗ, w·2ᵗ): the inverse of ``_nested``."""
-    grid = torch.unflatten(tokens, 2, (height, width, *[2] * (2 * times)))
-    rows, columns = range(2, 4 + 2 * times, 2), range(3, 4 + 2 * times, 2)
-    return grid.permute(0, 1, *rows, *columns).reshape(*tokens.shape[:2], height << times, width << times)
+    """(n, h·w·4ᵗ) → (n, h·2ᵗ, w·2ᵗ): the inverse of ``_nested``."""
+    grid = torch.unflatten(tokens, 1, (height, width, *[2] * (2 * times)))
+    rows, columns = range(1, 3 + 2 * times, 2), range(2, 3 + 2 * times, 2)
+    return grid.permute(0, *rows, *columns).reshape(len(tokens), height << times, width << times)

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from t2s_pipeline.segmenters.decoder import decode, prepare
 from t2s_pipeline.segmenters.embedding import Embedding, EmbeddingCache
+from t2s_pipeline.segmenters.hiera import image_features, is_released_kind
 from t2s_pipeline.segmenters.points import point_tensors
+from t2s_pipeline.segmenters.products import onednn_is_there
 from t2s_pipeline.segmenters.scored_masks import DecodedObjects, ScoredMask, ScoredRunLengths, run_lengths
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 
@@ -83,6 +85,7 @@ class Sam2Segmenter:
         self.cache = cache
         self.counts = Counts()
         self.frame = Frame.square(model.image_size)
+        self._released_kind = is_released_kind(model)
         # SAM's own encoder adds an empty point to objects without a box only, that of SAM2 to all.
         self.extra_point_beside_boxes = getattr(model, "extra_point_beside_boxes", True)
         self.at_once = at_once or (1 << 30 if on_gpu else max(1, CPU_BYTES_AT_ONCE // self._bytes_per_object()))
@@ -109,7 +112,7 @@ class Sam2Segmenter:
             pixels = torch.stack([self._to_square(image) for image in batch])
             self.counts.encoder += len(batch)
             with self._precision():
-                fine, middle, coarse = self.model.forward_image(pixels)["backbone_fpn"]
+                fine, middle, coarse = self._features(pixels)
                 if self.model.directly_add_no_mem_embed:
                     coarse = coarse + self.model.no_mem_embed.view(1, -1, 1, 1)
             for i, image in enumerate(batch):
@@ -209,6 +212,13 @@ class Sam2Segmenter:
             return []
         numbers = dict(zip(counts, torch.stack(list(counts.values())).tolist(), strict=True))
         return [(numbers[items][0], numbers[items][1]) for items in map(tuple, prompt_sets)]
+
+    def _features(self, pixels: Tensor) -> Sequence[Tensor]:
+        """The features of normalized pixels (B, 3, S, S), the finest first."""
+        if self.device.type == "cpu" and not self.bfloat16 and self._released_kind and onednn_is_there():
+            return image_features(self.model, pixels)
+        features: Sequence[Tensor] = self.model.forward_image(pixels)["backbone_fpn"]
+        return features
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
 
+from t2s_pipeline.segmenters import products  # noqa: E402
 from t2s_pipeline.segmenters.miniature import build  # noqa: E402
 from t2s_pipeline.segmenters.registry import SEGMENTERS  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
@@ -250,3 +251,16 @@ def test_an_object_without_prompts_is_refused(segmenter):
 def test_the_segmenter_is_frozen(segmenter):
     assert not segmenter.model.training
     assert not any(parameter.requires_grad for parameter in segmenter.model.parameters())
+
+
+def test_objects_in_one_call_are_those_of_single_calls_where_onednn_computes(monkeypatch):
+    monkeypatch.setattr(products, "WORTH_ONEDNN", 2**14)
+    embedding = random_segmenter().encode(noise_image())
+    for multimask in (False, True):
+        several, single = (
+            random_segmenter(at_once=count).decode(embedding, [[item] for item in RAGGED], PROMPTER, NATIVE, multimask)
+            for count in (100, 1)
+        )
+        for one, other in zip(several, single, strict=True):
+            assert (one.mask != other.mask).mean() <= 0.0005
+            assert one.scores == pytest.approx(other.scores, abs=1e-5)
