@@ -181,18 +181,19 @@ class ReadFile:
     """
 
     sha256: bytes
-    state: tuple[int, ...]
+    state: bytes
 
 
-_UNREAD = ReadFile(b"", ())
+_UNREAD = ReadFile(b"", b"")
 
 READ_FILES: ContextVar[dict[Path, ReadFile] | None] = ContextVar("READ_FILES", default=None)
 """Where ``file_bytes`` notes each file that it reads, or could not read."""
 
 
-def file_state(status: os.stat_result) -> tuple[int, ...]:
+def file_state(status: os.stat_result) -> bytes:
     """What the system tells about a file that differs after anybody has replaced it or written to it."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return b"%d %d %d %d %d" % state  # bytes, because a split has tens of thousands of files
 
 
 def read_digest(path: Path) -> bytes | None:
