@@ -10,16 +10,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import cv2
 
 from t2s_pipeline.core.distribution.pools import Cluster, TaskPool, large_pool
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.freed_memory import keep_freed_memory
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.records import ImageRecord, Record, SampleRecord
-from t2s_pipeline.vision.image_files import READ_FILES
+from t2s_pipeline.vision.image_files import READ_FILES, ReadFile, file_state
 
 ENOUGH_FOR_PROCESSES = 400
 """From so many sources on, processes read faster than threads, although they start slowly."""
@@ -30,7 +34,14 @@ MOST_WORKERS = 8
 PIECE = 8
 """Sources that a process reads at a time. Each holds an image, so memory stays flat."""
 
+HASHED_AT_ONCE = 64
+"""Files that a thread hashes at a time."""
+
+BLOCK = 1024 * 1024
+"""The most bytes of a file that are hashed at once."""
+
 _SILENT = NoProgress()
+_NOTHING_READ: Mapping[Path, ReadFile] = MappingProxyType({})
 _TRY_AGAIN = "the tables stay as they were. Check that the folder is there and nothing writes to it, and try again."
 
 
@@ -54,8 +65,16 @@ class SplitFiles:
         return digest.hexdigest()
 
 
-def split_files(dataset: Dataset, split: str, progress: Progress = _SILENT) -> SplitFiles:
+def split_files(
+    dataset: Dataset, split: str, progress: Progress = _SILENT, read: Mapping[Path, ReadFile] = _NOTHING_READ
+) -> SplitFiles:
     """Hash every file that the split is read from.
+
+    Args:
+        dataset: where the files are.
+        split: train, val or test.
+        progress: where to report how many files are hashed.
+        read: files that were read already. Such a file is not hashed again if its state is still the same.
 
     Raises:
         InputError: if the folder is missing or not in the reader's layout, or a file disappears meanwhile.
@@ -63,18 +82,30 @@ def split_files(dataset: Dataset, split: str, progress: Progress = _SILENT) -> S
     files = dataset.reader.files(dataset.root, split)
     hashes: dict[str, bytes] = {}
     progress.start(f"checking {split}", len(files))
+
+    def hashed(piece: Sequence[str]) -> dict[str, bytes]:
+        return {name: _content_hash(path, read.get(path)) for name in piece for path in (dataset.root / name,)}
+
     with _threads() as pool:
-        names = [files[start : start + PIECE] for start in range(0, len(files), PIECE)]
-        for some in pool.in_order(lambda piece: {name: _content_hash(dataset.root / name) for name in piece}, names):
+        names = [files[start : start + HASHED_AT_ONCE] for start in range(0, len(files), HASHED_AT_ONCE)]
+        for some in pool.in_order(hashed, names):
             hashes.update(some)
             progress.advance(len(hashes))
     return SplitFiles(hashes)
 
 
-def _content_hash(path: Path) -> bytes:
+def _content_hash(path: Path, read: ReadFile | None) -> bytes:
+    """The sha256 of a file; that of ``read`` if the file is in the state in which it was read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        if read is not None and read.sha256 and file_state(os.stat(path)) == read.state:
+            return read.sha256
+        digest = hashlib.sha256()
+        # Without a buffer: most files are smaller than one.
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            while block := file.read(min(size + 1, BLOCK)):
+                digest.update(block)
+        return digest.digest()
     except FileNotFoundError as error:
         raise InputError(f"{path} disappeared while its folder was read: {_TRY_AGAIN}") from error
     except OSError as error:
@@ -82,13 +113,13 @@ def _content_hash(path: Path) -> bytes:
         return f"unreadable: {error.errno}".encode()
 
 
-def require_unchanged(dataset: Dataset, files: SplitFiles, contents: Mapping[Path, bytes]) -> None:
+def require_unchanged(dataset: Dataset, files: SplitFiles, read: Mapping[Path, ReadFile]) -> None:
     """Compare what was read with the files.
 
     Args:
         dataset: where the files are.
         files: the files as their fingerprint counts them.
-        contents: file → sha256 of what was read; b"" if it could not be read.
+        read: the files that were read, or could not be read.
 
     Raises:
         InputError: if a file was read with another content, or could not be read.
@@ -96,8 +127,8 @@ def require_unchanged(dataset: Dataset, files: SplitFiles, contents: Mapping[Pat
     expected = {dataset.root / name: content for name, content in files.hashes.items()}
     changed = [
         path
-        for path, content in contents.items()
-        if path in expected and content != (b"" if expected[path].startswith(b"unreadable") else expected[path])
+        for path, file in read.items()
+        if path in expected and file.sha256 != (b"" if expected[path].startswith(b"unreadable") else expected[path])
     ]
     if changed:
         raise InputError(
@@ -109,7 +140,7 @@ def read_records(
     dataset: Dataset,
     split: str,
     progress: Progress = _SILENT,
-    contents: dict[Path, bytes] | None = None,
+    read: dict[Path, ReadFile] | None = None,
     cluster: Cluster | None = None,
 ) -> Iterator[Record]:
     """Every record of the split, in the order of its sources; files of the same bytes become one image.
@@ -118,14 +149,14 @@ def read_records(
         dataset: where the files are and how they are read.
         split: train, val or test.
         progress: where to report how many sources are read.
-        contents: takes the sha256 of each image or mask file that is read; b"" if it cannot be read.
+        read: takes each file that is read, or cannot be read.
         cluster: reads a large split, if there is one. All of its machines see the dataset's folder at the same path.
 
     Raises:
         InputError: before the first record, if the folder is missing or not in the reader's layout.
     """
-    contents = {} if contents is None else contents
-    return _records(dataset, split, dataset.reader.sources(dataset.root, split), progress, contents, cluster)
+    read = {} if read is None else read
+    return _records(dataset, split, dataset.reader.sources(dataset.root, split), progress, read, cluster)
 
 
 def _records(
@@ -133,7 +164,7 @@ def _records(
     split: str,
     sources: Sequence[Any],
     progress: Progress,
-    contents: dict[Path, bytes],
+    read: dict[Path, ReadFile],
     cluster: Cluster | None,
 ) -> Iterator[Record]:
     progress.start(f"reading {split}", len(sources))
@@ -141,9 +172,10 @@ def _records(
     is_large = len(sources) >= ENOUGH_FOR_PROCESSES
     pieces = [sources[start : start + PIECE] for start in range(0, len(sources), PIECE)]
     done = 0
+    reading = partial(_read_alone if is_large else _read, dataset)
     with large_pool(_workers(), cluster) if is_large else _threads() as pool:
-        for piece in pool.in_order(partial(_read, dataset), pieces):
-            contents.update(piece.contents)
+        for piece in pool.in_order(reading, pieces):
+            read.update(piece.read)
             for records in piece.records:
                 yield from _once(records, stored)
                 done += 1
@@ -152,17 +184,30 @@ def _records(
 
 @dataclass(frozen=True)
 class _Piece:
-    """What was read of some sources: their records, and the sha256 of each file."""
+    """What was read of some sources: their records, and each file."""
 
     records: list[list[Record]]
-    contents: dict[Path, bytes]
+    read: dict[Path, ReadFile]
 
 
 def _read(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
-    """The records of some sources, and the hashes of their files."""
-    contents: dict[Path, bytes] = {}
-    READ_FILES.set(contents)
-    return _Piece([dataset.reader.read(dataset.root, source) for source in sources], contents)
+    """The records of some sources, and their files."""
+    read: dict[Path, ReadFile] = {}
+    READ_FILES.set(read)
+    return _Piece([dataset.reader.read(dataset.root, source) for source in sources], read)
+
+
+def _read_alone(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
+    """As ``_read``, in a process that does nothing else."""
+    _settle()
+    return _read(dataset, sources)
+
+
+@cache
+def _settle() -> None:
+    """Prepare this process for reading: each processor has a process of its own, which needs one thread."""
+    cv2.setNumThreads(1)
+    keep_freed_memory()
 
 
 def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:

@@ -15,7 +15,7 @@ from t2s_pipeline.vision.masks import Rle
 from t2s_pipeline.vision.pictures import Picture
 from t2s_pipeline.vision.pixel_rules import Note, PixelRules
 from t2s_pipeline.vision.place import Place
-from t2s_pipeline.vision.shape import TargetShape, shape_of
+from t2s_pipeline.vision.target_shape import TargetShape, shape_of
 
 
 @dataclass(frozen=True)

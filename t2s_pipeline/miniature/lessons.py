@@ -17,7 +17,7 @@ from t2s_pipeline.prompting.combinations import PROMPT_COMBINATIONS, PromptCombi
 from t2s_pipeline.pseudo_labels.ideal_figures import ideal_chain, ideal_rotated_box
 from t2s_pipeline.vision.figures import Chain, RotatedBox
 from t2s_pipeline.vision.geometry import Box, Frame, Point, PromptObject
-from t2s_pipeline.vision.shape import ELONGATED, REGULAR, THIN, shape_of
+from t2s_pipeline.vision.target_shape import ELONGATED, REGULAR, THIN, shape_of
 
 MIN_COVER = 0.15
 """A cell shows an object if the object covers at least this share of it."""

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from t2s_pipeline.rewards.mask_iou import MaskScores, PromptGroup
 from t2s_pipeline.vision import masks
 from t2s_pipeline.vision.geometry import Frame
-from t2s_pipeline.vision.shape import axis, length, reduced, shape_of, skeleton
+from t2s_pipeline.vision.shape import axis, length, reduced, skeleton
+from t2s_pipeline.vision.target_shape import shape_of
 
 if TYPE_CHECKING:
     from t2s_pipeline.segmenters.sam2 import Sam2Segmenter

@@ -16,6 +16,7 @@ from t2s_pipeline.datasets.synthetic.layout import write_scenes
 from t2s_pipeline.steps.fingerprints import reader_fingerprint
 from t2s_pipeline.steps.runner import step_fingerprint
 from t2s_pipeline.steps.step import Context, LakePartition, Step, StepReport
+from t2s_pipeline.vision.image_files import ReadFile
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ class ReadTables(Step):
         source = find_dataset(context.settings, self.dataset)
         lake = context.settings.lake
 
-        def check(contents: Mapping[Path, bytes], samples: int) -> None:
-            files = split_files(find_dataset(context.settings, self.dataset), self.split)
-            require_unchanged(source, files, contents)
+        def check(read: Mapping[Path, ReadFile], samples: int) -> None:
+            files = split_files(find_dataset(context.settings, self.dataset), self.split, read=read)
+            require_unchanged(source, files, read)
             if step_fingerprint(replace(self, files=files), context) != fingerprint:
                 raise InputError(
                     f"Files of {self.dataset} {self.split} in {source.root} changed while they were read: the tables "

@@ -19,6 +19,7 @@ _NOT_COUNTED = {
         "core.children",
         "core.errors",
         "core.fingerprints",
+        "core.freed_memory",
         "core.hub_layout",
         "core.model_slot",
         "core.lake_place",

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -170,13 +171,34 @@ def _other_format(data: bytes) -> str | None:
     return next((name for start, name in _OTHER_FORMATS if data.startswith(start)), None)
 
 
-READ_FILES: ContextVar[dict[Path, bytes] | None] = ContextVar("READ_FILES", default=None)
-"""Where ``file_bytes`` notes the sha256 of each file that it reads; b"" for a file that could not be read."""
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """What was read of a file.
+
+    Attributes:
+        sha256: of the content; b"" if the file could not be read.
+        state: the state of the file when it was opened (``file_state``); empty if it could not be read.
+    """
+
+    sha256: bytes
+    state: bytes
+
+
+_UNREAD = ReadFile(b"", b"")
+
+READ_FILES: ContextVar[dict[Path, ReadFile] | None] = ContextVar("READ_FILES", default=None)
+"""Where ``file_bytes`` notes each file that it reads, or could not read."""
+
+
+def file_state(status: os.stat_result) -> bytes:
+    """What the system tells about a file that differs after anybody has replaced it or written to it."""
+    state = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return b"%d %d %d %d %d" % state  # bytes, because a split has tens of thousands of files
 
 
 def read_digest(path: Path) -> bytes | None:
     """The sha256 of a file as ``file_bytes`` has noted it in ``READ_FILES``; None if it has not."""
-    return (READ_FILES.get() or {}).get(path) or None
+    return (READ_FILES.get() or {}).get(path, _UNREAD).sha256 or None
 
 
 def file_bytes(path: Path) -> bytes:
@@ -187,11 +209,12 @@ def file_bytes(path: Path) -> bytes:
     """
     notes = READ_FILES.get()
     if notes is not None:
-        notes[path] = b""
+        notes[path] = _UNREAD
     try:
         with open_outside(path) as file:
             # Python asks for as much memory as it may read, and that takes time.
-            size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
+            size = status.st_size
             data = file.read(min(size, MAX_BYTES) + 1)
             if size < len(data) <= MAX_BYTES:  # it has grown, or the system does not say how long it is
                 data += file.read(MAX_BYTES + 1 - len(data))
@@ -202,5 +225,5 @@ def file_bytes(path: Path) -> bytes:
     if len(data) > MAX_BYTES:
         raise UnusableFileError("file_too_large", f"more than {MAX_BYTES // 1_000_000} MB")
     if notes is not None:
-        notes[path] = hashlib.sha256(data).digest()
+        notes[path] = ReadFile(hashlib.sha256(data).digest(), file_state(status))
     return data

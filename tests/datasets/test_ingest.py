@@ -1,5 +1,6 @@
 """A split goes into the lake in one pass, the same every time, however large, and is known by its contents."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,12 +16,12 @@ from t2s_pipeline.datasets import reading
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.earthreason import EarthReason
 from t2s_pipeline.datasets.ingest import ingest_split
-from t2s_pipeline.datasets.reading import split_files
+from t2s_pipeline.datasets.reading import require_unchanged, split_files
 from t2s_pipeline.datasets.registry import dataset_at
 from t2s_pipeline.lake.schema import IMAGES, REJECTS, SAMPLES
 from t2s_pipeline.lake.store import fingerprint_of, read_partition
 from t2s_pipeline.vision import masks
-from t2s_pipeline.vision.shape import shape_of
+from t2s_pipeline.vision.target_shape import shape_of
 from tests.data.make_earthreason import HERE, Split, file_of, picture
 from tests.datasets.reading import read_tables
 
@@ -48,9 +49,9 @@ def test_the_lake_holds_what_the_reader_read_under_one_fingerprint(tmp_path):
 
 def test_processes_read_what_threads_read(tmp_path, monkeypatch):
     by_threads, by_processes = {}, {}
-    of_threads = list(reading.read_records(LOOK_ALIKE, "val", contents=by_threads))
+    of_threads = list(reading.read_records(LOOK_ALIKE, "val", read=by_threads))
     monkeypatch.setattr(reading, "ENOUGH_FOR_PROCESSES", 1)
-    assert list(reading.read_records(LOOK_ALIKE, "val", contents=by_processes)) == of_threads
+    assert list(reading.read_records(LOOK_ALIKE, "val", read=by_processes)) == of_threads
     assert by_processes == by_threads and len(by_threads) > 3
 
 
@@ -132,15 +133,59 @@ def test_the_fingerprint_of_a_split_decodes_no_picture(tmp_path, monkeypatch):
     split_files(at(tmp_path), "val")
 
 
+def read_of(dataset: Dataset, split: str) -> dict:
+    read: dict = {}
+    list(reading.read_records(dataset, split, read=read))
+    return read
+
+
+def test_files_that_were_read_are_not_hashed_again(copy, monkeypatch):
+    read, fingerprint = read_of(at(copy), "test"), split_files(at(copy), "test").fingerprint
+    hashed: list[Path] = []
+    plain = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *rest, **named: hashed.append(path) or plain(path, *rest, **named))
+    assert split_files(at(copy), "test", read=read).fingerprint == fingerprint
+    assert set(hashed).isdisjoint(path for path, file in read.items() if file.sha256)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_changes_after_it_was_read_is_hashed_again(copy, is_replaced):
+    """Its size and its time are those of the file that was read."""
+    read, before = read_of(at(copy), "test"), split_files(at(copy), "test")
+    path = sorted((copy / "test" / "images").iterdir())[0]
+    status, data = path.stat(), bytearray(path.read_bytes())
+    data[-1] ^= 1
+    if is_replaced:
+        path.rename(copy / "away")
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = split_files(at(copy), "test", read=read)
+    assert after.fingerprint == split_files(at(copy), "test").fingerprint != before.fingerprint
+    with pytest.raises(InputError, match=f"{path.name} changed or disappeared"):
+        require_unchanged(at(copy), after, read)
+
+
+def test_every_file_is_hashed_whole(tmp_path, monkeypatch):
+    Split(tmp_path, "val").sample("0000", 0, image=file_of(picture(0, 64, 64), "PNG"))
+    path = tmp_path / "val" / "images" / "0000.jpg"
+    path = path if path.exists() else next((tmp_path / "val" / "images").iterdir())
+    for size in (0, 1, 6, 7, 8, 21, 22):
+        path.write_bytes(bytes(range(size)))
+        for block in (7, 1024):
+            monkeypatch.setattr(reading, "BLOCK", block)
+            hashes = split_files(at(tmp_path), "val").hashes
+            assert hashes[path.relative_to(tmp_path).as_posix()] == hashlib.sha256(bytes(range(size))).digest()
+
+
 INGEST_AND_MEASURE = """
     import resource, sys
     from pathlib import Path
-    from t2s_pipeline.datasets import ingest
+    from t2s_pipeline.datasets import batches, ingest
     from t2s_pipeline.datasets.registry import dataset_at
     from t2s_pipeline.lake import row_groups
     from t2s_pipeline.lake.schema import IMAGES
     from t2s_pipeline.lake.store import read_partition
-    ingest.BYTES_AT_ONCE = row_groups.GROUP_BYTES = 8_000_000
+    batches.BYTES_AT_ONCE = row_groups.GROUP_BYTES = 8_000_000
     def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     lake, root = Path(sys.argv[1]), Path(sys.argv[2])
     ingest.ingest_split(lake, dataset_at("warm", root), "test")

@@ -98,9 +98,9 @@ def test_a_file_that_is_another_one_when_it_is_read_fails_the_step(settings, fol
 def restoring(path: Path, content: bytes) -> Callable[..., object]:
     from t2s_pipeline.datasets.reading import split_files
 
-    def restored(*arguments: object) -> object:
+    def restored(*arguments: object, **options: object) -> object:
         path.write_bytes(content)
-        return split_files(*arguments)  # type: ignore[arg-type]
+        return split_files(*arguments, **options)  # type: ignore[arg-type]
 
     return restored
 

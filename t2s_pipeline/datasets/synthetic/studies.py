@@ -34,7 +34,7 @@ from t2s_pipeline.datasets.synthetic.layout import (
 )
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
-from t2s_pipeline.vision.shape import ELONGATED, THIN, shape_of
+from t2s_pipeline.vision.target_shape import ELONGATED, THIN, shape_of
 
 STUDY_DATASETS = ("synthetic-studies", "synthetic-fine", "synthetic-slender", "synthetic-referring")
 STUDIES, FINE, SLENDER, REFERRING = STUDY_DATASETS

@@ -25,6 +25,7 @@ from t2s_pipeline.lake.schema import SAMPLES
 from t2s_pipeline.lake.store import read_partition
 from t2s_pipeline.pseudo_labels import table as label_table
 from t2s_pipeline.pseudo_labels.labellings import labelling
+from t2s_pipeline.vision.image_files import ReadFile
 from t2s_pipeline.worker.failures import WorkerError
 from t2s_pipeline.worker.launcher import plain_launch
 from t2s_pipeline.worker.ray_job import PYTHON
@@ -106,10 +107,10 @@ def test_a_large_split_is_read_and_labelled_by_the_cluster_as_by_this_machine(cl
     monkeypatch.setattr(label_table, "ENOUGH_FOR_PROCESSES", 1)
     monkeypatch.setattr(label_table, "PIECE", 1)
     scenes = dataset_at("real", DATA / "real_scenes")
-    ours: dict[Path, bytes] = {}
-    theirs: dict[Path, bytes] = {}
-    records = list(reading.read_records(scenes, "test", contents=ours))
-    assert list(reading.read_records(scenes, "test", contents=theirs, cluster=shared)) == records and ours == theirs
+    ours: dict[Path, ReadFile] = {}
+    theirs: dict[Path, ReadFile] = {}
+    records = list(reading.read_records(scenes, "test", read=ours))
+    assert list(reading.read_records(scenes, "test", read=theirs, cluster=shared)) == records and ours == theirs
     ingest_split(tmp_path / "lake", scenes, "test", cluster=shared)
     samples = read_partition(tmp_path / "lake", SAMPLES, {"dataset": "real", "split": "test"})
     labels = label_table.label_samples(samples, labelling("seg-zero"), cluster=shared)
