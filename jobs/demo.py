@@ -6,7 +6,7 @@ assets do, and records a materialization of the asset's partition for each step.
 work is still valid.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from t2s_pipeline.steps.step import StepReport
 from t2s_pipeline.steps.training import Train
 from t2s_pipeline.systems.candidates import candidates
 from t2s_pipeline.systems.resolve import resolve
+from t2s_pipeline.worker.launcher import training_with
 from t2s_pipeline.worker.side_by_side import side_by_side
 
 SEGMENTER = "sam2-mini"
@@ -138,7 +139,8 @@ def label(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
 def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan) -> DemoPlan:
     """Training: GRPO on the mask reward of the frozen segmenter, one run per experiment and seed.
 
-    What needs no trained weights is done beside the last trainings: the upper limits of labels, and the base.
+    Several trainings run side by side. What needs no trained weights is done beside the last ones: the upper limits of
+    labels, and the base.
     """
     runner = worker.runner(context, plan.fresh)
 
@@ -146,14 +148,22 @@ def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
         with observed(context.instance, runner.settings, experiment):
             return runner.run(Train(experiment, plan.overrides))
 
-    jobs = [partial(one, experiment) for experiment in plan.experiments]
+    keep = partial(record, context, runner.settings)
+    trainings = [partial(one, experiment) for experiment in plan.experiments]
+    others: list[Callable[[], list[StepReport]]] = []
     if plan.labels:
-        jobs.append(partial(runner.run, Judge(SEGMENTER, plan.dataset, plan.splits[-1])))
+        others.append(partial(runner.run, Judge(SEGMENTER, plan.dataset, plan.splits[-1])))
     for name in plan.systems if plan.chooses else ():
         announce(context, name)
         system = resolve(name, runner.settings)
-        jobs += [partial(evaluate, runner, system, plan.dataset, split) for split in plan.splits]
-    side_by_side(jobs, partial(record, context, runner.settings))
+        others += [partial(evaluate, runner, system, plan.dataset, split) for split in plan.splits]
+    if len(trainings) == 1:
+        # It has two threads.
+        side_by_side(trainings, keep)
+        side_by_side(others, keep)
+    else:
+        with training_with(1):
+            side_by_side([*trainings, *others], keep)
     return plan
 
 

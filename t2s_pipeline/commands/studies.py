@@ -188,6 +188,7 @@ def _run_seed(runner: "Runner", work: "list[tuple[StudySystem, str, int]]", chan
     from t2s_pipeline.methods.miniature_tables import TEST
     from t2s_pipeline.steps.evaluation import evaluate, segments_on_one_core
     from t2s_pipeline.steps.training import Train
+    from t2s_pipeline.worker.launcher import training_with
     from t2s_pipeline.worker.side_by_side import side_by_side
 
     failures: set[str] = set()
@@ -206,7 +207,9 @@ def _run_seed(runner: "Runner", work: "list[tuple[StudySystem, str, int]]", chan
         side_by_side([partial(attempt, *job) for job in jobs], lambda _: None, share_cores)
 
     runs = {system.seeded(seed): system.run(seed) for system, _, seed in work if system.experiment}
-    together((name, partial(runner.run, Train(run, changes))) for name, run in runs.items())
+    # One thread each, also if one is left: the last bits of weights depend on it.
+    with training_with(1):
+        together((name, partial(runner.run, Train(run, changes))) for name, run in runs.items())
     answering = []
     for system, dataset, seed in work:
         if system.seeded(seed) not in failures:

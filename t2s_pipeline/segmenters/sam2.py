@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from t2s_pipeline.segmenters.decoder import decode, prepare
+from t2s_pipeline.segmenters.decoder import DecoderImage, decode, prepare
 from t2s_pipeline.segmenters.embedding import Embedding, EmbeddingCache
 from t2s_pipeline.segmenters.hiera import image_features, is_released_kind
 from t2s_pipeline.segmenters.points import point_tensors
@@ -89,6 +89,7 @@ class Sam2Segmenter:
         # SAM's own encoder adds an empty point to objects without a box only, that of SAM2 to all.
         self.extra_point_beside_boxes = getattr(model, "extra_point_beside_boxes", True)
         self.at_once = at_once or (1 << 30 if on_gpu else max(1, CPU_BYTES_AT_ONCE // self._bytes_per_object()))
+        self._prepared: tuple[Embedding, DecoderImage] | None = None
         self._mean = torch.tensor(MEAN, device=self.device).view(3, 1, 1)
         self._std = torch.tensor(STD, device=self.device).view(3, 1, 1)
 
@@ -241,13 +242,7 @@ class Sam2Segmenter:
         encoder = self.model.sam_prompt_encoder
         logits, scores = [], []
         with self._precision():
-            image = prepare(
-                self.model.sam_mask_decoder,
-                embedding.image,
-                encoder.get_dense_pe(),
-                encoder.no_mask_embed.weight,
-                embedding.high_res,
-            )
+            image = self._decoder_image(embedding)
             for chunk in self._chunks(items):
                 xy, labels, real = point_tensors(
                     chunk, source, self.frame.width, self.device, self.extra_point_beside_boxes
@@ -260,6 +255,20 @@ class Sam2Segmenter:
                 logits.append(chunk_logits)
                 scores.append(chunk_scores.float())
         return DecodedObjects(index, torch.cat(logits), torch.cat(scores).tolist())
+
+    def _decoder_image(self, embedding: Embedding) -> DecoderImage:
+        """What does not depend on prompts. It is kept for the next call, which is often about the same image."""
+        if self._prepared is None or self._prepared[0] is not embedding:
+            encoder = self.model.sam_prompt_encoder
+            image = prepare(
+                self.model.sam_mask_decoder,
+                embedding.image,
+                encoder.get_dense_pe(),
+                encoder.no_mask_embed.weight,
+                embedding.high_res,
+            )
+            self._prepared = embedding, image
+        return self._prepared[1]
 
     def _chunks(self, items: Sequence[PromptObject]) -> Iterator[Sequence[PromptObject]]:
         """The objects of each call of the mask decoder."""

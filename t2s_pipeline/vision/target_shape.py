@@ -145,12 +145,12 @@ def pieces_of(mask: Mask) -> TargetPieces | None:
     pixels = target.astype(np.uint8, order="C")
     # A reduced target has fewer pieces than 16 bits can count.
     labels = np.asarray(cv2.connectedComponents(pixels, connectivity=8, ltype=cv2.CV_16U)[1], np.uint16)
-    pieces = sorted(_found(pixels, labels), key=attrgetter("number"))
+    pieces = sorted(_connected_pieces(pixels, labels), key=attrgetter("number"))
     area = int(np.count_nonzero(target))
     return TargetPieces(_mean(area, ((piece.area, piece.slenderness()) for piece in pieces)), tuple(pieces), area)
 
 
-def _found(pixels: Grey, labels: NDArray[np.uint16]) -> Iterator[_TargetPiece]:
+def _connected_pieces(pixels: Grey, labels: NDArray[np.uint16]) -> Iterator[_TargetPiece]:
     """The pieces of a target.
 
     Args:

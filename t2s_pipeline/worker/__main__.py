@@ -137,7 +137,7 @@ def _progress() -> Iterator[Progress]:
 def _train(options: argparse.Namespace, progress: Progress) -> None:
     settings = _experiment(options)
     choose_device(options, settings.compute.ranks)
-    device = prepare_training(options)
+    device = prepare_training(options, settings.compute.ranks)
     from t2s_pipeline.training.run import train
 
     train(settings, _home(options), options.fingerprint, progress, device, options.fresh, options.code)

@@ -10,12 +10,19 @@ from t2s_pipeline.core.distribution.crew import Team, ThisProcess
 from t2s_pipeline.core.distribution.pools import ray_extra
 from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.freed_memory import keep_freed_memory
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS
 from t2s_pipeline.segmenters.registry import find_segmenter
 from t2s_pipeline.worker.options import THREADS
 from t2s_pipeline.worker.pulse import silence_limit
 
 ALL = "all"
+
+TRAINING_THREADS = 2
+"""Of a training on a CPU that is launched alone."""
+
+TRAINING_KEEPS_BYTES = 1_000_000_000
+"""The most freed memory at the end of the heap that a training on a CPU keeps for its next step."""
 
 
 def choose_device(options: argparse.Namespace, ranks: int) -> None:
@@ -53,17 +60,21 @@ def prepare(options: argparse.Namespace) -> str:
     return "cpu"
 
 
-def prepare_training(options: argparse.Namespace) -> str:
-    """As ``prepare``. On a CPU, a training computes with one thread, unless OMP_NUM_THREADS is set.
+def prepare_training(options: argparse.Namespace, ranks: int = 1) -> str:
+    """As ``prepare``. On a CPU, a training computes with two threads, unless OMP_NUM_THREADS is set.
 
-    The last bits of its weights depend on the number of threads. So they are the same on any number of cores, and
-    whether trainings run side by side or one after the other.
+    The last bits of its weights depend on the number of threads, so that number does not depend on the machine. Of
+    several ranks each has one thread, and so has each of several trainings that are launched together
+    (``launcher.training_with``).
     """
     device = prepare(options)
-    if device == "cpu" and _may_choose_threads():
-        import torch
+    if device == "cpu":
+        # The tensors of a step have the sizes of those of the step before.
+        keep_freed_memory(TRAINING_KEEPS_BYTES, with_large_blocks=True)
+        if _may_choose_threads():
+            import torch
 
-        torch.set_num_threads(1)
+            torch.set_num_threads(int(os.environ.get(THREADS) or (TRAINING_THREADS if ranks == 1 else 1)))
     return device
 
 

@@ -8,7 +8,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from t2s_pipeline.core.distribution.pools import JOB_ADDRESSES, ray_extra
@@ -130,24 +130,33 @@ def stop_running() -> None:
         process.interrupt()
 
 
-_ANSWERING_THREADS: list[int] = []
+_THREADS: dict[str, list[int]] = {"generate": [], "train": []}
+"""Command → what the blocks say that are being run, the innermost one last."""
 
 
 @contextmanager
-def answering_with(threads: int) -> Iterator[None]:
-    """Let workers that are launched in this block generate text with so many threads, unless OMP_NUM_THREADS is set."""
-    _ANSWERING_THREADS.append(threads)
+def _threads_of(command: str, threads: int) -> Iterator[None]:
+    _THREADS[command].append(threads)
     try:
         yield
     finally:
-        _ANSWERING_THREADS.pop()
+        _THREADS[command].pop()
+
+
+def answering_with(threads: int) -> AbstractContextManager[None]:
+    """Let workers that are launched in this block generate text with so many threads, unless OMP_NUM_THREADS is set."""
+    return _threads_of("generate", threads)
+
+
+def training_with(threads: int) -> AbstractContextManager[None]:
+    """Let workers that are launched in this block train with so many threads on a CPU, as ``answering_with``."""
+    return _threads_of("train", threads)
 
 
 def _threads(command: str) -> dict[str, str]:
     """The variable that sets the threads of a command; none leaves them as they are."""
-    if command != "generate" or not _ANSWERING_THREADS or "OMP_NUM_THREADS" in os.environ:
-        return {}
-    return {THREADS: str(_ANSWERING_THREADS[-1])}
+    stated = _THREADS.get(command)
+    return {THREADS: str(stated[-1])} if stated and "OMP_NUM_THREADS" not in os.environ else {}
 
 
 WARM_WORKERS = WarmWorkers()

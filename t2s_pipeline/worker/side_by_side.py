@@ -1,9 +1,10 @@
 """Independent work at the same time: several workers, which answer with one thread each on a CPU.
 
 An answer is the same text with one thread as with several (compared on 789 questions for each of three systems), and a
-training and a miniature segmenter have one thread on a CPU in any case (computing.py). The scores of masks differ in
-their last bits, so a larger segmenter keeps all threads and segments one system after the other. On a GPU all work is
-done so, because the pool `gpu` has one slot per run.
+miniature segmenter has one thread on a CPU in any case (computing.py). Who launches several trainings gives each one
+thread (``launcher.training_with``). The scores of masks differ in their last bits, so a larger segmenter keeps all
+threads and segments one system after the other. On a GPU all work is done so, because the pool `gpu` has one slot per
+run.
 """
 
 import os

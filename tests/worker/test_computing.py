@@ -41,9 +41,14 @@ def test_without_a_gpu_one_process_does_it():
 
 
 @pytest.mark.parametrize("device", [ANY, CPU])
-def test_a_training_on_a_cpu_has_one_thread_unless_somebody_says_otherwise(monkeypatch, device):
+def test_the_threads_of_a_training_on_a_cpu_do_not_depend_on_the_machine(monkeypatch, device):
     """The last bits of its weights are the same on any number of cores."""
-    assert computing.prepare(device) == "cpu" and torch.get_num_threads() == 4
+    for cores in (1, 4, 64):
+        monkeypatch.setattr(computing, "_cores", lambda cores=cores: cores)
+        assert computing.prepare(device) == "cpu" and torch.get_num_threads() == cores
+        assert computing.prepare_training(device) == "cpu" and torch.get_num_threads() == 2
+        assert computing.prepare_training(device, ranks=2) == "cpu" and torch.get_num_threads() == 1
+    monkeypatch.setenv("T2S_WORKER_THREADS", "1")
     assert computing.prepare_training(device) == "cpu" and torch.get_num_threads() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert computing.prepare_training(device) == "cpu" and torch.get_num_threads() == 3

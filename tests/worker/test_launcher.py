@@ -10,8 +10,10 @@ import pytest
 from t2s_pipeline.core.errors import MissingWorkerError
 from t2s_pipeline.core.lake_place import LAKE
 from t2s_pipeline.core.settings import REPO, Settings
+from t2s_pipeline.worker import launcher
 from t2s_pipeline.worker.failures import WorkerError, failure
 from t2s_pipeline.worker.launcher import plain_launch
+from t2s_pipeline.worker.options import THREADS
 from t2s_pipeline.worker.process import worker_command, worker_environment
 from t2s_pipeline.worker.stopping import stop
 from tests.processes import has_ended
@@ -197,3 +199,14 @@ def test_a_signal_at_any_line_while_the_worker_starts_stops_the_worker_too(tmp_p
     assert done.returncode == 0, done.stderr
     started = [int(pid) for pid in done.stdout.split()]
     assert len(started) > 8 and all(has_ended(pid) for pid in started)
+
+
+def test_threads_are_stated_for_the_commands_of_a_block_and_no_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with launcher.training_with(1), launcher.answering_with(3):
+        assert launcher._threads("train") == {THREADS: "1"} and launcher._threads("generate") == {THREADS: "3"}
+        assert launcher._threads("segment") == {}
+        monkeypatch.setenv("OMP_NUM_THREADS", "4")
+        assert launcher._threads("train") == {}, "who sets the threads gets them"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert launcher._threads("train") == {} and launcher._threads("generate") == {}
