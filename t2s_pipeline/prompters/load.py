@@ -6,6 +6,7 @@ from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.model_slot import ModelSlot, file_states
 from t2s_pipeline.core.names import is_name
 from t2s_pipeline.core.outside_files import home_expanded, is_there, outside_object, shown
+from t2s_pipeline.core.quick_imports import quick_imports
 from t2s_pipeline.prompters.base import GenerationSettings
 from t2s_pipeline.prompters.chat import Chat
 from t2s_pipeline.prompters.families import published_model
@@ -30,10 +31,12 @@ def load_prompter(name_or_path: str, device: str = "cpu", asking: Asking = AS_EM
         T2SError: if its output does not depend on the image.
     """
     folder = folder_of(name_or_path)
-    if is_there(folder / ADAPTERS):
-        prompter = _with_adapters(_name(name_or_path), folder, device, asking)
-    else:
-        prompter = Prompter(_name(name_or_path), folder, device, asking)
+    # transformers imports a model's modules when the model is loaded.
+    with quick_imports():
+        if is_there(folder / ADAPTERS):
+            prompter = _with_adapters(_name(name_or_path), folder, device, asking)
+        else:
+            prompter = Prompter(_name(name_or_path), folder, device, asking)
     prompter.check_depends_on_image()
     return prompter
 

@@ -27,6 +27,7 @@ _NOT_COUNTED = {
         "core.locks",
         "core.models",
         "core.progress",
+        "core.quick_imports",
         "core.registry",
         "core.revision",
         "core.settings",

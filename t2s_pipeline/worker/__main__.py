@@ -36,6 +36,7 @@ from t2s_pipeline.core.progress import (
     is_first_rank,
     launched_by_dagster,
 )
+from t2s_pipeline.core.quick_imports import quick_imports
 from t2s_pipeline.core.settings import RAY_ADDRESS, Settings
 from t2s_pipeline.methods.experiment import Experiment
 from t2s_pipeline.methods.sampling import Sampling
@@ -138,7 +139,8 @@ def _train(options: argparse.Namespace, progress: Progress) -> None:
     settings = _experiment(options)
     choose_device(options, settings.compute.ranks)
     device = prepare_training(options, settings.compute.ranks)
-    from t2s_pipeline.training.run import train
+    with quick_imports():
+        from t2s_pipeline.training.run import train
 
     train(settings, _home(options), options.fingerprint, progress, device, options.fresh, options.code)
 
@@ -160,7 +162,8 @@ def _experiment(options: argparse.Namespace) -> Experiment:
 
 def _export(options: argparse.Namespace, progress: Progress) -> None:
     prepare(options)
-    from t2s_pipeline.training.export import export
+    with quick_imports():
+        from t2s_pipeline.training.export import export
 
     checkpoint = export(_home(options), options.checkpoint, options.folder, options.dtype, not options.keep_adapters)
     progress.say(f"{checkpoint.name}, step {checkpoint.step}, is in {options.folder}")
@@ -214,7 +217,8 @@ def _generate(options: argparse.Namespace, progress: Progress) -> None:
     if options.prompter:
         system = replace(system, prompter=options.prompter)
     team = team_of(options, _home(options), text_only=True)
-    from t2s_pipeline.evaluation.generate import generate_completions
+    with quick_imports():
+        from t2s_pipeline.evaluation.generate import generate_completions
 
     generate_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, team)
 
@@ -222,14 +226,16 @@ def _generate(options: argparse.Namespace, progress: Progress) -> None:
 def _segment(options: argparse.Namespace, progress: Progress) -> None:
     system = _system(options)
     team = team_of(options, _home(options), segmenter=system.segmenter)
-    from t2s_pipeline.evaluation.segment import segment_completions
+    with quick_imports():
+        from t2s_pipeline.evaluation.segment import segment_completions
 
     segment_completions(_home(options), system, options.dataset, options.split, options.fingerprint, progress, team)
 
 
 def _judge(options: argparse.Namespace, progress: Progress) -> None:
     team = team_of(options, _home(options), segmenter=options.segmenter)
-    from t2s_pipeline.evaluation.label_quality import judge_labels
+    with quick_imports():
+        from t2s_pipeline.evaluation.label_quality import judge_labels
 
     what = (options.segmenter, options.dataset, options.split)
     judge_labels(_home(options), *what, options.fingerprint, progress, team, options.rounds, options.wide)
@@ -239,7 +245,8 @@ def _agree(options: argparse.Namespace, progress: Progress) -> None:
     system = _system(options)
     sampling = Sampling.from_json(options.sampling)
     team = team_of(options, _home(options))
-    from t2s_pipeline.evaluation.agreement import measure_agreement
+    with quick_imports():
+        from t2s_pipeline.evaluation.agreement import measure_agreement
 
     split = (options.dataset, options.split)
     measure_agreement(_home(options), system, *split, sampling, options.fingerprint, progress, team)
@@ -247,7 +254,8 @@ def _agree(options: argparse.Namespace, progress: Progress) -> None:
 
 def _ask(options: argparse.Namespace, progress: Progress) -> None:
     team = team_of(options, _home(options), only_here=True)
-    from t2s_pipeline.scenes.worker import answer_requests
+    with quick_imports():
+        from t2s_pipeline.scenes.worker import answer_requests
 
     answer_requests(options.requests, progress, prepare(options), team)
 

@@ -11,6 +11,7 @@ from t2s_pipeline.core.distribution.pools import ray_extra
 from t2s_pipeline.core.distribution.processes import Processes, WorkerDevice
 from t2s_pipeline.core.errors import InputError
 from t2s_pipeline.core.freed_memory import keep_freed_memory
+from t2s_pipeline.core.quick_imports import quick_imports
 from t2s_pipeline.core.settings import DEVICES, RAY_ADDRESS
 from t2s_pipeline.segmenters.registry import find_segmenter
 from t2s_pipeline.worker.options import THREADS
@@ -88,8 +89,9 @@ def prepare_libraries(threads: int) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import torch
-    from transformers.utils import logging
+    with quick_imports():
+        import torch
+        from transformers.utils import logging
 
     # The libraries' own progress bars and advice would hide ours.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers has no annotations here
