@@ -96,10 +96,11 @@ def test_every_question_of_every_sample_is_answered_and_recorded(home, system, a
     assert fingerprint_of(home / "lake", COMPLETIONS, ANSWERS) == "f1"
 
 
-def test_batches_are_sorted_by_prompt_length_and_texts_stay_with_their_question(home, system, asked):
+def test_windows_are_sorted_by_prompt_length_and_texts_stay_with_their_question(home, system, asked):
+    """The prompter gets a whole window, and makes batches of two of its three questions."""
     generate_completions(home, system, "real", "test", "f", NoProgress())
-    in_order = [question for batch in asked for question in batch]
-    assert in_order == sorted(in_order, key=len, reverse=True) and len(asked) == 2
+    [in_order] = asked
+    assert in_order == sorted(in_order, key=len, reverse=True) and len(in_order) == 3
     samples = read_partition(home / "lake", SAMPLES, PLACE).to_pylist()
     questions = {row["sample_id"]: row["questions"] for row in samples}
     stored = read_partition(home / "lake", COMPLETIONS, ANSWERS).to_pylist()
