@@ -56,7 +56,7 @@ def embedding_store(
         return None
     progress.say(
         f"Embeddings of {images:,} images are kept in {store.folder}, at most {size}: each image is encoded once. "
-        f"{ROOM_VARIABLE}=0 turns this off."
+        f"{ROOM_VARIABLE}=0 turns this off, and the folder can be deleted at any time."
     )
     return store
 

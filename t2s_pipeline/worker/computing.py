@@ -150,7 +150,7 @@ def team_of(
         return RayTeam(address, asked_for, home, partial(prepare_libraries, threads), silence_limit())
     devices = _devices(device, asked_for, bool(options.device))
     if len(devices) == 1:
-        prepare_libraries(threads)
+        prepare_libraries(threads)  # the segmenter may need fewer than ``prepare`` has set
         return ThisProcess(device)
     if device == "cpu" and text_only and _may_choose_threads():
         threads = max(1, threads // len(devices))

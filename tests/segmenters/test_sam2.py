@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
 
-from t2s_pipeline.segmenters import products  # noqa: E402
+from t2s_pipeline.segmenters import products, sam2  # noqa: E402
 from t2s_pipeline.segmenters.miniature import build  # noqa: E402
 from t2s_pipeline.segmenters.registry import SEGMENTERS  # noqa: E402
 from t2s_pipeline.segmenters.sam2 import Sam2Segmenter  # noqa: E402
@@ -264,3 +264,27 @@ def test_objects_in_one_call_are_those_of_single_calls_where_onednn_computes(mon
         for one, other in zip(several, single, strict=True):
             assert (one.mask != other.mask).mean() <= 0.0005
             assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
+def test_images_asked_in_turns_keep_their_own_masks(monkeypatch: pytest.MonkeyPatch):
+    """What does not depend on prompts is prepared once for calls about one image, and anew for another one."""
+    prepare, prepared = sam2.prepare, []
+
+    def counted(*args):
+        prepared.append(args)
+        return prepare(*args)
+
+    monkeypatch.setattr(sam2, "prepare", counted)
+    images = [noise_image(1), noise_image(2)]
+    expected = []
+    for image in images:
+        fresh = random_segmenter()
+        expected.append(fresh.decode(fresh.encode(image), [RAGGED], PROMPTER, NATIVE)[0].mask)
+    assert (expected[0] != expected[1]).any()
+    segmenter = random_segmenter()
+    embeddings = [segmenter.encode(image) for image in images]
+    prepared.clear()
+    for place in (0, 0, 1, 1, 0):
+        [result] = segmenter.decode(embeddings[place], [RAGGED], PROMPTER, NATIVE)
+        assert (result.mask == expected[place]).all()
+    assert len(prepared) == 3
