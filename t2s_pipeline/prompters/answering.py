@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from t2s_pipeline.prompters.chat import Chat
-from t2s_pipeline.prompters.decoding import decoding
-from t2s_pipeline.prompters.prefixes import Prefix, PromptBatch, RoomyLayer, head, joined, read_prompts
+from t2s_pipeline.prompters.decoding import decoding, logits_of
+from t2s_pipeline.prompters.prefixes import Prefix, PromptBatch, RoomyLayer, joined, read_prompts
 from t2s_pipeline.prompting.combinations import PromptCombination
 
 FINISHED_SHARE = 8
@@ -145,7 +145,7 @@ def answer_tokens(
         ends: the tokens that end an answer.
         temperature: the logits are divided by it before a token is sampled; 0 for the most probable token.
     """
-    to_logits, batch = head(model), decoding(model, questions.prefix)
+    to_logits, batch = logits_of(model), decoding(model, questions.prefix)
     hidden = batch.read(questions.ids, questions.mask)
     stops = torch.tensor(list(ends), device=hidden.device)
     answers: list[list[int]] = [[] for _ in questions.ids]

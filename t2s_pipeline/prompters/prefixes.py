@@ -3,6 +3,7 @@
 Used where one prompt has many completions (training), and where one image has many questions (answering).
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
+
+from t2s_pipeline.prompters.exact_products import ExactLinears
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers does not annotate it
@@ -116,9 +119,10 @@ def read_prompts(model: PreTrainedModel, prompts: PromptBatch) -> Prefix:
     """Run the prompts through the model; the result has one sequence per prompt."""
     backbone: Any = model.base_model  # transformers gives the inner models of a family no common type
     cache = Cache(layer_class_to_replicate=DynamicLayer)
-    out = backbone(
-        input_ids=prompts.ids, attention_mask=prompts.mask, past_key_values=cache, use_cache=True, **prompts.images
-    )
+    with ExactLinears() if model.device.type == "cpu" else nullcontext():
+        out = backbone(
+            input_ids=prompts.ids, attention_mask=prompts.mask, past_key_values=cache, use_cache=True, **prompts.images
+        )
     position = prompts.mask.sum(1)
     if prompts.images and _has_planar_positions(backbone):
         position = position + backbone.rope_deltas[:, 0]

@@ -14,18 +14,20 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
+from t2s_pipeline.prompters.exact_products import CutWeight, cut, linear
+
 
 @dataclass(frozen=True)
 class Layer:
     """The weights of a layer. Products of the same input are one product: weights one below the other."""
 
     norm: Tensor
-    to_heads: Tensor
+    to_heads: CutWeight
     heads_bias: Tensor
-    from_heads: Tensor
+    from_heads: CutWeight
     second_norm: Tensor
-    to_gate_and_up: Tensor
-    down: Tensor
+    to_gate_and_up: CutWeight
+    down: CutWeight
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ class TextLayers:
 
     def after_attention(self, layer: Layer, hidden: Tensor, attended: Tensor) -> Tensor:
         """What a layer does with the result of its attention (..., heads * D): the new hidden states (..., H)."""
-        hidden = hidden + functional.linear(attended, layer.from_heads)
-        both = functional.linear(self.rms_norm(hidden, layer.second_norm), layer.to_gate_and_up)
+        hidden = hidden + linear(attended, layer.from_heads)
+        both = linear(self.rms_norm(hidden, layer.second_norm), layer.to_gate_and_up)
         gate, up = both.chunk(2, dim=-1)
-        return hidden + functional.linear(functional.silu(gate).mul_(up), layer.down)
+        return hidden + linear(functional.silu(gate).mul_(up), layer.down)
 
 
 def rotary(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
@@ -122,12 +124,12 @@ def _layer(module: Any) -> Layer:
     inputs = (attention.q_proj, attention.k_proj, attention.v_proj)
     return Layer(
         norm=module.input_layernorm.weight,
-        to_heads=torch.cat([linear.weight for linear in inputs]),
-        heads_bias=torch.cat([linear.bias for linear in inputs]),
-        from_heads=attention.o_proj.weight,
+        to_heads=cut(torch.cat([module.weight for module in inputs])),
+        heads_bias=torch.cat([module.bias for module in inputs]),
+        from_heads=cut(attention.o_proj.weight),
         second_norm=module.post_attention_layernorm.weight,
-        to_gate_and_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
-        down=mlp.down_proj.weight,
+        to_gate_and_up=cut(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
+        down=cut(mlp.down_proj.weight),
     )
 
 
@@ -142,6 +144,6 @@ def _is_plain(text: Any) -> bool:
         and config.num_attention_heads > config.num_key_value_heads
         and config.rope_parameters["rope_type"] == "default"
         and not text.has_sliding_layers
-        and all(type(linear) is nn.Linear for linear in linears)
+        and all(type(part) is nn.Linear for part in linears)
         and not torch.is_autocast_enabled("cpu")
     )

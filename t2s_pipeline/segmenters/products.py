@@ -5,23 +5,15 @@ twice as fast (measured in docs/performance.md). Products of small matrices, of 
 torch's own.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from t2s_pipeline.core.onednn import onednn_is_there, onednn_linear
+
 WORTH_ONEDNN = 2**21
 """The fewest multiplications of a product that oneDNN computes. For fewer the call itself takes too long. No product of
 the miniature for one object has so many."""
-
-_LINEAR: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-"""torch.compile uses it for linear layers. It is not public, so a torch without it must do too."""
-
-
-def onednn_is_there() -> bool:
-    """Whether this torch has oneDNN, and it is not switched off."""
-    return _LINEAR is not None and torch._C._has_mkldnn and bool(torch.backends.mkldnn.enabled)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = False) -> Tensor:
@@ -41,8 +33,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = F
         return F.gelu(plain) if gelu else plain
     # For other memory orders oneDNN has no fast code: it took more than a hundred times as long.
     x, weight = (one if one.is_contiguous() or one.T.is_contiguous() else one.contiguous() for one in (x, weight))
-    result: Tensor = _LINEAR(x, weight, bias, "gelu" if gelu else "none", [], "none" if gelu else "")
-    return result
+    return onednn_linear(x, weight, bias, gelu)
 
 
 def products_of_rows(x: Tensor, y: Tensor) -> Tensor:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from t2s_pipeline.core.onednn import onednn_is_there
 from t2s_pipeline.segmenters.decoder import DecoderImage, decode, prepare
 from t2s_pipeline.segmenters.embedding import Embedding, EmbeddingCache
 from t2s_pipeline.segmenters.hiera import image_features, is_released_kind
 from t2s_pipeline.segmenters.points import point_tensors
-from t2s_pipeline.segmenters.products import onednn_is_there
 from t2s_pipeline.segmenters.scored_masks import DecodedObjects, ScoredMask, ScoredRunLengths, run_lengths
 from t2s_pipeline.vision.geometry import Frame, PromptObject
 

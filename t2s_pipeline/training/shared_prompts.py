@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from t2s_pipeline.prompters.decoding import decoding
+from t2s_pipeline.prompters.decoding import decoding, logits_of
 from t2s_pipeline.prompters.prefixes import PromptBatch, RoomyLayer, extend, head, read_prompts
 from t2s_pipeline.prompters.text_layers import plain_text_model
 from t2s_pipeline.training.unpadded import predictions, product
@@ -63,19 +63,20 @@ def log_probabilities(
     text = plain_text_model(model)
     if text is not None and mask[:, 1:].any():
         hidden, places = predictions(text, prefix, ids, mask)
-        logits = product(hidden, cast(nn.Linear, head(model)), places, ids.numel())
+        logits = product(hidden, cast(nn.Linear, head(model)), places)
+        numbers = places.rows
     else:
-        places = torch.arange(ids.numel(), device=ids.device)
+        numbers = torch.arange(ids.numel(), device=ids.device)
         hidden = prefix.last_hidden[:, None]
         if ids.shape[1] > 1:
             hidden = torch.cat([hidden, extend(model, prefix, ids[:, :-1], mask[:, :-1])], dim=1)
         logits = head(model)(hidden).flatten(0, 1)
     log_p = (logits.float() / temperature).log_softmax(-1)
-    of_tokens = log_p.gather(1, ids.flatten()[places, None])[:, 0]
+    of_tokens = log_p.gather(1, ids.flatten()[numbers, None])[:, 0]
     with torch.set_grad_enabled(learn_entropy and torch.is_grad_enabled()):
         entropy = -(log_p.exp() * log_p).sum(-1)
     padding = mask == 0
-    of_tokens, entropy = (_in_places(values, places, ids).masked_fill(padding, 0) for values in (of_tokens, entropy))
+    of_tokens, entropy = (_in_places(values, numbers, ids).masked_fill(padding, 0) for values in (of_tokens, entropy))
     return of_tokens, entropy
 
 
@@ -106,7 +107,7 @@ def sample_completions(
         never: tokens that must not be sampled.
     """
     prefix = read_prompts(model, prompts).take(owner, RoomyLayer)
-    to_logits, batch = head(model), decoding(model, prefix)
+    to_logits, batch = logits_of(model), decoding(model, prefix)
     stops = torch.tensor(list(ends), device=owner.device)
     completions: list[list[int]] = [[] for _ in owner]
     active = torch.arange(len(owner), device=owner.device)

@@ -7,22 +7,22 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from t2s_pipeline.segmenters import products  # noqa: E402
+from t2s_pipeline.core import onednn  # noqa: E402
 from t2s_pipeline.segmenters.products import linear, products_of_rows  # noqa: E402
 
 
 @pytest.fixture
 def calls(monkeypatch) -> list[tuple]:
     """The shapes of what is given to oneDNN."""
-    if products._LINEAR is None:
+    if onednn._LINEAR is None:
         pytest.skip("this torch has no oneDNN")
-    made, real = [], products._LINEAR
+    made, real = [], onednn._LINEAR
 
     def recorded(x, weight, *rest):
         made.append((tuple(x.shape), tuple(weight.shape)))
         return real(x, weight, *rest)
 
-    monkeypatch.setattr(products, "_LINEAR", recorded)
+    monkeypatch.setattr(onednn, "_LINEAR", recorded)
     return made
 
 

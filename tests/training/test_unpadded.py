@@ -72,10 +72,18 @@ def test_blocks_hold_each_token_once_and_little_padding():
     again = torch.zeros_like(mask)
     again[tokens.row, tokens.column] += 1
     assert torch.equal(again, mask) and len(tokens.row) == mask.sum()
-    for block in tokens.blocks:
-        lengths = mask[block.rows].sum(1)
+    counts = [block.count for block in tokens.blocks]
+    rows = tokens.completions.split(counts)
+    queries = tokens.queries.split([block.count * block.length for block in tokens.blocks])
+    keys = tokens.keys.split([97 * count for count in counts])
+    in_order = []
+    for block, of_block, query, key in zip(tokens.blocks, rows, queries, keys, strict=True):
+        lengths = mask[of_block].sum(1)
         assert lengths.max() <= block.length < lengths.min() + STEP
-        assert torch.equal(tokens.row[block.start : block.stop].unique(), block.rows)
+        assert torch.equal(tokens.row[query[block.places]].unique(), of_block)
+        assert torch.equal(key.view(-1, 97)[:, : block.length].flatten(), query)
+        in_order.append(query[block.places])
+    assert torch.equal(torch.cat(in_order)[tokens.turns], torch.arange(len(tokens.row)))
 
 
 def test_completions_of_one_token_have_no_layers_to_run(model_and_prompts):
