@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from t2s_pipeline.datasets.synthetic.expressions import expression
 from t2s_pipeline.datasets.synthetic.layout import (
@@ -28,6 +27,7 @@ from t2s_pipeline.datasets.synthetic.layout import (
     PaintedDataset,
     Task,
     digest_of,
+    png,
     save_sample,
     scene_of,
     write_dataset,
@@ -108,8 +108,8 @@ def write_referring_scene(task: Task) -> str:
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     instance, words = expression(scene, rng)
     label = instance.mask.astype(np.uint8) * 255
-    Image.fromarray(scene.image).save(Path(root, "img_rgb", f"{name}.png"), compress_level=2)
-    Image.fromarray(label).save(Path(root, "mask", f"{name}.png"))
+    Path(root, "img_rgb", f"{name}.png").write_bytes(png(scene.image))
+    Path(root, "mask", f"{name}.png").write_bytes(png(label))
     Path(root, f"{name}.phrase").write_text(f"{name}.png {words}\n", encoding="utf-8")
     return digest_of(name, scene.image, label, words)
 
