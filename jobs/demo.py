@@ -140,7 +140,7 @@ def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
     """Training: GRPO on the mask reward of the frozen segmenter, one run per experiment and seed.
 
     Several trainings run side by side. What needs no trained weights is done beside the last ones: the upper limits of
-    labels, and the base.
+    labels, and the base. A single training has all threads.
     """
     runner = worker.runner(context, plan.fresh)
 
@@ -153,12 +153,13 @@ def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
     others: list[Callable[[], list[StepReport]]] = []
     if plan.labels:
         others.append(partial(runner.run, Judge(SEGMENTER, plan.dataset, plan.splits[-1])))
-    for name in plan.systems if plan.chooses else ():
+    # After a single training without labels, the base is evaluated beside the checkpoints, so that no core waits.
+    has_company = plan.labels or len(trainings) > 1
+    for name in plan.systems if plan.chooses and has_company else ():
         announce(context, name)
         system = resolve(name, runner.settings)
         others += [partial(evaluate, runner, system, plan.dataset, split) for split in plan.splits]
     if len(trainings) == 1:
-        # It has two threads.
         side_by_side(trainings, keep)
         side_by_side(others, keep)
     else:
