@@ -1,6 +1,12 @@
 """Products by oneDNN are torch's to the last bit, and torch computes them where they would not be."""
 
+import os
+import subprocess
+import sys
+
 import pytest
+
+from t2s_pipeline.core.settings import REPO
 
 pytestmark = pytest.mark.worker
 torch = pytest.importorskip("torch")
@@ -125,3 +131,28 @@ def test_gradients_flow_through_the_linear_layers_of_a_model(calls):
     assert [torch.equal(*pair) for pair in zip(ours, plain, strict=True)] == [True] * 7 and len(calls) > 9
     with ExactLinears(), torch.autocast("cpu", torch.bfloat16):
         assert model(x).dtype == torch.bfloat16
+
+
+MANY_SHAPES = """
+import psutil, torch
+from t2s_pipeline.core.onednn import onednn_linear
+
+weight, rows = torch.zeros(192, 192), torch.zeros(700, 192)
+onednn_linear(rows, weight)
+before = psutil.Process().memory_info().rss
+for count in range(200, 700):
+    onednn_linear(rows[:count], weight)
+print(psutil.Process().memory_info().rss - before)
+"""
+
+
+def test_products_of_many_shapes_do_not_fill_the_memory():
+    if not onednn.onednn_is_there():
+        pytest.skip("this torch has no oneDNN")
+
+    def growth(**environment: str) -> int:
+        command = [sys.executable, "-c", MANY_SHAPES]
+        return int(subprocess.check_output(command, env={**os.environ, **environment}, cwd=REPO, text=True))
+
+    kept = {"LRU_CACHE_CAPACITY": "1024", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"}
+    assert growth() < growth(**kept) / 2
