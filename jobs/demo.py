@@ -140,7 +140,7 @@ def train(context: dg.OpExecutionContext, worker: WorkerLauncher, plan: DemoPlan
     """Training: GRPO on the mask reward of the frozen segmenter, one run per experiment and seed.
 
     Several trainings run side by side. What needs no trained weights is done beside the last ones: the upper limits of
-    labels, and the base. A single training has all threads.
+    labels, and the base. A single training has two threads.
     """
     runner = worker.runner(context, plan.fresh)
 

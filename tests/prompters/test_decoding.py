@@ -3,7 +3,7 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.worker
+pytestmark = [pytest.mark.worker, pytest.mark.usefixtures("one_thread")]
 
 import transformers  # noqa: E402
 
@@ -15,15 +15,6 @@ from t2s_pipeline.training import shared_prompts  # noqa: E402
 from tests.prompters import tiny  # noqa: E402
 
 SEQUENCES, LENGTH = 24, 30
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """With several threads, the sums of torch's own products depend on the number of rows."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from t2s_pipeline.core.settings import REPO
 
-pytestmark = pytest.mark.worker
+pytestmark = [pytest.mark.worker, pytest.mark.usefixtures("one_thread")]
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
@@ -26,15 +26,6 @@ from t2s_pipeline.prompters.exact_products import (  # noqa: E402
     sum_of_products,
     sums,
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """With several threads, torch may add up the last rows in another order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
