@@ -10,16 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import cv2
-
 from t2s_pipeline.core.distribution.pools import Cluster, TaskPool, large_pool
 from t2s_pipeline.core.errors import InputError
-from t2s_pipeline.core.freed_memory import keep_freed_memory
+from t2s_pipeline.core.one_core import use_one_core
 from t2s_pipeline.core.progress import NoProgress, Progress
 from t2s_pipeline.datasets.dataset import Dataset
 from t2s_pipeline.datasets.records import ImageRecord, Record, SampleRecord
@@ -199,15 +197,8 @@ def _read(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
 
 def _read_alone(dataset: Dataset, sources: Sequence[Any]) -> _Piece:
     """As ``_read``, in a process that does nothing else."""
-    _settle()
+    use_one_core()
     return _read(dataset, sources)
-
-
-@cache
-def _settle() -> None:
-    """Prepare this process for reading: each processor has a process of its own, which needs one thread."""
-    cv2.setNumThreads(1)
-    keep_freed_memory()
 
 
 def _once(records: list[Record], stored: dict[bytes, str]) -> Iterator[Record]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from t2s_pipeline.datasets.synthetic.channels import in_channels
+
 Point = tuple[float, float]
 _SUPERSAMPLING = 3
 
@@ -86,9 +88,15 @@ class Brush:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def _place(self, points: list[Point], shift: Point = (0.0, 0.0)) -> list[Point]:
-        placed = (self.spot.outward(u, v) for u, v in points)
+        # As ``Spot.outward`` for each point. A scene has a thousand of them.
+        x, y, cosine, sine = self.spot.x, self.spot.y, self.spot.cosine, self.spot.sine
+        (right, down), left, top = shift, self.left, self.top
         return [
-            ((x + shift[0] - self.left) * _SUPERSAMPLING, (y + shift[1] - self.top) * _SUPERSAMPLING) for x, y in placed
+            (
+                (x + u * cosine - v * sine + right - left) * _SUPERSAMPLING,
+                (y + u * sine + v * cosine + down - top) * _SUPERSAMPLING,
+            )
+            for u, v in points
         ]
 
     def outline(self, points: list[Point], fill: tuple[int, int, int]) -> None:
@@ -154,8 +162,8 @@ class Brush:
         """
         colour = np.asarray(self._colour.reduce(_SUPERSAMPLING)).astype(np.float32)
         cover = np.asarray(self._cover.reduce(_SUPERSAMPLING))
-        alpha = (cover.astype(np.float32) * np.float32(1 / 255))[..., None]
-        colour *= (1 + texture)[..., None]
+        alpha = in_channels(cover.astype(np.float32) * np.float32(1 / 255))
+        colour *= in_channels(1 + texture)
         under = canvas[self.window]
         under += (colour - under) * alpha
         mask = np.zeros(canvas.shape[:2], bool)

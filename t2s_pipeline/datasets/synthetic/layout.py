@@ -18,6 +18,8 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -27,6 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from t2s_pipeline.core.atomic_files import disk_room, is_abandoned, owner_mark
 from t2s_pipeline.core.children import process_pool
 from t2s_pipeline.core.errors import InputError
+from t2s_pipeline.core.one_core import use_one_core
 from t2s_pipeline.datasets.synthetic.scenes import Scene, paint_scene
 
 SPLITS = ("train", "val", "test")
@@ -92,7 +95,14 @@ def png(pixels: np.ndarray) -> bytes:
     is_colour = pixels.ndim == 3
     filtering = cv2.IMWRITE_PNG_FILTER_UP if is_colour else cv2.IMWRITE_PNG_FILTER_NONE
     values = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if is_colour else pixels
-    _, data = cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, filtering])
+    # Noise repeats no bytes: to look for repetitions takes as long as all the rest, and makes no file smaller.
+    packing = cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY if is_colour else cv2.IMWRITE_PNG_STRATEGY_RLE
+    options = {
+        cv2.IMWRITE_PNG_COMPRESSION: 1,
+        cv2.IMWRITE_PNG_FILTER: filtering,
+        cv2.IMWRITE_PNG_STRATEGY: packing,
+    }
+    _, data = cv2.imencode(".png", values, list(chain.from_iterable(options.items())))
     return data.tobytes()
 
 
@@ -152,11 +162,17 @@ def _fill(folder: Path, dataset: PaintedDataset, workers: int, progress: bool) -
             collect(map(dataset.write, tasks))
         else:
             with process_pool(min(workers, len(tasks))) as pool:
-                collect(pool.map(dataset.write, tasks, chunksize=8))
+                collect(pool.map(partial(_write_alone, dataset.write), tasks, chunksize=8))
     if dataset.finish is not None:
         dataset.finish(folder)
     marker = {"settings": dict(dataset.settings), "fingerprint": fingerprint.hexdigest()}
     (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_alone(write: WriteScene, task: Task) -> str:
+    """Write a scene, in a process that does nothing else."""
+    use_one_core()
+    return write(task)
 
 
 EARTHREASON_FOLDERS = tuple(f"{split}/{kind}" for split in SPLITS for kind in ("images", "labels", "QAs"))

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from t2s_pipeline.datasets.synthetic.brush import Brush, Point
+from t2s_pipeline.datasets.synthetic.channels import as_row, in_channels
 from t2s_pipeline.datasets.synthetic.kinds import KINDS
 from t2s_pipeline.datasets.synthetic.look import EMBEDDED, Look
 from t2s_pipeline.datasets.synthetic.objects import Job
@@ -112,12 +113,13 @@ def _paint_objects(
             grow_u, grow_v = 1 + 2 * breadth * unit / job.spot.length, 1 + 2 * breadth * unit / job.spot.breadth
             cover = job.brush.shade([(u * grow_u, v * grow_v) for u, v in job.outline], (0, 0), steps=1)
             under = canvas[job.brush.window]
-            under += (np.asarray(colour, np.float32) - under) * (np.float32(0.6) * cover)[..., None]
+            ground = as_row(np.asarray(colour, np.float32), under.shape[1])
+            under += (ground - under) * in_channels(np.float32(0.6) * cover)
     for category, job in jobs:
         length = KINDS[category].height * light.reach * unit
         if length:
             cover = job.brush.shade(job.outline, (light.falls[0] * length, light.falls[1] * length))
-            canvas[job.brush.window] *= (1 - np.float32(1 - light.depth) * cover)[..., None]
+            canvas[job.brush.window] *= in_channels(1 - np.float32(1 - light.depth) * cover)
     instances = []
     for category, job in jobs:
         KINDS[category].paint(job)
@@ -135,12 +137,12 @@ def _expose(rng: np.random.Generator, look: Look, canvas: np.ndarray) -> np.ndar
     gains = np.asarray(channels, np.float32) * np.float32(uniform(rng, look.brightness))
     haze = np.float32(uniform(rng, look.haze))
     light = 1 + np.float32(0.07) * smooth_noise(rng, height, width, max(height, width) / 1.6)
-    canvas *= light[..., None]
-    canvas *= gains * (1 - haze)
-    canvas += haze * np.asarray(look.haze_colour, np.float32)
+    canvas *= in_channels(light)
+    canvas *= as_row(gains * (1 - haze), width)
+    canvas += as_row(haze * np.asarray(look.haze_colour, np.float32), width)
     grain = np.float32(uniform(rng, look.grain) / 255)
     noise = rng.integers(0, 256, (2, height, width), dtype=np.uint8).astype(np.float32)
-    canvas += ((noise[0] + noise[1] - 255) * grain)[..., None]
+    canvas += in_channels((noise[0] + noise[1] - 255) * grain)
     image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
     pixels = np.asarray(image.filter(ImageFilter.GaussianBlur(uniform(rng, look.blur))))
     # 7 bits: the last bit is noise, and would make the PNG files larger.

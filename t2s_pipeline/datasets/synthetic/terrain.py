@@ -7,10 +7,12 @@ floating-point library of a machine, and a scene has the same pixels everywhere.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from t2s_pipeline.datasets.synthetic.channels import as_row, in_channels
 from t2s_pipeline.datasets.synthetic.look import RGB, Range, Terrain
 
 
@@ -19,6 +21,7 @@ def uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
     return bounds[0] + (bounds[1] - bounds[0]) * float(rng.random())
 
 
+@lru_cache(maxsize=1024)
 def direction(angle: float) -> tuple[float, float]:
     """Cosine and sine, rounded: they differ in their last bits between math libraries, and must not move a pixel."""
     return round(math.cos(angle), 6), round(math.sin(angle), 6)
@@ -56,7 +59,7 @@ def _paint_parcels(
         pitch = np.float32(max(3.0, unit * uniform(rng, (2.2, 4.0))))
         phase = (across + (along - across) * lengthwise) / pitch
         wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * np.float32(4) - np.float32(1)
-        ground *= (1 + wave * contrast[labels])[..., None]
+        ground *= in_channels(1 + wave * contrast[labels])
     return ground
 
 
@@ -104,14 +107,14 @@ def paint_ground(rng: np.random.Generator, terrain: Terrain, height: int, width:
     else:
         first, second = (np.asarray(terrain.grounds[k], np.float32) for k in rng.permutation(len(terrain.grounds))[:2])
         share = np.clip(0.5 + 0.9 * smooth_noise(rng, height, width, unit * uniform(rng, (22, 45))), 0, 1)
-        ground = first + (second - first) * share[..., None].astype(np.float32)
+        ground = as_row(first, width) + as_row(second - first, width) * in_channels(share.astype(np.float32))
     mottle = (
         0.42 * smooth_noise(rng, height, width, 28 * unit)
         + 0.3 * smooth_noise(rng, height, width, 9 * unit)
         + 0.32 * smooth_noise(rng, height, width, 2.4 * unit)
         + 0.3 * smooth_noise(rng, height, width, 1.1 * unit)
     )
-    ground *= (1 + np.float32(terrain.mottle) * mottle)[..., None]
+    ground *= in_channels(1 + np.float32(terrain.mottle) * mottle)
     return ground
 
 
