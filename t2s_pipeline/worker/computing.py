@@ -98,6 +98,8 @@ def prepare_libraries(threads: int) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(threads)
+    # An answer or a mask needs arrays of the sizes of those before it.
+    keep_freed_memory()
 
 
 def _threads() -> int:
