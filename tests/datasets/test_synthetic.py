@@ -13,6 +13,7 @@ import sys
 from collections import Counter, deque
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -276,6 +277,19 @@ def test_the_number_of_workers_changes_nothing(written, tmp_path):
     write_scenes(tmp_path / "alone", seed=7, **COUNTS, workers=1, progress=False)
     marker = (tmp_path / "alone" / layout.MARKER).read_text()
     assert marker == (written / layout.MARKER).read_text()
+
+
+def threads_here(_: layout.Task) -> str:
+    """In place of the digest of a scene: the threads with which OpenCV computes in this process."""
+    return str(cv2.getNumThreads())
+
+
+@pytest.mark.skipif(cv2.getNumThreads() < 2, reason="OpenCV has one thread on one core")
+def test_each_of_several_painting_processes_has_one_thread(tmp_path):
+    dataset = layout.PaintedDataset({}, 0, {"train": 16}, (), threads_here)
+    layout.write_dataset(tmp_path / "painted", dataset, workers=2, progress=False)
+    marker = json.loads((tmp_path / "painted" / layout.MARKER).read_text())
+    assert marker["fingerprint"] == hashlib.sha256(b"1" * 16).hexdigest()
 
 
 def test_the_fingerprint_follows_the_pixels(written, tmp_path):

@@ -28,10 +28,6 @@ class Spot:
     cosine: float
     sine: float
 
-    def outward(self, u: float, v: float) -> Point:
-        """From the object's frame to canvas pixels."""
-        return self.x + u * self.cosine - v * self.sine, self.y + u * self.sine + v * self.cosine
-
     def reach(self, margin: float = 0.0) -> Point:
         """Half width and half height of the upright box around the oriented box, with a margin on every side."""
         a, b = self.length / 2 + margin, self.breadth / 2 + margin
@@ -88,7 +84,7 @@ class Brush:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def _place(self, points: list[Point], shift: Point = (0.0, 0.0)) -> list[Point]:
-        # As ``Spot.outward`` for each point. A scene has a thousand of them.
+        """From the object's frame to supersampled pixels of the patch. ``shift`` is in pixels of the canvas."""
         x, y, cosine, sine = self.spot.x, self.spot.y, self.spot.cosine, self.spot.sine
         (right, down), left, top = shift, self.left, self.top
         return [
